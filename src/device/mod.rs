@@ -1,0 +1,29 @@
+//! GPU adapters: which there are, what they can do, whether they compute correctly.
+
+use serde::{Deserialize, Serialize};
+
+/// What the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// A real GPU if there is one that passes its self-test, else the CPU engine.
+    #[default]
+    Auto,
+    /// The native CPU engine.
+    Cpu,
+    /// A GPU; a software adapter is accepted because it was asked for.
+    Gpu,
+}
+
+/// One adapter as shown to the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdapterInfo {
+    /// Name from the driver.
+    pub name: String,
+    /// `Vulkan`, `Metal`, `Dx12`, `Gl`.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Whether it is a software renderer (never chosen by `Auto`).
+    pub software: bool,
+}

@@ -1,0 +1,88 @@
+//! The two executors of a plan. Both give the same FP8 bytes; f32 sums agree within a tolerance.
+
+pub mod cpu;
+pub mod wgpu;
+
+use crate::device::{AdapterInfo, DeviceChoice};
+use crate::error::EngineError;
+use crate::fp8::TensorStats;
+use crate::model::init::Param;
+use crate::plan::{BufferId, Plan};
+
+/// Which executor runs and where.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum EngineInfo {
+    /// Native kernels.
+    Cpu {
+        /// Worker threads.
+        threads: usize,
+        /// Instruction set in use, e.g. `avx512`.
+        simd: String,
+    },
+    /// wgpu compute.
+    Gpu(AdapterInfo),
+}
+
+/// One batch on the host. Slices are `rows` long times their width; `rows` ≤ the plan's batch.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Real rows.
+    pub rows: usize,
+    /// `[rows, input.dense]`.
+    pub dense: Vec<f32>,
+    /// `[rows, embeddings]`.
+    pub categories: Vec<u32>,
+    /// `[rows]`: class indices, or f32 bits of standardised values.
+    pub targets: Vec<u32>,
+    /// `[rows]`; empty means all 1.
+    pub weights: Vec<f32>,
+}
+
+/// Per-step numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct StepParams {
+    /// From 1.
+    pub step: u64,
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// Run seed.
+    pub seed: u32,
+}
+
+/// Runs one plan. Implementations own all device memory of the plan.
+pub trait Engine: Send {
+    /// Who runs.
+    fn info(&self) -> EngineInfo;
+    /// The plan it runs.
+    fn plan(&self) -> &Plan;
+    /// Runs one training step per batch, many per submission where that helps, and returns the mean
+    /// loss of each. Statistics of the last step can be read afterwards.
+    fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError>;
+    /// Quantises weights for `evaluate`; call after training and before evaluating.
+    fn prepare_eval(&mut self) -> Result<(), EngineError>;
+    /// Forward only: outputs `[rows, outputs]` and the sum of row losses (of no meaning if the
+    /// batch has no targets).
+    fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError>;
+    /// Reads a whole buffer as words.
+    fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError>;
+    /// Overwrites a whole buffer.
+    fn write(&mut self, id: BufferId, words: &[u32]) -> Result<(), EngineError>;
+
+    /// Statistics of the last training step, in the order of [`Plan::watched`].
+    fn stats(&mut self) -> Result<Vec<TensorStats>, EngineError>;
+    /// Loads parameter values by position.
+    fn load_params(&mut self, params: &[Param]) -> Result<(), EngineError>;
+    /// Reads all parameters.
+    fn read_params(&mut self) -> Result<Vec<Param>, EngineError>;
+}
+
+/// Opens the engine that `choice` asks for. `Auto` falls back to the CPU, and the second value then
+/// says why in one sentence.
+pub fn open(
+    choice: DeviceChoice,
+    plan: Plan,
+) -> Result<(Box<dyn Engine>, Option<String>), EngineError> {
+    let _ = (choice, plan);
+    todo!()
+}

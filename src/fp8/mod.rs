@@ -1,0 +1,14 @@
+//! FP8 numerics: formats, scales, recipes and quantisation statistics. Pure functions, no I/O.
+//!
+//! Convention used everywhere: **value = decode(code) × 2^exponent**. A scale is the power of two
+//! that a code is multiplied by to recover the value, stored as E8M0 (exponent + 127).
+
+pub mod format;
+pub mod recipe;
+pub mod scale;
+pub mod stats;
+
+pub use format::Format;
+pub use recipe::{AmaxAlgorithm, Precision, Recipe, Scaling};
+pub use scale::Scale;
+pub use stats::TensorStats;

@@ -1,0 +1,45 @@
+//! Layer normalisation over the features of each row, ε 1e-5.
+
+use super::BufferId;
+
+/// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNorm {
+    /// f32 `[rows, cols]`.
+    pub x: BufferId,
+    /// f32 `[cols]`.
+    pub gain: BufferId,
+    /// f32 `[cols]`.
+    pub shift: BufferId,
+    /// f32 `[rows, cols]`.
+    pub out: BufferId,
+    /// f32 `[rows, 2]`: mean, 1/σ.
+    pub moments: BufferId,
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub cols: u32,
+}
+
+/// Gradients of [`LayerNorm`].
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNormBackward {
+    /// Input of the forward pass.
+    pub x: BufferId,
+    /// Gain.
+    pub gain: BufferId,
+    /// Mean and 1/σ of the forward pass.
+    pub moments: BufferId,
+    /// Gradient of the output, `[rows, cols]`.
+    pub grad_out: BufferId,
+    /// Gradient of the input, `[rows, cols]`; a different buffer.
+    pub grad_in: BufferId,
+    /// Gradient of the gain, `[cols]`.
+    pub grad_gain: BufferId,
+    /// Gradient of the shift, `[cols]`.
+    pub grad_shift: BufferId,
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub cols: u32,
+}

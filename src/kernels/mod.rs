@@ -1,0 +1,101 @@
+//! Kernels: one file per op family, holding its parameters, the WGSL shader that it names
+//! (`shaders/<family>.wgsl`) and its native CPU twin of the same name.
+
+pub mod activation;
+pub mod dropout;
+pub mod elementwise;
+pub mod embedding;
+pub mod gemm;
+pub mod layer_norm;
+pub mod loss;
+pub mod optimizer;
+pub mod quantise;
+pub mod reduce;
+
+/// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
+/// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+impl BufferId {
+    /// As an index into the plan's buffers.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Layout of the step-state buffer that kernels read; all words are u32 or f32 bits.
+pub mod step_state {
+    /// Words in the buffer.
+    pub const WORDS: usize = 16;
+    /// Step number from 1 (u32), for bias correction and dropout.
+    pub const STEP: usize = 0;
+    /// Rows of the batch that are real samples (u32); the rest are zero padding.
+    pub const VALID: usize = 1;
+    /// Run seed (u32), for dropout and stochastic rounding.
+    pub const SEED: usize = 2;
+    /// Learning rate (f32).
+    pub const LEARNING_RATE: usize = 3;
+    /// 1/(1−β1^step) (f32), computed on the host in f64.
+    pub const BETA1_CORRECTION: usize = 4;
+    /// 1/(1−β2^step) (f32), computed on the host in f64.
+    pub const BETA2_CORRECTION: usize = 5;
+    /// Gradient scale 1/valid (f32).
+    pub const INV_VALID: usize = 6;
+}
+
+/// One kernel call of a plan.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// See [`quantise::Quantise`].
+    Quantise(quantise::Quantise),
+    /// See [`gemm::Gemm`].
+    Gemm(gemm::Gemm),
+    /// See [`activation::BiasActivation`].
+    BiasActivation(activation::BiasActivation),
+    /// See [`activation::ActivationBackward`].
+    ActivationBackward(activation::ActivationBackward),
+    /// See [`reduce::ColumnSum`].
+    ColumnSum(reduce::ColumnSum),
+    /// See [`reduce::Sum`].
+    Sum(reduce::Sum),
+    /// See [`dropout::Dropout`].
+    Dropout(dropout::Dropout),
+    /// See [`layer_norm::LayerNorm`].
+    LayerNorm(layer_norm::LayerNorm),
+    /// See [`layer_norm::LayerNormBackward`].
+    LayerNormBackward(layer_norm::LayerNormBackward),
+    /// See [`embedding::Embed`].
+    Embed(embedding::Embed),
+    /// See [`embedding::EmbedBackward`].
+    EmbedBackward(embedding::EmbedBackward),
+    /// See [`loss::SoftmaxCrossEntropy`].
+    SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),
+    /// See [`loss::MeanSquaredError`].
+    MeanSquaredError(loss::MeanSquaredError),
+    /// See [`optimizer::AdamW`].
+    AdamW(optimizer::AdamW),
+    /// See [`optimizer::SgdMomentum`].
+    SgdMomentum(optimizer::SgdMomentum),
+    /// See [`elementwise::Fill`].
+    Fill(elementwise::Fill),
+}
+
+/// How one WGSL entry point is dispatched for one op. Binding `i` of group 0 is `buffers[i]`
+/// (read-write storage, `array<u32>` or `array<f32>` as the shader declares); the last binding is
+/// a uniform of `params`.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// File name under `shaders/`, for messages and the pipeline cache.
+    pub shader: &'static str,
+    /// WGSL source, shared parts included.
+    pub source: std::borrow::Cow<'static, str>,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Storage buffers in binding order; `true` marks those written.
+    pub buffers: Vec<(BufferId, bool)>,
+    /// Uniform words, padded to a multiple of four by the engine.
+    pub params: Vec<u32>,
+    /// Workgroups; more than 65,535 in x are folded into y by `fold_groups`.
+    pub groups: [u32; 3],
+}

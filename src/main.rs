@@ -1,0 +1,2 @@
+//! The `fp8-studio` program: arguments and launch only.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Assigns transient buffers to physical slots by lifetime.

@@ -1,0 +1,187 @@
+//! A plan: the static list of kernel calls and the one memory plan that a model, a recipe and a
+//! batch size compile to. Both executors run the same plan.
+
+pub mod compile;
+pub mod memory;
+
+pub use compile::compile;
+
+use crate::fp8::Precision;
+use crate::kernels::Op;
+pub use crate::kernels::{BufferId, step_state};
+use crate::model::ModelSpec;
+
+/// Why a buffer exists; the memory ledger groups by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Batch inputs, targets and step state.
+    Input,
+    /// Master weights, f32.
+    Weight,
+    /// Packed FP8 copies and their scales.
+    Quantised,
+    /// Values kept from forward for backward.
+    Activation,
+    /// Gradients.
+    Gradient,
+    /// Optimiser moments.
+    Moment,
+    /// Results read back: losses, outputs, statistics.
+    Output,
+    /// Scratch.
+    Workspace,
+}
+
+/// One logical buffer.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// For messages and the ledger, e.g. `dense1.weight`.
+    pub name: String,
+    /// Why it exists.
+    pub purpose: Purpose,
+    /// Length in 32-bit words, at least 1.
+    pub words: usize,
+    /// Keeps its content between runs of a call list (weights, moments, statistics, inputs,
+    /// outputs). Others only live inside one list and may share memory.
+    pub persistent: bool,
+    /// Index of the physical slot that holds it; buffers whose lives do not overlap share one.
+    pub slot: usize,
+}
+
+/// The optimiser and its constants. The learning rate comes with each step.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay.
+    AdamW {
+        /// First-moment decay, usually 0.9.
+        beta1: f32,
+        /// Second-moment decay, usually 0.999.
+        beta2: f32,
+        /// Denominator guard, usually 1e-8.
+        epsilon: f32,
+        /// Decoupled decay per unit of learning rate; not applied to biases, norms and tables.
+        weight_decay: f32,
+    },
+    /// Stochastic gradient descent with momentum: as PyTorch does it.
+    Sgd {
+        /// μ, usually 0.9.
+        momentum: f32,
+        /// λ, as above.
+        weight_decay: f32,
+    },
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+/// What to compile.
+#[derive(Debug, Clone)]
+pub struct PlanConfig {
+    /// Rows per step, at least 1.
+    pub batch: usize,
+    /// Precision of matrix products.
+    pub precision: Precision,
+    /// Optimiser.
+    pub optimizer: Optimizer,
+}
+
+/// One parameter of the plan.
+#[derive(Debug, Clone)]
+pub struct PlanParam {
+    /// Same name as in `model::init`.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// Master weights, f32.
+    pub weight: BufferId,
+    /// Gradient, f32.
+    pub gradient: BufferId,
+    /// Moments, f32: `[momentum]` or `[first, second]`.
+    pub moments: Vec<BufferId>,
+    /// Packed FP8 copy made by `prepare_eval`, where the precision has one.
+    pub quantised: Option<QuantisedRef>,
+}
+
+/// A packed FP8 matrix and where its scales are.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantisedRef {
+    /// Codes.
+    pub packed: BufferId,
+    /// Scale exponents (i32), one per block.
+    pub scales: BufferId,
+    /// Format of the codes.
+    pub format: crate::fp8::Format,
+}
+
+/// One tensor whose quantisation is watched. Entry `i` owns words
+/// `i * STAT_WORDS ..` of [`Plan::stats`].
+#[derive(Debug, Clone)]
+pub struct WatchedTensor {
+    /// e.g. `dense1.weight`, `dense1.input`, `dense1.gradient`.
+    pub name: String,
+    /// Its role.
+    pub role: TensorRole,
+    /// Format it is quantised to.
+    pub format: crate::fp8::Format,
+}
+
+/// Role of a quantised tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TensorRole {
+    /// Layer weight.
+    Weight,
+    /// Layer input.
+    Activation,
+    /// Gradient with respect to the layer output.
+    Gradient,
+}
+
+/// A compiled plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The model it was compiled from.
+    pub model: ModelSpec,
+    /// What it was compiled with.
+    pub config: PlanConfig,
+    /// All logical buffers.
+    pub buffers: Vec<Buffer>,
+    /// Words of each physical slot.
+    pub slots: Vec<usize>,
+    /// Parameters in the order of `model::init`.
+    pub params: Vec<PlanParam>,
+    /// Quantised tensors in the order of the stats buffer; empty for f32.
+    pub watched: Vec<WatchedTensor>,
+    /// One training step: forward, loss, backward, update.
+    pub train_step: Vec<Op>,
+    /// Run once after weights changed and before `eval_step`: quantises weights with current
+    /// scaling. Weights are FP8 in evaluation, activations stay f32, so that a prediction does not
+    /// depend on the rows beside it and an exported file predicts the same.
+    pub prepare_eval: Vec<Op>,
+    /// Forward without dropout, outputs and per-row losses.
+    pub eval_step: Vec<Op>,
+    /// Dense inputs, f32 `[batch, input.dense]`; 1 word when there are none.
+    pub dense: BufferId,
+    /// Category indices, u32 `[batch, embeddings]`; 1 word when there are none.
+    pub categories: BufferId,
+    /// Class indices (u32) or standardised values (f32), `[batch]`.
+    pub targets: BufferId,
+    /// Per-sample loss weights, f32 `[batch]` (1 unless rows are reweighted).
+    pub sample_weights: BufferId,
+    /// Step state, see [`step_state`].
+    pub step: BufferId,
+    /// Per-row losses of the last step, f32 `[batch]`, zero for padding.
+    pub losses: BufferId,
+    /// Sum of `losses`, f32 `[1]`; the mean loss is this / valid.
+    pub loss_sum: BufferId,
+    /// Logits or values of the last `eval_step`, f32 `[batch, head.outputs()]`.
+    pub outputs: BufferId,
+    /// Statistics of every watched tensor.
+    pub stats: BufferId,
+    /// amax history of every watched tensor, f32 `[watched, 1024]` (delayed scaling; else 1 word).
+    pub history: BufferId,
+}

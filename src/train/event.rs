@@ -1,0 +1,174 @@
+//! Messages between a run's worker thread and whoever watches it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::EngineInfo;
+use crate::error::UserError;
+use crate::fp8::{Format, TensorStats};
+use crate::metrics::MetricKind;
+use crate::plan::TensorRole;
+
+/// Down: what the watcher wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Hold after the current step.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End now; the best checkpoint becomes the model.
+    StopAndKeepBest,
+    /// End now and discard the run folder.
+    Cancel,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All epochs done.
+    Completed,
+    /// No better validation loss for `patience` epochs.
+    EarlyStopped,
+    /// The user stopped it.
+    Stopped,
+    /// The user cancelled it.
+    Cancelled,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Loading data, compiling, self-test.
+    Preparing,
+    /// Training.
+    Running,
+    /// Held by the user.
+    Paused,
+    /// Testing the best model.
+    Finishing,
+    /// Ended with a model.
+    Done,
+    /// Ended with an error.
+    Failed,
+    /// Cancelled by the user.
+    Cancelled,
+}
+
+/// One quantised tensor at one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TensorReport {
+    /// e.g. `dense1.weight`.
+    pub name: String,
+    /// Role.
+    pub role: TensorRole,
+    /// Format.
+    pub format: Format,
+    /// Statistics.
+    pub stats: TensorStats,
+}
+
+/// Scores on one part of the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Mean loss.
+    pub loss: f32,
+    /// Metrics of the task, the main one first.
+    pub metrics: Vec<(MetricKind, f64)>,
+    /// Rows scored.
+    pub rows: usize,
+}
+
+/// What a finished run leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Why it ended.
+    pub reason: StopReason,
+    /// Epochs completed.
+    pub epochs: usize,
+    /// Epoch of the kept model, from 1.
+    pub best_epoch: usize,
+    /// Validation scores of the kept model.
+    pub validation: Scores,
+    /// Test scores of the kept model.
+    pub test: Scores,
+    /// Score of always answering the commonest class, or the mean.
+    pub baseline: f64,
+    /// Wall seconds of training.
+    pub seconds: f64,
+    /// Training rows per second.
+    pub rows_per_second: f64,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Who computed.
+    pub engine: EngineInfo,
+    /// The run's folder.
+    pub folder: PathBuf,
+}
+
+/// Up: what happened. Every event belongs to the run of its handle.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// State changed.
+    State(RunState),
+    /// Plan and engine are ready.
+    Started {
+        /// Who computes.
+        engine: EngineInfo,
+        /// Why the engine is not the one asked for, if so.
+        fallback: Option<String>,
+        /// Rows in train, validation, test.
+        rows: [usize; 3],
+        /// Steps per epoch.
+        steps_per_epoch: usize,
+        /// Epochs planned.
+        epochs: usize,
+        /// First step to come (0 unless resumed).
+        resumed_step: u64,
+        /// Parameters.
+        parameters: usize,
+    },
+    /// A group of steps finished (at most ten a second).
+    Progress {
+        /// Steps done in all.
+        step: u64,
+        /// Epoch, fractional.
+        epoch: f64,
+        /// Mean training loss of the steps since the last event.
+        loss: f32,
+        /// Learning rate.
+        learning_rate: f32,
+        /// Rows per second since the last event.
+        rows_per_second: f64,
+        /// Seconds left by this speed.
+        eta_seconds: f64,
+    },
+    /// Statistics of every watched tensor.
+    Tensors {
+        /// Step they belong to.
+        step: u64,
+        /// One entry per tensor.
+        tensors: Vec<TensorReport>,
+    },
+    /// An epoch ended and was validated.
+    Epoch {
+        /// From 1.
+        epoch: usize,
+        /// Steps done in all.
+        step: u64,
+        /// Mean training loss of the epoch.
+        train_loss: f32,
+        /// Validation scores.
+        validation: Scores,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+    /// A line for the log.
+    Log(String),
+    /// The run ended with a model.
+    Finished(Box<Summary>),
+    /// The run ended with an error; what was saved stays.
+    Failed(UserError),
+}
