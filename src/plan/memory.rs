@@ -149,3 +149,93 @@ pub fn logical_ledger(plan: &Plan) -> BTreeMap<Purpose, u64> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fp8::{Precision, Recipe};
+    use crate::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
+    use crate::plan::{Optimizer, PlanConfig, compile};
+
+    fn plan(precision: Precision) -> Plan {
+        let embeddings = vec![EmbeddingSpec { name: "c".to_owned(), cardinality: 9, dim: 3 }];
+        let input = InputSpec { dense: 13, embeddings };
+        let head = Head::Classes { count: 5 };
+        let model = ModelSpec::mlp(input, &[64, 32, 64], Activation::Gelu, true, 0.1, false, head);
+        let config = PlanConfig { batch: 128, precision, optimizer: Optimizer::default() };
+        compile(&model, &config).unwrap()
+    }
+
+    fn precisions() -> [Precision; 3] {
+        [Precision::F32, Precision::Fp8(Recipe::current()), Precision::Fp8(Recipe::delayed())]
+    }
+
+    #[test]
+    fn no_two_live_buffers_share_and_memory_is_saved() {
+        for precision in precisions() {
+            let plan = plan(precision);
+            assert_eq!(check(&plan), Vec::<String>::new());
+            let physical: u64 = ledger(&plan).values().sum();
+            let logical: u64 = logical_ledger(&plan).values().sum();
+            assert_eq!(physical, plan.bytes());
+            assert!(physical < logical, "{physical} of {logical}");
+        }
+    }
+
+    /// Two transient buffers that both live while op `at` runs.
+    fn live_pair(plan: &Plan) -> (usize, usize) {
+        let transient = |i: &usize| !plan.buffers[*i].persistent;
+        for op in &plan.train_step {
+            let ids: Vec<usize> = op.access().iter().map(|a| a.buffer.index()).collect();
+            let ids: Vec<usize> = ids.into_iter().filter(transient).collect();
+            if let [a, b, ..] = ids[..] {
+                return (a, b);
+            }
+        }
+        panic!("every op has at most one transient buffer");
+    }
+
+    #[test]
+    fn planted_faults_are_found() {
+        let good = plan(Precision::Fp8(Recipe::current()));
+        let finds = |change: &dyn Fn(&mut Plan), word: &str| {
+            let mut bad = good.clone();
+            change(&mut bad);
+            let faults = check(&bad);
+            assert!(faults.iter().any(|f| f.contains(word)), "{word}: {faults:?}");
+        };
+        let (a, b) = live_pair(&good);
+        finds(&|p| p.buffers[a].slot = p.buffers[b].slot, "share a slot");
+        finds(&|p| p.buffers[a].slot = p.buffers[p.dense.index()].slot, "share a slot");
+        finds(&|p| p.slots[p.buffers[a].slot] = 1, "does not fit");
+        finds(&|p| p.buffers[a].slot = 10_000, "does not fit");
+        finds(&|p| p.buffers[a].words = 1, "touches");
+        finds(&|p| p.train_step.reverse(), "before it is written");
+        finds(
+            &|p| {
+                for op in &mut p.train_step {
+                    if let Op::LayerNorm(op) = op {
+                        op.out = op.x;
+                    }
+                }
+            },
+            "binds",
+        );
+    }
+
+    #[test]
+    fn fp8_keeps_smaller_copies_for_backward() {
+        // The f32 plan keeps every layer input in f32 until its weight gradient; FP8 keeps bytes.
+        let activation = |p: Precision| {
+            let plan = plan(p);
+            logical_ledger(&plan)[&Purpose::Quantised]
+        };
+        let (f32, fp8) = (activation(Precision::F32), activation(precisions()[1]));
+        assert_eq!(f32, 4);
+        // Inputs (16, 64, 32, 64) and gradients (64, 32, 64, 5 padded to 8) of 128 rows, weights,
+        // and one scale each; 4 bytes of unused history.
+        let rows = 128 * (16 + 64 + 32 + 64 + 64 + 32 + 64 + 8);
+        let weights = 64 * 16 + 32 * 64 + 64 * 32 + 5 * 64;
+        assert_eq!(fp8, rows + weights + 12 * 4 + 4);
+    }
+}
