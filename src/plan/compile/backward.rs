@@ -56,7 +56,12 @@ impl Compiler<'_> {
                         None => Operand::f32(grad.buffer, self.rows, grad.cols, false),
                     };
                     let weight_grad = self.param(&format!("{name}.weight"))?.gradient;
-                    ops.push(gemm(Operand { transpose: true, ..dy }, x, weight_grad)?);
+                    let left = if self.high_precision_weight_gradient(name) {
+                        Operand::f32(grad.buffer, self.rows, grad.cols, true)
+                    } else {
+                        Operand { transpose: true, ..dy }
+                    };
+                    ops.push(gemm(left, x, weight_grad)?);
                     if wanted {
                         let name = format!("{name}.input.gradient");
                         let out = self.matrix(&name, Purpose::Gradient, weight.cols);

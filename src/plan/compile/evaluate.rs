@@ -22,7 +22,7 @@ impl Compiler<'_> {
                     let weight = match param.quantised {
                         Some(into) => {
                             let (op, operand) =
-                                self.quantise(master, (rows, x.cols), into, None, false);
+                                self.quantise(master, (rows, x.cols), into, true, None, false);
                             prepare.push(Op::Quantise(op));
                             operand
                         }

@@ -114,8 +114,13 @@ impl Compiler<'_> {
                     let operands = self.dense_operands(&mut ops, name, x)?;
                     let (out, pre) =
                         self.dense(&mut ops, name, "train", operands, activation, None)?;
-                    let (kept, weight) = operands;
+                    let (x8, weight) = operands;
                     let pre = activation.map(|_| pre);
+                    let kept = if self.high_precision_weight_gradient(name) {
+                        Operand::f32(x.buffer, self.rows, x.cols, false)
+                    } else {
+                        x8
+                    };
                     saved.push(Saved::Dense { x: kept, weight, pre });
                     x = out;
                 }
@@ -162,7 +167,7 @@ impl Compiler<'_> {
         let format = (recipe.forward, false);
         let x8 = self.quantise_rows(ops, &input, x, format);
         let watch = self.watch(&format!("{name}.weight"));
-        let (op, w8) = self.quantise(weight, (rows, x.cols), into, watch, false);
+        let (op, w8) = self.quantise(weight, (rows, x.cols), into, true, watch, false);
         ops.push(Op::Quantise(op));
         Ok((x8, w8))
     }

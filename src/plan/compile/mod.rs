@@ -66,8 +66,16 @@ struct Matrix {
 
 /// What a node leaves for its backward pass.
 enum Saved {
-    Dense { x: Operand, weight: Operand, pre: Option<BufferId> },
-    LayerNorm { x: BufferId, moments: BufferId },
+    /// `x` is the operand that the weight gradient takes.
+    Dense {
+        x: Operand,
+        weight: Operand,
+        pre: Option<BufferId>,
+    },
+    LayerNorm {
+        x: BufferId,
+        moments: BufferId,
+    },
     Dropout,
 }
 

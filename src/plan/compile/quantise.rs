@@ -3,7 +3,7 @@
 use super::Matrix;
 use super::builder::Compiler;
 use crate::fp8::{Format, Precision, Recipe, Scaling};
-use crate::kernels::gemm::{Operand, Storage};
+use crate::kernels::gemm::{Operand, Storage, blocks};
 use crate::kernels::quantise::{Quantise, ScaleSource};
 use crate::kernels::{BufferId, Op};
 use crate::model::{Layer, ModelSpec};
@@ -17,7 +17,9 @@ impl Compiler<'_> {
         let &[rows, cols] = shape else { return None };
         let words = rows * cols.div_ceil(4);
         let packed = self.buffer(&format!("{name}.fp8"), Purpose::Quantised, words, true);
-        let scales = self.buffer(&format!("{name}.scales"), Purpose::Quantised, 1, true);
+        let (block_rows, block_cols) = recipe.scaling.block(true, rows as u32, cols as u32);
+        let count = blocks(rows as u32, cols as u32, block_rows, block_cols);
+        let scales = self.buffer(&format!("{name}.scales"), Purpose::Quantised, count, true);
         Some(QuantisedRef { packed, scales, format: recipe.forward })
     }
 
@@ -30,19 +32,23 @@ impl Compiler<'_> {
         fp8.then_some(recipe)
     }
 
-    /// Quantises a matrix under one scale into given buffers.
+    /// Whether the recipe multiplies this FP8 layer's weight gradient in f32.
+    pub(super) fn high_precision_weight_gradient(&self, node: &str) -> bool {
+        let scaling = self.recipe(node).map(|r| r.scaling);
+        matches!(scaling, Some(Scaling::Rowwise { high_precision_weight_gradient: true }))
+    }
+
+    /// Quantises a matrix into given buffers.
     pub(super) fn quantise(
         &self,
         input: BufferId,
         (rows, cols): (u32, u32),
         into: QuantisedRef,
+        weight: bool,
         watch: Option<u32>,
         stochastic: bool,
     ) -> (Quantise, Operand) {
-        let recipe = match self.config.precision {
-            Precision::Fp8(recipe) => recipe,
-            Precision::F32 => Recipe::default(),
-        };
+        let recipe = self.config.precision.recipe().unwrap_or_default();
         let source = match (recipe.scaling, watch) {
             (Scaling::Delayed { history, algorithm }, Some(_)) => {
                 ScaleSource::Delayed { history: self.io.history, length: history, algorithm }
@@ -50,14 +56,15 @@ impl Compiler<'_> {
             _ => ScaleSource::Current,
         };
         let QuantisedRef { packed, scales, format } = into;
+        let (block_rows, block_cols) = recipe.scaling.block(weight, rows, cols);
         let op = Quantise {
             input,
             packed,
             scales,
             rows,
             cols,
-            block_rows: rows,
-            block_cols: cols,
+            block_rows,
+            block_cols,
             format,
             source,
             margin: recipe.margin,
@@ -66,7 +73,7 @@ impl Compiler<'_> {
             stats: self.io.stats,
             step: self.io.step,
         };
-        let storage = Storage::Fp8 { format, scales, block_rows: rows, block_cols: cols };
+        let storage = Storage::Fp8 { format, scales, block_rows, block_cols };
         (op, Operand { buffer: packed, storage, rows, cols, transpose: false })
     }
 
@@ -80,11 +87,14 @@ impl Compiler<'_> {
     ) -> Operand {
         let words = self.rows as usize * (input.cols as usize).div_ceil(4);
         let packed = self.transient(&format!("{name}.fp8"), Purpose::Quantised, words);
-        let scales = self.transient(&format!("{name}.scale"), Purpose::Quantised, 1);
+        let scaling = self.config.precision.recipe().unwrap_or_default().scaling;
+        let (block_rows, block_cols) = scaling.block(false, self.rows, input.cols);
+        let count = blocks(self.rows, input.cols, block_rows, block_cols);
+        let scales = self.transient(&format!("{name}.scales"), Purpose::Quantised, count);
         let into = QuantisedRef { packed, scales, format };
         let watch = self.watch(name);
         let (op, operand) =
-            self.quantise(input.buffer, (self.rows, input.cols), into, watch, stochastic);
+            self.quantise(input.buffer, (self.rows, input.cols), into, false, watch, stochastic);
         ops.push(Op::Quantise(op));
         operand
     }
