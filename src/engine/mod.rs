@@ -1,6 +1,7 @@
 //! The two executors of a plan. Both give the same FP8 bytes; f32 sums agree within a tolerance.
 
 pub mod cpu;
+pub mod device_memory;
 pub mod host;
 pub mod wgpu;
 
