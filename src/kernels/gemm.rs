@@ -305,7 +305,7 @@ impl Gemm {
 }
 
 /// Below this many 64 × 64 tiles small ones are used, to give every core of a GPU some work.
-const FEW_TILES: u32 = 32;
+const FEW_TILES: u32 = 8;
 
 impl Operand {
     /// `FORMAT` in the shader and whether one scale covers the matrix.

@@ -387,8 +387,7 @@ fn products_large_enough_for_large_tiles() {
 
 #[test]
 fn products_with_more_tiles_than_one_dimension_holds() {
-    let gpu = product(gpu(), [65_536 * 16 + 3, 1, 2], [false, true], STORED[1]);
-    product(gpu, [1, 65_536 * 16 + 3, 2], [true, false], STORED[0]);
+    product(gpu(), [65_536 * 16 + 3, 1, 2], [false, true], STORED[1]);
 }
 
 #[test]
