@@ -1,1 +1,5 @@
 //! Integration tests, one binary.
+
+mod resume;
+mod support;
+mod training;
