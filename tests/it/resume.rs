@@ -77,7 +77,11 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
 #[test]
 fn other_data_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let run = begin(job(circle(300), TrainConfig { epochs: 1_000_000, ..config(Precision::F32) }, dir.path()));
+    let run = begin(job(
+        circle(300),
+        TrainConfig { epochs: 1_000_000, ..config(Precision::F32) },
+        dir.path(),
+    ));
     while !matches!(next(&run), Event::Epoch { .. }) {}
     drop(run.control.clone());
     run.control.send(Control::Pause).unwrap();
@@ -97,7 +101,11 @@ fn other_data_is_refused() {
 #[test]
 fn a_damaged_checkpoint_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
-    let run = begin(job(circle(300), TrainConfig { epochs: 1_000_000, ..config(Precision::F32) }, dir.path()));
+    let run = begin(job(
+        circle(300),
+        TrainConfig { epochs: 1_000_000, ..config(Precision::F32) },
+        dir.path(),
+    ));
     while !matches!(next(&run), Event::Epoch { .. }) {}
     let events = run.events.clone();
     drop(run);

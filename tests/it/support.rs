@@ -21,12 +21,16 @@ impl Random {
     }
 
     pub fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
-fn table(name: &str, columns: Vec<(&str, ColumnType, Vec<String>)>) -> (Dataset, Vec<(String, ColumnType)>) {
+fn table(
+    name: &str,
+    columns: Vec<(&str, ColumnType, Vec<String>)>,
+) -> (Dataset, Vec<(String, ColumnType)>) {
     let rows = columns[0].2.len();
     let types = columns.iter().map(|(n, k, _)| ((*n).to_owned(), *k)).collect();
     let columns = columns

@@ -228,7 +228,9 @@ fn a_watcher_that_sleeps_misses_no_epoch() {
     let run = begin(job(circle(80), config, dir.path()));
     // Nobody reads until the run has filled the channel or ended.
     let end = std::time::Instant::now() + crate::support::LONG;
-    while !run.events.is_full() && RunFolder::open(dir.path()).map(|r| r.record.state).ok() != Some(RunState::Done) {
+    while !run.events.is_full()
+        && RunFolder::open(dir.path()).map(|r| r.record.state).ok() != Some(RunState::Done)
+    {
         assert!(std::time::Instant::now() < end);
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
