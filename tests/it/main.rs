@@ -1,5 +1,9 @@
 //! Integration tests, one binary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cpu_engine;
+mod gradient;
 mod resume;
 mod support;
 mod training;
