@@ -65,9 +65,11 @@ pub fn run(
     }
     config.check()?;
     let encoding = encode(job, resumed.as_ref(), &config)?;
-    if let Some(ending) = called_off(control, reporter) {
-        return Ok(ending);
-    }
+    let paused = match said(control, reporter) {
+        Said::Nothing => false,
+        Said::Pause => true,
+        Said::End(ending) => return Ok(ending),
+    };
 
     let plan_config = PlanConfig {
         batch: config.batch_size.min(encoding.train.rows),
@@ -115,7 +117,7 @@ pub fn run(
     };
     reporter.open_log(&folder.event_log(), at.step)?;
     let data = Prepared { train, validation, test, meaning, engine, fallback };
-    Session::new(data, folder, lock, at, best, control, reporter).run()
+    Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
 /// Loads the state to resume from into the engine.
@@ -198,17 +200,25 @@ fn head(task: &Task) -> Head {
     }
 }
 
-/// Whether the watcher called the run off before it began.
-fn called_off(control: &Receiver<Control>, reporter: &mut Reporter) -> Option<Ending> {
+/// What the watcher said while the run was prepared.
+enum Said {
+    Nothing,
+    Pause,
+    End(Ending),
+}
+
+fn said(control: &Receiver<Control>, reporter: &mut Reporter) -> Said {
+    let mut said = Said::Nothing;
     loop {
         match control.try_recv() {
             Ok(Control::Cancel | Control::StopAndKeepBest) => {
                 reporter.send(Event::State(RunState::Cancelled));
-                return Some(Ending::Cancelled);
+                return Said::End(Ending::Cancelled);
             }
-            Ok(Control::Pause | Control::Resume) => {}
-            Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => return Some(Ending::Left),
+            Ok(Control::Pause) => said = Said::Pause,
+            Ok(Control::Resume) => said = Said::Nothing,
+            Err(TryRecvError::Empty) => return said,
+            Err(TryRecvError::Disconnected) => return Said::End(Ending::Left),
         }
     }
 }

@@ -50,6 +50,18 @@ enum Wish {
     Leave,
 }
 
+impl Wish {
+    /// The end that it leads to, if it does.
+    fn end(&self) -> Option<LoopEnd> {
+        match self {
+            Self::GoOn => None,
+            Self::Stop => Some(LoopEnd::Reason(StopReason::Stopped)),
+            Self::Cancel => Some(LoopEnd::Cancel),
+            Self::Leave => Some(LoopEnd::Leave),
+        }
+    }
+}
+
 /// Why the training loop ended.
 enum LoopEnd {
     Reason(StopReason),
@@ -129,9 +141,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Trains to the end, tests the best model and writes the results.
-    pub fn run(mut self) -> Result<Ending, TrainError> {
-        let result = self.train_and_test();
+    /// Trains to the end, tests the best model and writes the results; holds first if `paused`.
+    pub fn run(mut self, paused: bool) -> Result<Ending, TrainError> {
+        let result = self.train_and_test(paused);
         match result {
             Ok(LoopEnd::Cancel) => {
                 self.reporter.send(Event::State(RunState::Cancelled));
@@ -153,12 +165,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn train_and_test(&mut self) -> Result<LoopEnd, TrainError> {
+    fn train_and_test(&mut self, paused: bool) -> Result<LoopEnd, TrainError> {
         self.announce()?;
         if self.at.step == 0 {
             self.save()?;
         }
-        let end = self.train()?;
+        let wish = if paused { self.hold()? } else { Wish::GoOn };
+        let end = match wish.end() {
+            Some(end) => end,
+            None => self.train()?,
+        };
         match end {
             LoopEnd::Reason(reason) => self.finish(reason)?,
             LoopEnd::Leave => {
@@ -219,11 +235,8 @@ impl<'a> Session<'a> {
             }
             let order = epoch_order(self.data.train.rows, self.config.seed, self.at.epoch);
             while self.at.batch < self.steps_per_epoch {
-                match self.wish()? {
-                    Wish::GoOn => {}
-                    Wish::Stop => return Ok(LoopEnd::Reason(StopReason::Stopped)),
-                    Wish::Cancel => return Ok(LoopEnd::Cancel),
-                    Wish::Leave => return Ok(LoopEnd::Leave),
+                if let Some(end) = self.wish()?.end() {
+                    return Ok(end);
                 }
                 let steps = pace.steps(self.steps_per_epoch - self.at.batch);
                 let begin = Instant::now();
@@ -435,31 +448,39 @@ impl<'a> Session<'a> {
     fn wish(&mut self) -> Result<Wish, TrainError> {
         loop {
             match self.control.try_recv() {
-                Err(TryRecvError::Empty) | Ok(Control::Resume) => return Ok(Wish::GoOn),
+                Err(TryRecvError::Empty) => return Ok(Wish::GoOn),
+                Ok(Control::Resume) => {}
                 Err(TryRecvError::Disconnected) => return Ok(Wish::Leave),
                 Ok(Control::StopAndKeepBest) => return Ok(Wish::Stop),
                 Ok(Control::Cancel) => return Ok(Wish::Cancel),
+                Ok(Control::Pause) => match self.hold()? {
+                    Wish::GoOn => {}
+                    wish => return Ok(wish),
+                },
+            }
+        }
+    }
+
+    /// Holds until the watcher says how to go on.
+    fn hold(&mut self) -> Result<Wish, TrainError> {
+        let begin = Instant::now();
+        self.save()?;
+        self.enter(RunState::Paused)?;
+        let wish = loop {
+            match self.control.recv() {
                 Ok(Control::Pause) => {}
+                Ok(Control::Resume) => break Wish::GoOn,
+                Ok(Control::StopAndKeepBest) => break Wish::Stop,
+                Ok(Control::Cancel) => break Wish::Cancel,
+                Err(_) => break Wish::Leave,
             }
-            let begin = Instant::now();
-            self.save()?;
-            self.enter(RunState::Paused)?;
-            let wish = loop {
-                match self.control.recv() {
-                    Ok(Control::Pause) => {}
-                    Ok(Control::Resume) => break Wish::GoOn,
-                    Ok(Control::StopAndKeepBest) => break Wish::Stop,
-                    Ok(Control::Cancel) => break Wish::Cancel,
-                    Err(_) => break Wish::Leave,
-                }
-            };
-            self.paused += begin.elapsed();
-            self.recent.paused += begin.elapsed();
-            if !matches!(wish, Wish::GoOn) {
-                return Ok(wish);
-            }
+        };
+        self.paused += begin.elapsed();
+        self.recent.paused += begin.elapsed();
+        if matches!(wish, Wish::GoOn) {
             self.enter(RunState::Running)?;
         }
+        Ok(wish)
     }
 
     /// Tests the best parameters and writes the results.

@@ -83,6 +83,7 @@ fn work(job: &Job, orders: &Receiver<Control>, reporter: &mut Reporter) {
         Err(panic) => {
             if let Ok(mut folder) = RunFolder::open(&job.folder)
                 && matches!(folder.record.state, RunState::Running | RunState::Finishing)
+                && !folder.is_running()
                 && let Err(e) = folder.set_state(RunState::Failed)
             {
                 tracing::warn!("{e}");

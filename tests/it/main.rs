@@ -5,5 +5,6 @@
 mod cpu_engine;
 mod gradient;
 mod resume;
+mod samples;
 mod support;
 mod training;
