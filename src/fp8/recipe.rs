@@ -27,6 +27,30 @@ pub enum Scaling {
     },
     /// One scale per tensor from its live amax.
     Current,
+    /// One scale per row of the stored tensor: per sample for activations and gradients, per output
+    /// for weights (torchao's "rowwise").
+    Rowwise {
+        /// Multiplies the weight gradient in f32; gradients of rare features lose least that way.
+        high_precision_weight_gradient: bool,
+    },
+    /// One scale per 1×128 of activations and gradients and per 128×128 of weights (DeepSeek-V3).
+    Block,
+    /// One E8M0 scale per 1×32 of every tensor (OCP Microscaling).
+    Mx,
+}
+
+impl Scaling {
+    /// Rows and columns that share a scale in a stored `[rows, cols]` matrix; `weight` says whether
+    /// it is one.
+    pub fn block(self, weight: bool, rows: u32, cols: u32) -> (u32, u32) {
+        match self {
+            Self::Delayed { .. } | Self::Current => (rows.max(1), cols.max(1)),
+            Self::Rowwise { .. } => (1, cols.max(1)),
+            Self::Block if weight => (128, 128),
+            Self::Block => (1, 128),
+            Self::Mx => (1, 32),
+        }
+    }
 }
 
 /// A complete FP8 recipe.
@@ -70,6 +94,43 @@ impl Recipe {
             ..Self::current()
         }
     }
+
+    /// Rowwise scaling with E4M3 everywhere (torchao's `rowwise` preset).
+    pub const fn rowwise() -> Self {
+        Self {
+            scaling: Scaling::Rowwise { high_precision_weight_gradient: false },
+            gradient: Format::E4M3,
+            ..Self::current()
+        }
+    }
+
+    /// Rowwise scaling whose weight gradient is multiplied in f32 (torchao's `rowwise_with_gw_hp`).
+    pub const fn rowwise_high_precision_weight_gradient() -> Self {
+        Self {
+            scaling: Scaling::Rowwise { high_precision_weight_gradient: true },
+            ..Self::rowwise()
+        }
+    }
+
+    /// Block scaling with E4M3 everywhere (DeepSeek-V3).
+    pub const fn block() -> Self {
+        Self { scaling: Scaling::Block, ..Self::rowwise() }
+    }
+
+    /// Microscaling with E4M3 everywhere (OCP MX v1.0, MXFP8).
+    pub const fn mx() -> Self {
+        Self { scaling: Scaling::Mx, ..Self::rowwise() }
+    }
+
+    /// Every named recipe, in the order shown to users.
+    pub const NAMED: [(&'static str, Self); 6] = [
+        ("current", Self::current()),
+        ("delayed", Self::delayed()),
+        ("rowwise", Self::rowwise()),
+        ("rowwise-hp", Self::rowwise_high_precision_weight_gradient()),
+        ("block", Self::block()),
+        ("mx", Self::mx()),
+    ];
 }
 
 /// The precision of the matrix products of a run. Everything else is f32.
@@ -85,5 +146,15 @@ pub enum Precision {
 impl Default for Precision {
     fn default() -> Self {
         Self::Fp8(Recipe::default())
+    }
+}
+
+impl Precision {
+    /// The recipe, if the products are FP8.
+    pub fn recipe(self) -> Option<Recipe> {
+        match self {
+            Self::Fp8(recipe) => Some(recipe),
+            Self::F32 => None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix product with f32 or packed FP8 operands and f32 accumulation.
 
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, slice};
 
@@ -76,6 +76,23 @@ impl Operand {
             Storage::Fp8 { .. } => cols.div_ceil(4),
         };
         self.rows as usize * per_row
+    }
+
+    /// The stored matrix as codes, if it is FP8.
+    fn fp8<'a>(&self, slots: &'a Slots) -> Option<gemm_bf16::Matrix<'a>> {
+        let Storage::Fp8 { format, scales, block_rows, block_cols } = self.storage else {
+            return None;
+        };
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        let codes = gemm_bf16::Codes::Fp8 {
+            bytes: bytemuck::cast_slice(slots.words(self.buffer)),
+            format,
+            exponents: &slots.words(scales)[..blocks(self.rows, self.cols, block_rows, block_cols)],
+            block_rows: block_rows.max(1) as usize,
+            block_cols: block_cols.max(1) as usize,
+        };
+        let stride = cols.div_ceil(4) * 4;
+        Some(gemm_bf16::Matrix { codes, stride, rows, cols, transpose: self.transpose })
     }
 
     fn access(&self, list: &mut Vec<Access>) {
@@ -218,6 +235,10 @@ impl Gemm {
             slots.put(taken);
             return;
         }
+        if self.bf16(slots, out) {
+            slots.put(taken);
+            return;
+        }
         let mut left = std::mem::take(&mut slots.scratch.left);
         let mut right = std::mem::take(&mut slots.scratch.right);
         let decoded = |o: &Operand| o.storage != Storage::F32;
@@ -235,6 +256,28 @@ impl Gemm {
         slots.scratch.left = left;
         slots.scratch.right = right;
         slots.put(taken);
+    }
+
+    /// Multiplies two FP8 operands by bf16 dot products where the processor has them; says whether
+    /// it did.
+    fn bf16(&self, slots: &mut Slots, out: &mut [f32]) -> bool {
+        if !gemm_bf16::available() {
+            return false;
+        }
+        let mut panels = std::mem::take(&mut slots.scratch.panels);
+        let operands = (self.a.fp8(slots), self.b.fp8(slots));
+        let done = if let (Some(a), Some(b)) = operands
+            && a.exact()
+            && b.exact()
+        {
+            let shape = [self.m as usize, self.n as usize, self.k as usize];
+            gemm_bf16::product(shape, &a, &b, out, false, &mut panels);
+            true
+        } else {
+            false
+        };
+        slots.scratch.panels = panels;
+        done
     }
 
     /// What it reads and writes.

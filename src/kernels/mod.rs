@@ -6,6 +6,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
 pub mod gemm;
+pub mod gemm_bf16;
 pub mod layer_norm;
 pub mod loss;
 pub mod optimizer;

@@ -23,6 +23,7 @@ pub struct Slots {
 pub(super) struct Scratch {
     pub left: Vec<f32>,
     pub right: Vec<f32>,
+    pub panels: Vec<u32>,
     pub partial: Vec<super::quantise::Partial>,
 }
 

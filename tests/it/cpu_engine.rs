@@ -70,13 +70,18 @@ fn recipes() -> Vec<(&'static str, Precision)> {
         scaling: Scaling::Delayed { history: 4, algorithm: AmaxAlgorithm::MostRecent },
         ..Recipe::current()
     };
-    vec![
-        ("f32", Precision::F32),
-        ("current", Precision::Fp8(Recipe::current())),
-        ("delayed", Precision::Fp8(Recipe::delayed())),
-        ("most recent", Precision::Fp8(recent)),
-        ("stochastic", Precision::Fp8(Recipe { stochastic_gradients: true, ..Recipe::current() })),
-    ]
+    let named = Recipe::NAMED.map(|(name, recipe)| (name, Precision::Fp8(recipe)));
+    named
+        .into_iter()
+        .chain([
+            ("f32", Precision::F32),
+            ("most recent", Precision::Fp8(recent)),
+            (
+                "stochastic",
+                Precision::Fp8(Recipe { stochastic_gradients: true, ..Recipe::current() }),
+            ),
+        ])
+        .collect()
 }
 
 #[test]

@@ -155,3 +155,30 @@ fn fp8_gradients_point_the_same_way() {
         assert_ne!(a, b, "{}", param.name);
     }
 }
+
+/// Cosine of the angle between two gradients of the same parameters.
+fn cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
+    let dot = |a: &[Vec<f32>], b: &[Vec<f32>]| {
+        let pairs = a.iter().flatten().zip(b.iter().flatten());
+        pairs.map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn gradients_of_every_recipe_point_where_the_f32_gradient_points() {
+    // Wider than one block of every recipe, and not a multiple of any.
+    let input = InputSpec { dense: 150, embeddings: Vec::new() };
+    let head = Head::Classes { count: 5 };
+    let model = ModelSpec::mlp(input, &[170, 40], Activation::Gelu, true, 0.0, false, head);
+    let (batch, params) = (batch(&model), init(&model, 3));
+    let (_, exact) = at(&mut engine(&model, Precision::F32), &params, &batch);
+    for (name, recipe) in Recipe::NAMED {
+        let (_, grads) = at(&mut engine(&model, Precision::Fp8(recipe)), &params, &batch);
+        let found = cosine(&exact, &grads);
+        assert!(found > 0.99 && found < 1.0, "{name}: {found}");
+        let mut planted = grads;
+        planted[0].reverse();
+        assert!(cosine(&exact, &planted) < 0.99, "{name}: a reversed gradient passes");
+    }
+}

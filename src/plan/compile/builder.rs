@@ -1,0 +1,134 @@
+//! What a compilation gathers: buffers, parameters, watched tensors.
+
+use super::{fault, quantise};
+use crate::error::EngineError;
+use crate::fp8::stats::STAT_WORDS;
+use crate::fp8::{Precision, Recipe, Scaling};
+use crate::kernels::quantise::HISTORY_WORDS;
+use crate::kernels::{BufferId, step_state};
+use crate::model::ModelSpec;
+use crate::plan::{Buffer, Optimizer, PlanConfig, PlanParam, Purpose, WatchedTensor};
+
+/// The buffers that the host reads and writes.
+#[derive(Clone, Copy)]
+pub(super) struct Io {
+    pub dense: BufferId,
+    pub categories: BufferId,
+    pub targets: BufferId,
+    pub sample_weights: BufferId,
+    pub step: BufferId,
+    pub losses: BufferId,
+    pub loss_sum: BufferId,
+    pub outputs: BufferId,
+    pub stats: BufferId,
+    pub history: BufferId,
+}
+
+pub(super) struct Compiler<'a> {
+    pub model: &'a ModelSpec,
+    pub config: &'a PlanConfig,
+    pub rows: u32,
+    pub buffers: Vec<Buffer>,
+    pub params: Vec<PlanParam>,
+    pub watched: Vec<WatchedTensor>,
+    pub io: Io,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(model: &'a ModelSpec, config: &'a PlanConfig) -> Result<Self, EngineError> {
+        let batch = config.batch;
+        let embeddings = model.input.embeddings.len();
+        let mut buffers = Vec::new();
+        let mut persistent = |name: &str, purpose, words: usize| {
+            let words = words.max(1);
+            buffers.push(Buffer {
+                name: name.to_owned(),
+                purpose,
+                words,
+                persistent: true,
+                slot: 0,
+            });
+            BufferId(buffers.len() as u32 - 1)
+        };
+        let watched = quantise::watched(model, config.precision);
+        let delayed = matches!(
+            config.precision,
+            Precision::Fp8(Recipe { scaling: Scaling::Delayed { .. }, .. })
+        );
+        let history = if delayed { watched.len() * HISTORY_WORDS } else { 1 };
+        let io = Io {
+            dense: persistent("dense", Purpose::Input, batch * model.input.dense),
+            categories: persistent("categories", Purpose::Input, batch * embeddings),
+            targets: persistent("targets", Purpose::Input, batch),
+            sample_weights: persistent("sample_weights", Purpose::Input, batch),
+            step: persistent("step", Purpose::Input, step_state::WORDS),
+            losses: persistent("losses", Purpose::Output, batch),
+            loss_sum: persistent("loss_sum", Purpose::Output, 1),
+            outputs: persistent("outputs", Purpose::Output, batch * model.head.outputs()),
+            stats: persistent("stats", Purpose::Output, watched.len() * STAT_WORDS),
+            history: persistent("history", Purpose::Quantised, history),
+        };
+        let moments: &[&str] = match config.optimizer {
+            Optimizer::AdamW { .. } => &["first", "second"],
+            Optimizer::Sgd { .. } => &["momentum"],
+        };
+        let mut params = Vec::new();
+        for info in model.parameters() {
+            let len: usize = info.shape.iter().product();
+            let weight = persistent(&info.name, Purpose::Weight, len);
+            let moments = moments
+                .iter()
+                .map(|m| persistent(&format!("{}.{m}", info.name), Purpose::Moment, len))
+                .collect();
+            params.push((info, weight, moments));
+        }
+        let mut this = Self {
+            model,
+            config,
+            rows: u32::try_from(batch).map_err(|_| fault(format!("batch size {batch}")))?,
+            buffers,
+            params: Vec::new(),
+            watched,
+            io,
+        };
+        for (info, weight, moments) in params {
+            let len = info.shape.iter().product();
+            let gradient =
+                this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len);
+            let quantised = this.quantised(&info.name, &info.shape);
+            let (name, shape) = (info.name, info.shape);
+            this.params.push(PlanParam { name, shape, weight, gradient, moments, quantised });
+        }
+        Ok(this)
+    }
+
+    pub(super) fn buffer(
+        &mut self,
+        name: &str,
+        purpose: Purpose,
+        words: usize,
+        persistent: bool,
+    ) -> BufferId {
+        let words = words.max(1);
+        self.buffers.push(Buffer { name: name.to_owned(), purpose, words, persistent, slot: 0 });
+        BufferId(self.buffers.len() as u32 - 1)
+    }
+
+    pub(super) fn transient(&mut self, name: &str, purpose: Purpose, words: usize) -> BufferId {
+        self.buffer(name, purpose, words, false)
+    }
+
+    /// An f32 matrix with one row per sample.
+    pub(super) fn matrix(&mut self, name: &str, purpose: Purpose, cols: u32) -> BufferId {
+        self.transient(name, purpose, self.rows as usize * cols as usize)
+    }
+
+    pub(super) fn watch(&self, name: &str) -> Option<u32> {
+        self.watched.iter().position(|w| w.name == name).map(|i| i as u32)
+    }
+
+    pub(super) fn param(&self, name: &str) -> Result<&PlanParam, EngineError> {
+        let found = self.params.iter().find(|p| p.name == name);
+        found.ok_or_else(|| fault(format!("no parameter {name}")))
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether the settings can be compiled.
+
+use super::fault;
+use crate::error::EngineError;
+use crate::fp8::{Precision, Scaling};
+use crate::kernels::quantise::HISTORY_WORDS;
+use crate::model::{Layer, MAX_ELEMENTS, ModelSpec};
+use crate::plan::{Optimizer, PlanConfig};
+
+/// Largest margin of a recipe; more would push most values into the subnormal codes.
+const MAX_MARGIN: u32 = 8;
+
+pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), EngineError> {
+    let widest = model
+        .nodes
+        .iter()
+        .map(|n| if let Layer::Dense { out, .. } = n.layer { out } else { 0 })
+        .chain([model.input.width(), model.input.embeddings.len()])
+        .max()
+        .unwrap_or(1);
+    if config.batch == 0 || config.batch.checked_mul(widest).is_none_or(|n| n > MAX_ELEMENTS) {
+        return Err(fault(format!(
+            "batch size {} with layers up to {widest} wide; it must be at least 1 and the product at \
+             most {MAX_ELEMENTS}",
+            config.batch
+        )));
+    }
+    if let Precision::Fp8(recipe) = config.precision {
+        if recipe.margin > MAX_MARGIN {
+            return Err(fault(format!("margin {} is more than {MAX_MARGIN}", recipe.margin)));
+        }
+        if let Scaling::Delayed { history, .. } = recipe.scaling
+            && !(1..=HISTORY_WORDS as u32).contains(&history)
+        {
+            return Err(fault(format!("amax history {history} is not in 1..={HISTORY_WORDS}")));
+        }
+    }
+    let unit = |name: &str, v: f32| {
+        if (0.0..1.0).contains(&v) {
+            Ok(())
+        } else {
+            Err(fault(format!("{name} {v} is not in 0..1")))
+        }
+    };
+    let positive = |name: &str, v: f32| {
+        if v >= 0.0 && v.is_finite() {
+            Ok(())
+        } else {
+            Err(fault(format!("{name} {v} is negative")))
+        }
+    };
+    match config.optimizer {
+        Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {
+            unit("beta1", beta1)?;
+            unit("beta2", beta2)?;
+            positive("epsilon", epsilon)?;
+            positive("weight decay", weight_decay)
+        }
+        Optimizer::Sgd { momentum, weight_decay } => {
+            unit("momentum", momentum)?;
+            positive("weight decay", weight_decay)
+        }
+    }
+}

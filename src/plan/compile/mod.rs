@@ -1,0 +1,89 @@
+//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe, `forward`,
+//! `backward` and `update` write the training step, `evaluate` the evaluation.
+
+mod backward;
+mod builder;
+mod check;
+mod evaluate;
+mod forward;
+mod loss;
+mod quantise;
+mod update;
+
+use super::{Plan, PlanConfig, memory};
+use crate::error::EngineError;
+use crate::kernels::gemm::{Gemm, Operand};
+use crate::kernels::{BufferId, Op};
+use crate::model::ModelSpec;
+use builder::Compiler;
+
+/// Compiles `model` for `config`.
+///
+/// # Errors
+/// [`EngineError::Shape`] if the model or a setting is not usable.
+pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineError> {
+    model.validate()?;
+    check::config(model, config)?;
+    let mut c = Compiler::new(model, config)?;
+    let train_step = c.train_step()?;
+    let (prepare_eval, eval_step) = c.evaluation()?;
+    let Compiler { mut buffers, params, watched, io, .. } = c;
+    let keep: Vec<BufferId> = params.iter().map(|p| p.gradient).collect();
+    let slots = memory::assign(&mut buffers, &[&train_step, &prepare_eval, &eval_step], &keep);
+    Ok(Plan {
+        model: model.clone(),
+        config: config.clone(),
+        buffers,
+        slots,
+        params,
+        watched,
+        train_step,
+        prepare_eval,
+        eval_step,
+        dense: io.dense,
+        categories: io.categories,
+        targets: io.targets,
+        sample_weights: io.sample_weights,
+        step: io.step,
+        losses: io.losses,
+        loss_sum: io.loss_sum,
+        outputs: io.outputs,
+        stats: io.stats,
+        history: io.history,
+    })
+}
+
+fn fault(what: String) -> EngineError {
+    EngineError::Shape { op: "plan", what }
+}
+
+/// A matrix `[rows, cols]` in f32.
+#[derive(Clone, Copy)]
+struct Matrix {
+    buffer: BufferId,
+    cols: u32,
+}
+
+/// What a node leaves for its backward pass.
+enum Saved {
+    /// `x` is the operand that the weight gradient takes.
+    Dense {
+        x: Operand,
+        weight: Operand,
+        pre: Option<BufferId>,
+    },
+    LayerNorm {
+        x: BufferId,
+        moments: BufferId,
+    },
+    Dropout,
+}
+
+/// A product of two operands, checked.
+fn gemm(a: Operand, b: Operand, out: BufferId) -> Result<Op, EngineError> {
+    let (m, k) = if a.transpose { (a.cols, a.rows) } else { (a.rows, a.cols) };
+    let n = if b.transpose { b.rows } else { b.cols };
+    let gemm = Gemm { a, b, out, m, n, k };
+    gemm.check()?;
+    Ok(Op::Gemm(gemm))
+}

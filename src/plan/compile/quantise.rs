@@ -1,0 +1,120 @@
+//! The recipe: which tensors are quantised, and how.
+
+use super::Matrix;
+use super::builder::Compiler;
+use crate::fp8::{Format, Precision, Recipe, Scaling};
+use crate::kernels::gemm::{Operand, Storage, blocks};
+use crate::kernels::quantise::{Quantise, ScaleSource};
+use crate::kernels::{BufferId, Op};
+use crate::model::{Layer, ModelSpec};
+use crate::plan::{Purpose, QuantisedRef, TensorRole, WatchedTensor};
+
+impl Compiler<'_> {
+    /// The FP8 copy of a weight, if its layer has one. Training and evaluation write it anew before
+    /// every use, so one copy serves both.
+    pub(super) fn quantised(&mut self, name: &str, shape: &[usize]) -> Option<QuantisedRef> {
+        let recipe = self.recipe(name.strip_suffix(".weight")?)?;
+        let &[rows, cols] = shape else { return None };
+        let words = rows * cols.div_ceil(4);
+        let packed = self.buffer(&format!("{name}.fp8"), Purpose::Quantised, words, true);
+        let (block_rows, block_cols) = recipe.scaling.block(true, rows as u32, cols as u32);
+        let count = blocks(rows as u32, cols as u32, block_rows, block_cols);
+        let scales = self.buffer(&format!("{name}.scales"), Purpose::Quantised, count, true);
+        Some(QuantisedRef { packed, scales, format: recipe.forward })
+    }
+
+    /// The recipe of a layer's products; `None` means f32.
+    pub(super) fn recipe(&self, node: &str) -> Option<Recipe> {
+        let Precision::Fp8(recipe) = self.config.precision else { return None };
+        let fp8 = self.model.nodes.iter().any(|n| {
+            n.name == node && matches!(n.layer, Layer::Dense { high_precision: false, .. })
+        });
+        fp8.then_some(recipe)
+    }
+
+    /// Whether the recipe multiplies this FP8 layer's weight gradient in f32.
+    pub(super) fn high_precision_weight_gradient(&self, node: &str) -> bool {
+        let scaling = self.recipe(node).map(|r| r.scaling);
+        matches!(scaling, Some(Scaling::Rowwise { high_precision_weight_gradient: true }))
+    }
+
+    /// Quantises a matrix into given buffers.
+    pub(super) fn quantise(
+        &self,
+        input: BufferId,
+        (rows, cols): (u32, u32),
+        into: QuantisedRef,
+        weight: bool,
+        watch: Option<u32>,
+        stochastic: bool,
+    ) -> (Quantise, Operand) {
+        let recipe = self.config.precision.recipe().unwrap_or_default();
+        let source = match (recipe.scaling, watch) {
+            (Scaling::Delayed { history, algorithm }, Some(_)) => {
+                ScaleSource::Delayed { history: self.io.history, length: history, algorithm }
+            }
+            _ => ScaleSource::Current,
+        };
+        let QuantisedRef { packed, scales, format } = into;
+        let (block_rows, block_cols) = recipe.scaling.block(weight, rows, cols);
+        let op = Quantise {
+            input,
+            packed,
+            scales,
+            rows,
+            cols,
+            block_rows,
+            block_cols,
+            format,
+            source,
+            margin: recipe.margin,
+            stochastic,
+            watch,
+            stats: self.io.stats,
+            step: self.io.step,
+        };
+        let storage = Storage::Fp8 { format, scales, block_rows, block_cols };
+        (op, Operand { buffer: packed, storage, rows, cols, transpose: false })
+    }
+
+    /// Quantises one row per sample into a new transient buffer.
+    pub(super) fn quantise_rows(
+        &mut self,
+        ops: &mut Vec<Op>,
+        name: &str,
+        input: Matrix,
+        (format, stochastic): (Format, bool),
+    ) -> Operand {
+        let words = self.rows as usize * (input.cols as usize).div_ceil(4);
+        let packed = self.transient(&format!("{name}.fp8"), Purpose::Quantised, words);
+        let scaling = self.config.precision.recipe().unwrap_or_default().scaling;
+        let (block_rows, block_cols) = scaling.block(false, self.rows, input.cols);
+        let count = blocks(self.rows, input.cols, block_rows, block_cols);
+        let scales = self.transient(&format!("{name}.scales"), Purpose::Quantised, count);
+        let into = QuantisedRef { packed, scales, format };
+        let watch = self.watch(name);
+        let (op, operand) =
+            self.quantise(input.buffer, (self.rows, input.cols), into, false, watch, stochastic);
+        ops.push(Op::Quantise(op));
+        operand
+    }
+}
+
+/// Input, weight and gradient of every FP8 layer, in this order.
+pub(super) fn watched(model: &ModelSpec, precision: Precision) -> Vec<WatchedTensor> {
+    let Precision::Fp8(recipe) = precision else { return Vec::new() };
+    let mut list = Vec::new();
+    for node in &model.nodes {
+        if !matches!(node.layer, Layer::Dense { high_precision: false, .. }) {
+            continue;
+        }
+        for (part, role, format) in [
+            ("input", TensorRole::Activation, recipe.forward),
+            ("weight", TensorRole::Weight, recipe.forward),
+            ("gradient", TensorRole::Gradient, recipe.gradient),
+        ] {
+            list.push(WatchedTensor { name: format!("{}.{part}", node.name), role, format });
+        }
+    }
+    list
+}
