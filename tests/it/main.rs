@@ -8,4 +8,8 @@ mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
 mod pair;
+mod resume;
+mod samples;
+mod support;
 mod tolerance;
+mod training;
