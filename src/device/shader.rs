@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 /// Shared parts by name.
 const SHARED: &[(&str, &str)] = &[
     ("fp8", include_str!("../../shaders/shared/fp8.wgsl")),
+    ("half", include_str!("../../shaders/shared/half.wgsl")),
     ("hash", include_str!("../../shaders/shared/hash.wgsl")),
     ("index", include_str!("../../shaders/shared/index.wgsl")),
     ("tree", include_str!("../../shaders/shared/tree.wgsl")),
@@ -17,6 +18,10 @@ const SHARED: &[(&str, &str)] = &[
 /// Shaders by name: one per op family.
 const SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
+    ("average", include_str!("../../shaders/average.wgsl")),
+    ("bf16", include_str!("../../shaders/bf16.wgsl")),
+    ("clip", include_str!("../../shaders/clip.wgsl")),
+    ("compact", include_str!("../../shaders/compact.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("embedding", include_str!("../../shaders/embedding.wgsl")),

@@ -3,8 +3,9 @@
 use super::{Batch, Engine, EngineInfo, StepParams, host};
 use crate::error::EngineError;
 use crate::fp8::slice::simd_name;
-use crate::kernels::{Op, Slots};
-use crate::plan::{BufferId, Plan};
+use crate::kernels::{Op, ScratchNeed, Slots};
+use crate::plan::memory::{self, Ledger};
+use crate::plan::{BufferId, Plan, Purpose};
 
 /// Runs a plan with native kernels.
 pub struct CpuEngine {
@@ -49,6 +50,12 @@ impl CpuEngine {
     }
 }
 
+/// Bytes of scratch that the ops of a plan share, without what every thread keeps for packing.
+pub fn scratch_bytes(plan: &Plan) -> u64 {
+    let ops = plan.lists().into_iter().flatten();
+    ops.fold(ScratchNeed::default(), |need, op| need.or(op.scratch())).bytes()
+}
+
 /// Runs a call list inside the thread pool, so that ops need not enter it one by one.
 fn run(ops: &[Op], slots: &mut Slots) {
     rayon::scope(|_| ops.iter().for_each(|op| op.cpu(slots)));
@@ -72,6 +79,9 @@ impl Engine for CpuEngine {
             // Only the last step's statistics can be asked for.
             self.slots.full_stats = i + 1 == batches.len();
             run(&self.plan.train_step, &mut self.slots);
+            if host::updates_after(&self.plan, params.step) {
+                run(&self.plan.update_step, &mut self.slots);
+            }
             losses.push(self.loss_sum() / batch.rows as f32);
         }
         Ok(losses)
@@ -88,6 +98,13 @@ impl Engine for CpuEngine {
         run(&self.plan.eval_step, &mut self.slots);
         let len = batch.rows * self.plan.model.head.outputs();
         Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
+    }
+
+    fn memory(&self) -> Ledger {
+        let (slots, scratch) = self.slots.bytes();
+        let mut ledger = memory::by_purpose(&self.plan, slots.into_iter());
+        *ledger.entry(Purpose::Workspace).or_insert(0) += scratch;
+        ledger
     }
 
     fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {

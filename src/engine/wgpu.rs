@@ -11,7 +11,8 @@ use super::{Batch, Engine, EngineInfo, StepParams, host};
 use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
 use crate::error::EngineError;
-use crate::plan::{BufferId, Plan};
+use crate::plan::memory::{self, Ledger};
+use crate::plan::{BufferId, Plan, Purpose};
 
 /// Most steps of one submission.
 const MAX_STEPS: usize = 64;
@@ -38,6 +39,7 @@ pub struct WgpuEngine {
     /// A training step with all statistics, and one that leaves them out.
     watched_step: Vec<Launch>,
     quiet_step: Vec<Launch>,
+    update_step: Vec<Launch>,
     prepare_eval: Vec<Launch>,
     eval_step: Vec<Launch>,
     inputs: [Staged; 5],
@@ -69,6 +71,7 @@ impl WgpuEngine {
         let mut memory = DeviceMemory::new(gpu, &plan.slots, place)?;
         let watched_step = memory.prepare(&plan.train_step, true)?;
         let quiet_step = memory.prepare(&plan.train_step, false)?;
+        let update_step = memory.prepare(&plan.update_step, true)?;
         let prepare_eval = memory.prepare(&plan.prepare_eval, true)?;
         let eval_step = memory.prepare(&plan.eval_step, true)?;
 
@@ -89,6 +92,7 @@ impl WgpuEngine {
             self_test,
             watched_step,
             quiet_step,
+            update_step,
             prepare_eval,
             eval_step,
             inputs,
@@ -169,6 +173,9 @@ impl WgpuEngine {
                 }
                 let watched = last && k + 1 == batches.len();
                 record(encoder, if watched { &self.watched_step } else { &self.quiet_step });
+                if steps.get(k).is_some_and(|s| host::updates_after(&self.plan, s.step)) {
+                    record(encoder, &self.update_step);
+                }
                 encoder.copy_buffer_to_buffer(loss_sum, 0, &self.losses, 4 * k as u64, Some(4));
             }
         })?;
@@ -240,6 +247,14 @@ impl Engine for WgpuEngine {
         let len = batch.rows * self.plan.model.head.outputs();
         let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
         Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
+    }
+
+    fn memory(&self) -> Ledger {
+        let (slots, scratch) = self.memory.bytes();
+        let mut ledger = memory::by_purpose(&self.plan, slots.into_iter());
+        let own = self.staging.size() + self.losses.size();
+        *ledger.entry(Purpose::Workspace).or_insert(0) += scratch + own;
+        ledger
     }
 
     fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {

@@ -139,6 +139,8 @@ impl Recipe {
 pub enum Precision {
     /// 8-bit operands after a recipe.
     Fp8(Recipe),
+    /// Operands rounded to bf16.
+    Bf16,
     /// 32-bit operands.
     F32,
 }
@@ -150,11 +152,23 @@ impl Default for Precision {
 }
 
 impl Precision {
+    /// A few plain words.
+    pub fn describe(self) -> String {
+        match self {
+            Self::F32 => "32-bit floating point".to_owned(),
+            Self::Bf16 => "bf16, 16-bit floating point".to_owned(),
+            Self::Fp8(recipe) => {
+                let named = Recipe::NAMED.iter().find(|(_, r)| *r == recipe);
+                format!("FP8, {} recipe", named.map_or("custom", |(name, _)| name))
+            }
+        }
+    }
+
     /// The recipe, if the products are FP8.
     pub fn recipe(self) -> Option<Recipe> {
         match self {
             Self::Fp8(recipe) => Some(recipe),
-            Self::F32 => None,
+            Self::Bf16 | Self::F32 => None,
         }
     }
 }

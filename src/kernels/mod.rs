@@ -2,6 +2,10 @@
 //! (`shaders/<family>.wgsl`) and its native CPU twin of the same name.
 
 pub mod activation;
+pub mod average;
+pub mod bf16;
+pub mod clip;
+pub mod compact;
 pub mod dispatch;
 pub mod dropout;
 pub mod elementwise;
@@ -16,7 +20,7 @@ pub mod quantise;
 pub mod reduce;
 pub mod slots;
 
-pub use slots::Slots;
+pub use slots::{ScratchNeed, Slots};
 
 /// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
 /// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
@@ -46,8 +50,10 @@ pub mod step_state {
     pub const BETA1_CORRECTION: usize = 4;
     /// 1/(1−β2^step) (f32), computed on the host in f64.
     pub const BETA2_CORRECTION: usize = 5;
-    /// Gradient scale 1/valid (f32).
+    /// Gradient scale (f32): 1/valid, over the batches of an update where there are several.
     pub const INV_VALID: usize = 6;
+    /// Rate of the exponential average of parameters (f32): 1 − its decay in this update.
+    pub const AVERAGE_RATE: usize = 7;
 }
 
 /// One kernel call of a plan.
@@ -55,6 +61,10 @@ pub mod step_state {
 pub enum Op {
     /// See [`quantise::Quantise`].
     Quantise(quantise::Quantise),
+    /// See [`bf16::ToBf16`].
+    ToBf16(bf16::ToBf16),
+    /// See [`bf16::FromBf16`].
+    FromBf16(bf16::FromBf16),
     /// See [`gemm::Gemm`].
     Gemm(gemm::Gemm),
     /// See [`activation::BiasActivation`].
@@ -83,6 +93,18 @@ pub enum Op {
     AdamW(optimizer::AdamW),
     /// See [`optimizer::SgdMomentum`].
     SgdMomentum(optimizer::SgdMomentum),
+    /// See [`average::Average`].
+    Average(average::Average),
+    /// See [`compact::CompactAdamW`].
+    CompactAdamW(compact::CompactAdamW),
+    /// See [`clip::SquareSum`].
+    SquareSum(clip::SquareSum),
+    /// See [`clip::ClipFactor`].
+    ClipFactor(clip::ClipFactor),
+    /// See [`clip::Rescale`].
+    Rescale(clip::Rescale),
+    /// See [`elementwise::Accumulate`].
+    Accumulate(elementwise::Accumulate),
     /// See [`elementwise::Fill`].
     Fill(elementwise::Fill),
 }
@@ -122,6 +144,8 @@ macro_rules! each_op {
     ($op:expr, $inner:ident => $call:expr) => {
         match $op {
             Op::Quantise($inner) => $call,
+            Op::ToBf16($inner) => $call,
+            Op::FromBf16($inner) => $call,
             Op::Gemm($inner) => $call,
             Op::BiasActivation($inner) => $call,
             Op::ActivationBackward($inner) => $call,
@@ -136,6 +160,12 @@ macro_rules! each_op {
             Op::MeanSquaredError($inner) => $call,
             Op::AdamW($inner) => $call,
             Op::SgdMomentum($inner) => $call,
+            Op::Average($inner) => $call,
+            Op::CompactAdamW($inner) => $call,
+            Op::SquareSum($inner) => $call,
+            Op::ClipFactor($inner) => $call,
+            Op::Rescale($inner) => $call,
+            Op::Accumulate($inner) => $call,
             Op::Fill($inner) => $call,
         }
     };
@@ -151,6 +181,8 @@ impl Op {
     pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
         match self {
             Op::Quantise(op) => op.gpu(full_stats),
+            Op::ToBf16(op) => op.gpu(),
+            Op::FromBf16(op) => op.gpu(),
             Op::Gemm(op) => op.gpu(),
             Op::BiasActivation(op) => op.gpu(),
             Op::ActivationBackward(op) => op.gpu(),
@@ -165,7 +197,23 @@ impl Op {
             Op::MeanSquaredError(op) => op.gpu(),
             Op::AdamW(op) => op.gpu(),
             Op::SgdMomentum(op) => op.gpu(),
+            Op::Average(op) => op.gpu(),
+            Op::CompactAdamW(op) => op.gpu(),
+            Op::SquareSum(op) => op.gpu(),
+            Op::ClipFactor(op) => op.gpu(),
+            Op::Rescale(op) => op.gpu(),
+            Op::Accumulate(op) => op.gpu(),
             Op::Fill(op) => op.gpu(),
+        }
+    }
+
+    /// Scratch that its native twin takes from [`Slots`].
+    pub fn scratch(&self) -> ScratchNeed {
+        match self {
+            Op::Gemm(op) => op.scratch(),
+            Op::Quantise(op) => op.scratch(),
+            Op::SquareSum(op) => op.scratch(),
+            _ => ScratchNeed::default(),
         }
     }
 

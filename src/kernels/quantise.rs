@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
-use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel, step_state};
 use crate::device::shader::LANES;
 use crate::fp8::stats::{HISTOGRAM_BINS, STAT_HISTOGRAM, STAT_WORDS, histogram_bin};
 use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};
@@ -295,6 +295,14 @@ impl Quantise {
         }
         slots.scratch.partial = partial;
         slots.put(scales);
+    }
+
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        let per_piece = parallel::rows_per_piece(self.cols as usize);
+        let watched = usize::from(self.watch.is_some());
+        let partial = watched * (self.rows as usize).div_ceil(per_piece);
+        ScratchNeed { partial, ..ScratchNeed::default() }
     }
 
     /// What it reads and writes.

@@ -6,7 +6,7 @@ use crate::device::DeviceChoice;
 use crate::error::TrainError;
 use crate::fp8::{Precision, Scaling};
 use crate::model::{Activation, Head, InputSpec, ModelSpec};
-use crate::plan::Optimizer;
+use crate::plan::{MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, UpdateOptions};
 
 /// Learning-rate schedule after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,15 @@ pub enum Schedule {
     Cosine,
     /// A straight line down to 1 % of the peak.
     Linear,
+}
+
+/// A change of precision within a run; weights and optimiser state go on bit for bit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Hybrid {
+    /// Share of all planned steps that [`TrainConfig::precision`] does, above 0 and below 1.
+    pub first_share: f32,
+    /// Precision of the rest.
+    pub then: Precision,
 }
 
 /// Settings of a run. Defaults suit a small table.
@@ -36,8 +45,12 @@ pub struct TrainConfig {
     pub high_precision_ends: bool,
     /// Precision and recipe.
     pub precision: Precision,
+    /// Another precision for the last part of the run.
+    pub hybrid: Option<Hybrid>,
     /// Optimiser.
     pub optimizer: Optimizer,
+    /// Memory of the optimiser, clipping, accumulation, averaging.
+    pub update: UpdateOptions,
     /// Peak learning rate.
     pub learning_rate: f32,
     /// Schedule.
@@ -65,7 +78,9 @@ impl Default for TrainConfig {
             dropout: 0.0,
             high_precision_ends: false,
             precision: Precision::default(),
+            hybrid: None,
             optimizer: Optimizer::default(),
+            update: UpdateOptions::default(),
             learning_rate: 1e-3,
             schedule: Schedule::Cosine,
             warmup: 0.05,
@@ -130,7 +145,9 @@ impl TrainConfig {
         if !(decay.is_finite() && decay >= 0.0) {
             return fail("weight decay", format!("{decay} is not 0 or above"));
         }
-        if let Precision::Fp8(recipe) = self.precision {
+        let then = self.hybrid.map(|h| h.then);
+        for precision in [Some(self.precision), then].into_iter().flatten() {
+            let Precision::Fp8(recipe) = precision else { continue };
             if recipe.margin > 16 {
                 return fail("scale margin", format!("{} is not in 0 to 16", recipe.margin));
             }
@@ -140,7 +157,57 @@ impl TrainConfig {
                 return fail("amax history", format!("{history} is not in 1 to 1024"));
             }
         }
-        Ok(())
+        if let Some(Hybrid { first_share, .. }) = self.hybrid
+            && !(first_share > 0.0 && first_share < 1.0)
+        {
+            return fail("share of the first precision", format!("{first_share} is not in 0 to 1"));
+        }
+        self.check_update()
+    }
+
+    fn check_update(&self) -> Result<(), TrainError> {
+        let fail = |setting, what: String| Err(TrainError::Config { setting, what });
+        let UpdateOptions { moments, master, clip_norm, accumulate, average } = self.update;
+        if matches!(self.optimizer, Optimizer::Sgd { .. }) {
+            let what = || "only AdamW can have it".to_owned();
+            if moments != MomentFormat::F32 {
+                return fail("moment storage", what());
+            }
+            if master != MasterFormat::F32 {
+                return fail("weight storage", what());
+            }
+        }
+        if let Some(norm) = clip_norm
+            && !(norm.is_finite() && norm > 0.0)
+        {
+            return fail("clipping norm", format!("{norm} is not above 0"));
+        }
+        if !(1..=MAX_ACCUMULATE).contains(&accumulate) {
+            let what = format!("{accumulate} is not in 1 to {MAX_ACCUMULATE}");
+            return fail("batches per update", what);
+        }
+        match average {
+            Some(decay) if !(0.0..1.0).contains(&decay) => {
+                fail("averaging decay", format!("{decay} is not in 0 to below 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps of `total` that the first precision does.
+    pub fn first_steps(&self, total: u64) -> u64 {
+        match self.hybrid {
+            Some(hybrid) => (f64::from(hybrid.first_share) * total as f64).round() as u64,
+            None => total,
+        }
+    }
+
+    /// The precision of the step after `done` of `total` planned steps.
+    pub fn precision_after(&self, done: u64, total: u64) -> Precision {
+        match self.hybrid {
+            Some(hybrid) if done >= self.first_steps(total) => hybrid.then,
+            _ => self.precision,
+        }
     }
 
     /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
@@ -170,6 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hybrid_run_changes_precision_once() {
+        let hybrid = Some(Hybrid { first_share: 0.75, then: Precision::Bf16 });
+        let config = TrainConfig { hybrid, ..TrainConfig::default() };
+        assert_eq!(config.first_steps(100), 75);
+        assert_eq!(config.precision_after(74, 100), config.precision);
+        assert_eq!(config.precision_after(75, 100), Precision::Bf16);
+        let plain = TrainConfig::default();
+        assert_eq!(plain.precision_after(100, 100), plain.precision);
+    }
+
+    #[test]
     fn out_of_range_settings_are_named() {
         let d = TrainConfig::default;
         assert!(d().check().is_ok());
@@ -184,6 +262,20 @@ mod tests {
         assert_eq!(setting(TrainConfig { epochs: 0, ..d() }), "epochs");
         let optimizer = Optimizer::Sgd { momentum: 1.0, weight_decay: 0.0 };
         assert_eq!(setting(TrainConfig { optimizer, ..d() }), "momentum");
+        let hybrid = Some(Hybrid { first_share: 1.0, then: Precision::F32 });
+        assert_eq!(setting(TrainConfig { hybrid, ..d() }), "share of the first precision");
+        let update = |change: fn(&mut UpdateOptions)| {
+            let mut config = d();
+            change(&mut config.update);
+            config
+        };
+        assert_eq!(setting(update(|u| u.clip_norm = Some(0.0))), "clipping norm");
+        assert_eq!(setting(update(|u| u.accumulate = 0)), "batches per update");
+        assert_eq!(setting(update(|u| u.average = Some(1.0))), "averaging decay");
+        let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 };
+        let compact = update(|u| u.moments = MomentFormat::Fp8);
+        assert!(compact.check().is_ok());
+        assert_eq!(setting(TrainConfig { optimizer, ..compact }), "moment storage");
         let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
         let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
         assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");

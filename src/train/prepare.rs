@@ -71,10 +71,20 @@ pub fn run(
         Said::End(ending) => return Ok(ending),
     };
 
+    let batch = config.batch_size.min(encoding.train.rows);
+    let total = (encoding.train.rows.div_ceil(batch.max(1)) * config.epochs) as u64;
+    // A run of two precisions goes on in the one that it was in.
+    let done = match &resumed {
+        Some(run) if config.hybrid.is_some() => {
+            checkpoint::load_last(&run.last_checkpoint())?.1.step
+        }
+        _ => 0,
+    };
     let plan_config = PlanConfig {
-        batch: config.batch_size.min(encoding.train.rows),
-        precision: config.precision,
+        batch,
+        precision: config.precision_after(done, total),
         optimizer: config.optimizer,
+        update: config.update,
     };
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;

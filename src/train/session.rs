@@ -14,11 +14,13 @@ use super::reporter::Reporter;
 use super::run_folder::{RunFolder, RunLock};
 use super::schedule::LearningRate;
 use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
-use crate::engine::{Batch, StepParams};
+use crate::device::DeviceChoice;
+use crate::engine::{self, Batch, EngineInfo, StepParams};
 use crate::error::TrainError;
 use crate::eval;
 use crate::metrics::Scores;
 use crate::model::init::Param;
+use crate::plan::{self, PlanConfig};
 
 /// Shortest time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -87,6 +89,7 @@ pub struct Session<'a> {
     reporter: &'a mut Reporter,
     rate: LearningRate,
     steps_per_epoch: usize,
+    total: u64,
     at: Position,
     best_params: Option<Vec<Param>>,
     best_saved: bool,
@@ -120,6 +123,7 @@ impl<'a> Session<'a> {
         Self {
             rate: LearningRate::new(&config, total),
             steps_per_epoch,
+            total,
             best_saved: best_params.is_some(),
             best_params,
             last_save: now,
@@ -238,7 +242,9 @@ impl<'a> Session<'a> {
                 if let Some(end) = self.wish()?.end() {
                     return Ok(end);
                 }
-                let steps = pace.steps(self.steps_per_epoch - self.at.batch);
+                self.enter_precision(self.at.step)?;
+                let left = (self.steps_per_epoch - self.at.batch) as u64;
+                let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
                 let begin = Instant::now();
                 self.steps(&order, steps, &mut batches)?;
                 let took = begin.elapsed();
@@ -252,6 +258,37 @@ impl<'a> Session<'a> {
             self.end_epoch()?;
         }
         Ok(LoopEnd::Reason(StopReason::Completed))
+    }
+
+    /// Steps until the precision changes.
+    fn steps_of_this_precision(&self) -> u64 {
+        match self.config.first_steps(self.total).checked_sub(self.at.step) {
+            None | Some(0) => u64::MAX,
+            Some(left) => left,
+        }
+    }
+
+    /// Goes on in the precision of the step after `done`, with the same weights and moments.
+    fn enter_precision(&mut self, done: u64) -> Result<(), TrainError> {
+        let engine = self.data.engine.as_mut();
+        let precision = self.config.precision_after(done, self.total);
+        if engine.plan().config.precision == precision {
+            return Ok(());
+        }
+        let config = PlanConfig { precision, ..engine.plan().config.clone() };
+        let plan = plan::compile(&engine.plan().model, &config)?;
+        // On the same device, even where it was a fallback.
+        let device = match engine.info() {
+            EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
+            EngineInfo::Gpu(_) => self.config.device,
+        };
+        let (mut next, _) = engine::open(device, plan)?;
+        engine::transfer(engine, next.as_mut())?;
+        self.data.engine = next;
+        self.tensors.clear();
+        let text = format!("From step {} on: {}.", done + 1, precision.describe());
+        self.reporter.send(Event::Log(text));
+        Ok(())
     }
 
     /// Trains `count` batches from the current position.
@@ -499,8 +536,10 @@ impl<'a> Session<'a> {
                 path: self.folder.best_checkpoint(),
             });
         };
+        let params = params.clone();
+        self.enter_precision(best.step.saturating_sub(1))?;
         let engine = self.data.engine.as_mut();
-        engine.load_params(params)?;
+        engine.load_params(&params)?;
         engine.prepare_eval()?;
         let (_, test) = eval::evaluate(engine, &self.data.test, self.data.meaning)?;
         let baseline =

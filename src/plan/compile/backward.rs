@@ -47,20 +47,9 @@ impl Compiler<'_> {
                         rows: self.rows,
                         cols: grad.cols,
                     }));
-                    let dy = match self.recipe(name) {
-                        Some(recipe) => {
-                            let format = (recipe.gradient, recipe.stochastic_gradients);
-                            let name = format!("{name}.gradient");
-                            self.quantise_rows(ops, &name, grad, format)
-                        }
-                        None => Operand::f32(grad.buffer, self.rows, grad.cols, false),
-                    };
+                    let (dy, left) = self.gradient_operands(ops, name, grad);
+                    let left = Operand { transpose: true, ..left };
                     let weight_grad = self.param(&format!("{name}.weight"))?.gradient;
-                    let left = if self.high_precision_weight_gradient(name) {
-                        Operand::f32(grad.buffer, self.rows, grad.cols, true)
-                    } else {
-                        Operand { transpose: true, ..dy }
-                    };
                     ops.push(gemm(left, x, weight_grad)?);
                     if wanted {
                         let name = format!("{name}.input.gradient");

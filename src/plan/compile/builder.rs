@@ -1,5 +1,6 @@
 //! What a compilation gathers: buffers, parameters, watched tensors.
 
+use super::update::StateLayout;
 use super::{fault, quantise};
 use crate::error::EngineError;
 use crate::fp8::stats::STAT_WORDS;
@@ -7,7 +8,7 @@ use crate::fp8::{Precision, Recipe, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::kernels::{BufferId, step_state};
 use crate::model::ModelSpec;
-use crate::plan::{Buffer, Optimizer, PlanConfig, PlanParam, Purpose, WatchedTensor};
+use crate::plan::{Buffer, PlanConfig, PlanParam, Purpose, WatchedTensor};
 
 /// The buffers that the host reads and writes.
 #[derive(Clone, Copy)]
@@ -32,6 +33,7 @@ pub(super) struct Compiler<'a> {
     pub params: Vec<PlanParam>,
     pub watched: Vec<WatchedTensor>,
     pub io: Io,
+    pub gradient_norm: Option<BufferId>,
 }
 
 impl<'a> Compiler<'a> {
@@ -68,20 +70,27 @@ impl<'a> Compiler<'a> {
             stats: persistent("stats", Purpose::Output, watched.len() * STAT_WORDS),
             history: persistent("history", Purpose::Quantised, history),
         };
-        let moments: &[&str] = match config.optimizer {
-            Optimizer::AdamW { .. } => &["first", "second"],
-            Optimizer::Sgd { .. } => &["momentum"],
-        };
         let mut params = Vec::new();
         for info in model.parameters() {
             let len: usize = info.shape.iter().product();
-            let weight = persistent(&info.name, Purpose::Weight, len);
-            let moments = moments
-                .iter()
-                .map(|m| persistent(&format!("{}.{m}", info.name), Purpose::Moment, len))
+            let layout = StateLayout::new(config, &info);
+            let weight = persistent(&info.name, Purpose::Weight, layout.weight_words());
+            let moments = layout
+                .moments(config.optimizer)
+                .into_iter()
+                .map(|(m, words)| persistent(&format!("{}.{m}", info.name), Purpose::Moment, words))
                 .collect();
-            params.push((info, weight, moments));
+            let mut optional = |wanted: bool, part: &str, purpose| {
+                wanted.then(|| persistent(&format!("{}.{part}", info.name), purpose, len))
+            };
+            let averaged = config.update.average.is_some();
+            let average = optional(averaged, "average", Purpose::Average);
+            let summed = config.update.accumulate > 1;
+            let accumulator = optional(summed, "gradient_sum", Purpose::Gradient);
+            params.push((info, layout.master, weight, moments, average, accumulator));
         }
+        let clipped = config.update.clip_norm.is_some();
+        let gradient_norm = clipped.then(|| persistent("gradient_norm", Purpose::Output, 2));
         let mut this = Self {
             model,
             config,
@@ -90,14 +99,27 @@ impl<'a> Compiler<'a> {
             params: Vec::new(),
             watched,
             io,
+            gradient_norm,
         };
-        for (info, weight, moments) in params {
+        for (info, master, weight, moments, average, accumulator) in params {
             let len = info.shape.iter().product();
             let gradient =
                 this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len);
             let quantised = this.quantised(&info.name, &info.shape);
+            let half = this.half(&info.name, &info.shape, master);
             let (name, shape) = (info.name, info.shape);
-            this.params.push(PlanParam { name, shape, weight, gradient, moments, quantised });
+            this.params.push(PlanParam {
+                name,
+                shape,
+                weight,
+                master,
+                gradient,
+                accumulator,
+                moments,
+                average,
+                quantised,
+                half,
+            });
         }
         Ok(this)
     }

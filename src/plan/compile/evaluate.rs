@@ -3,10 +3,20 @@
 use super::builder::Compiler;
 use crate::error::EngineError;
 use crate::kernels::Op;
-use crate::kernels::gemm::Operand;
 use crate::model::Layer;
+use crate::plan::MasterFormat;
 
 impl Compiler<'_> {
+    /// From here on ops read the averages of parameters in place of the parameters.
+    pub(super) fn use_averages(&mut self) {
+        for param in &mut self.params {
+            if let Some(average) = param.average {
+                param.weight = average;
+                param.master = MasterFormat::F32;
+            }
+        }
+    }
+
     /// `prepare_eval` and `eval_step`.
     pub(super) fn evaluation(&mut self) -> Result<(Vec<Op>, Vec<Op>), EngineError> {
         let (mut prepare, mut ops) = (Vec::new(), Vec::new());
@@ -16,23 +26,10 @@ impl Compiler<'_> {
             let name = node.name.as_str();
             match node.layer {
                 Layer::Dense { activation, .. } => {
-                    let param = self.param(&format!("{name}.weight"))?;
-                    let rows = param.shape.first().copied().unwrap_or(0) as u32;
-                    let master = param.weight;
-                    let weight = match param.quantised {
-                        Some(into) => {
-                            let (op, operand) =
-                                self.quantise(master, (rows, x.cols), into, true, None, false);
-                            prepare.push(Op::Quantise(op));
-                            operand
-                        }
-                        None => Operand::f32(master, rows, x.cols, false),
-                    };
-                    let input = Operand::f32(x.buffer, self.rows, x.cols, false);
+                    let operands = self.eval_operands(&mut prepare, name, x)?;
                     let last = i + 1 == model.nodes.len();
                     let into = last.then_some(self.io.outputs);
-                    (x, _) =
-                        self.dense(&mut ops, name, "eval", (input, weight), activation, into)?;
+                    (x, _) = self.dense(&mut ops, name, "eval", operands, activation, into)?;
                 }
                 Layer::LayerNorm => (x, _) = self.layer_norm(&mut ops, name, "eval", x)?,
                 Layer::Dropout { .. } => {}

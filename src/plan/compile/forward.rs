@@ -111,16 +111,12 @@ impl Compiler<'_> {
             let name = node.name.as_str();
             match node.layer {
                 Layer::Dense { activation, .. } => {
-                    let operands = self.dense_operands(&mut ops, name, x)?;
+                    let operands = self.train_operands(&mut ops, name, x)?;
                     let (out, pre) =
                         self.dense(&mut ops, name, "train", operands, activation, None)?;
                     let (x8, weight) = operands;
                     let pre = activation.map(|_| pre);
-                    let kept = if self.high_precision_weight_gradient(name) {
-                        Operand::f32(x.buffer, self.rows, x.cols, false)
-                    } else {
-                        x8
-                    };
+                    let kept = self.weight_gradient_input(name, x8, x);
                     saved.push(Saved::Dense { x: kept, weight, pre });
                     x = out;
                 }
@@ -145,31 +141,6 @@ impl Compiler<'_> {
         self.backward(&mut ops, saved, gradient)?;
         self.update(&mut ops);
         Ok(ops)
-    }
-
-    /// Layer input and weight as operands, quantised where the layer is FP8.
-    pub(super) fn dense_operands(
-        &mut self,
-        ops: &mut Vec<Op>,
-        name: &str,
-        x: Matrix,
-    ) -> Result<(Operand, Operand), EngineError> {
-        let param = self.param(&format!("{name}.weight"))?;
-        let (weight, quantised) = (param.weight, param.quantised);
-        let rows = param.shape.first().copied().unwrap_or(0) as u32;
-        let (Some(into), Some(recipe)) = (quantised, self.recipe(name)) else {
-            return Ok((
-                Operand::f32(x.buffer, self.rows, x.cols, false),
-                Operand::f32(weight, rows, x.cols, false),
-            ));
-        };
-        let input = format!("{name}.input");
-        let format = (recipe.forward, false);
-        let x8 = self.quantise_rows(ops, &input, x, format);
-        let watch = self.watch(&format!("{name}.weight"));
-        let (op, w8) = self.quantise(weight, (rows, x.cols), into, true, watch, false);
-        ops.push(Op::Quantise(op));
-        Ok((x8, w8))
     }
 
     /// Dropout works in place, and the host's inputs must stay as they are.

@@ -1,4 +1,5 @@
-//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe, `forward`,
+//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and
+//! `operands` the precision, `forward`,
 //! `backward` and `update` write the training step, `evaluate` the evaluation.
 
 mod backward;
@@ -7,6 +8,7 @@ mod check;
 mod evaluate;
 mod forward;
 mod loss;
+mod operands;
 mod quantise;
 mod update;
 
@@ -26,10 +28,14 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
     check::config(model, config)?;
     let mut c = Compiler::new(model, config)?;
     let train_step = c.train_step()?;
+    let update_step = c.update_step();
+    let params = c.params.clone();
+    c.use_averages();
     let (prepare_eval, eval_step) = c.evaluation()?;
-    let Compiler { mut buffers, params, watched, io, .. } = c;
+    let Compiler { mut buffers, watched, io, gradient_norm, .. } = c;
     let keep: Vec<BufferId> = params.iter().map(|p| p.gradient).collect();
-    let slots = memory::assign(&mut buffers, &[&train_step, &prepare_eval, &eval_step], &keep);
+    let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
+    let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
         model: model.clone(),
         config: config.clone(),
@@ -38,6 +44,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         params,
         watched,
         train_step,
+        update_step,
         prepare_eval,
         eval_step,
         dense: io.dense,
@@ -50,6 +57,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         outputs: io.outputs,
         stats: io.stats,
         history: io.history,
+        gradient_norm,
     })
 }
 
