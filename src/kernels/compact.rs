@@ -22,9 +22,11 @@ pub enum StateFormat {
 impl StateFormat {
     /// Words that `len` values take.
     pub fn words(self, len: usize) -> usize {
-        len.div_ceil(GROUP) * GROUP_WORDS * usize::from(self == Self::Fp8)
-            + len.div_ceil(2) * usize::from(self == Self::Bf16)
-            + len * usize::from(self == Self::F32)
+        match self {
+            Self::F32 => len,
+            Self::Bf16 => len.div_ceil(2),
+            Self::Fp8 => len.div_ceil(GROUP) * GROUP_WORDS,
+        }
     }
 
     /// Words of a whole group.

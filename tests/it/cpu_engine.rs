@@ -32,7 +32,11 @@ fn model(head: Head) -> ModelSpec {
 }
 
 fn open(model: &ModelSpec, precision: Precision, optimizer: Optimizer) -> Box<dyn Engine> {
-    let plan = compile(model, &PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() }).unwrap();
+    let plan = compile(
+        model,
+        &PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() },
+    )
+    .unwrap();
     assert_eq!(memory::check(&plan), Vec::<String>::new());
     let (mut engine, why) = engine::open(DeviceChoice::Cpu, plan).unwrap();
     assert_eq!(why, None);

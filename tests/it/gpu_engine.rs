@@ -62,7 +62,11 @@ fn batch(model: &ModelSpec, rows: usize, salt: u32) -> Batch {
 }
 
 fn plan(model: &ModelSpec, precision: Precision, optimizer: Optimizer) -> Plan {
-    compile(model, &PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() }).unwrap()
+    compile(
+        model,
+        &PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() },
+    )
+    .unwrap()
 }
 
 /// 20 batches, short ones among them.

@@ -187,7 +187,8 @@ fn compact_adamw_in_every_format() {
             let len = (rows * cols) as usize;
             let mut l = Layout::default();
             let start = numbers(weight_format.words(positions), 8);
-            let weight = if weight_format == F32 { l.f32(&start) } else { l.words(&vec![0; start.len()]) };
+            let weight =
+                if weight_format == F32 { l.f32(&start) } else { l.words(&vec![0; start.len()]) };
             let gradient = l.f32(&vec![0.0; len]);
             let mut op = CompactAdamW {
                 weight,
@@ -261,13 +262,8 @@ fn both_engines_train_alike_with_every_option() {
     let adam = Optimizer::default();
     let sgd = Optimizer::Sgd { momentum: 0.9, weight_decay: 1e-3 };
     let fp8 = UpdateOptions { moments: MomentFormat::Fp8, ..plain };
-    let summed =
-        UpdateOptions { clip_norm: Some(0.3), accumulate: 3, average: Some(0.9), ..plain };
-    let all = UpdateOptions {
-        moments: MomentFormat::Fp8,
-        master: MasterFormat::Bf16,
-        ..summed
-    };
+    let summed = UpdateOptions { clip_norm: Some(0.3), accumulate: 3, average: Some(0.9), ..plain };
+    let all = UpdateOptions { moments: MomentFormat::Fp8, master: MasterFormat::Bf16, ..summed };
     for (optimizer, update, allowed) in [
         (sgd, summed, 1e-4),
         (adam, UpdateOptions { moments: MomentFormat::Bf16Second, ..plain }, 1e-4),
@@ -312,6 +308,8 @@ fn the_gpu_holds_what_was_predicted() {
         assert!(measured[purpose] >= *bytes, "{purpose:?}");
     }
     let workspace = fp8_studio::plan::Purpose::Workspace;
-    let rest = |l: &memory::Ledger| l.iter().filter(|(p, _)| **p != workspace).map(|(_, b)| b).sum::<u64>();
+    let rest = |l: &memory::Ledger| {
+        l.iter().filter(|(p, _)| **p != workspace).map(|(_, b)| b).sum::<u64>()
+    };
     assert_eq!(rest(&predicted), rest(&measured));
 }

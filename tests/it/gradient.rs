@@ -38,7 +38,12 @@ fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<
 }
 
 fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
-    let config = PlanConfig { batch: ROWS + 2, precision, optimizer: Optimizer::default(), update: UpdateOptions::default() };
+    let config = PlanConfig {
+        batch: ROWS + 2,
+        precision,
+        optimizer: Optimizer::default(),
+        update: UpdateOptions::default(),
+    };
     let plan = compile(model, &config).unwrap();
     assert_eq!(memory::check(&plan), Vec::<String>::new());
     CpuEngine::open(plan).unwrap()

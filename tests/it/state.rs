@@ -95,7 +95,11 @@ fn variants() -> Vec<(&'static str, Optimizer, UpdateOptions)> {
         ("bf16 second moment", adam, UpdateOptions { moments: MomentFormat::Bf16Second, ..plain }),
         ("fp8 moments", adam, fp8),
         ("bf16 master", adam, UpdateOptions { master: MasterFormat::Bf16, ..plain }),
-        ("clipped, summed, averaged", SGD, UpdateOptions { moments: MomentFormat::F32, master: MasterFormat::F32, ..all }),
+        (
+            "clipped, summed, averaged",
+            SGD,
+            UpdateOptions { moments: MomentFormat::F32, master: MasterFormat::F32, ..all },
+        ),
         ("all", adam, all),
     ]
 }
@@ -181,8 +185,7 @@ fn a_change_of_precision_moves_every_bit() {
             // And the run goes on as one that was loaded there.
             let mut third = open(&config(to, optimizer, update));
             restore(&mut third, &b, None);
-            let [second, third] =
-                [&mut second, &mut third].map(|e| train(e, N + 1..=N + M));
+            let [second, third] = [&mut second, &mut third].map(|e| train(e, N + 1..=N + M));
             assert_eq!(second, third, "{name}: {from:?} to {to:?}");
         }
     }

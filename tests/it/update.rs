@@ -29,7 +29,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn clipping_scales_all_gradients_by_one_factor() {
     for (lens, size) in [([0usize, 1, 40_000], 1.0f32), ([5, 300, 17], 1e-3), ([1, 2, 3], 1e15)] {
-        let x = lens.map(|len| numbers(len, len as u32).iter().map(|v| v * size).collect::<Vec<_>>());
+        let x =
+            lens.map(|len| numbers(len, len as u32).iter().map(|v| v * size).collect::<Vec<_>>());
         let squares: f64 = x.iter().flatten().map(|v| f64::from(*v).powi(2)).sum();
         let norm = squares.sqrt();
         for limit in [0.5 * norm, 2.0 * norm] {
@@ -38,7 +39,12 @@ fn clipping_scales_all_gradients_by_one_factor() {
             let mut slots = slots(&buffers);
             let (sums, factor) = (BufferId(3), BufferId(4));
             for (at, len) in lens.iter().enumerate() {
-                let op = SquareSum { x: BufferId(at as u32), out: sums, at: at as u32, len: *len as u32 };
+                let op = SquareSum {
+                    x: BufferId(at as u32),
+                    out: sums,
+                    at: at as u32,
+                    len: *len as u32,
+                };
                 Op::SquareSum(op).cpu(&mut slots);
             }
             let op = ClipFactor { squares: sums, len: 3, out: factor, limit: limit as f32 };
@@ -96,7 +102,8 @@ fn compact_adamw_follows_the_formulas_from_what_was_stored() {
     use StateFormat::{Bf16, F32, Fp8};
     let kinds = [(Fp8, Fp8, F32), (F32, Bf16, F32), (F32, F32, Bf16), (Fp8, Fp8, Bf16)];
     for (first_format, second_format, weight_format) in kinds {
-        for (rows, cols) in [(1u32, 1u32), (1, 127), (1, 129), (1, 9000), (7, 33), (5, 128), (0, 3)] {
+        for (rows, cols) in [(1u32, 1u32), (1, 127), (1, 129), (1, 9000), (7, 33), (5, 128), (0, 3)]
+        {
             let weight_rows = if weight_format == F32 { 1 } else { rows };
             let cols = if weight_format == F32 { rows * cols } else { cols };
             let mut op = CompactAdamW {
@@ -118,14 +125,21 @@ fn compact_adamw_follows_the_formulas_from_what_was_stored() {
             };
             let stride = op.stride() as usize;
             let positions = weight_rows as usize * stride;
-            let at = |p: usize| (p % stride.max(1) < cols as usize)
-                .then(|| p / stride.max(1) * cols as usize + p % stride.max(1));
+            let at = |p: usize| {
+                (p % stride.max(1) < cols as usize)
+                    .then(|| p / stride.max(1) * cols as usize + p % stride.max(1))
+            };
             let start: Vec<f32> = (0..positions)
                 .map(|p| at(p).map_or(0.0, |i| numbers(i + 1, 5)[i]))
-                .map(|v| if weight_format == Bf16 { bf16::value(bf16::nearest(v.to_bits())) } else { v })
+                .map(|v| {
+                    if weight_format == Bf16 { bf16::value(bf16::nearest(v.to_bits())) } else { v }
+                })
                 .collect();
             let weight_words = match weight_format {
-                Bf16 => start.chunks(2).map(|c| c.iter().rev().fold(0, |w, v| w << 16 | v.to_bits() >> 16)).collect(),
+                Bf16 => start
+                    .chunks(2)
+                    .map(|c| c.iter().rev().fold(0, |w, v| w << 16 | v.to_bits() >> 16))
+                    .collect(),
                 _ => bits(&start),
             };
             let len = (weight_rows * cols) as usize;
@@ -138,30 +152,41 @@ fn compact_adamw_follows_the_formulas_from_what_was_stored() {
             ]);
             for number in 1..=4 {
                 let sizes = [1.0, 1e-2, 0.3, 3e-4];
-                let g: Vec<f32> = numbers(len, 90 + number).iter().enumerate().map(|(i, v)| v * sizes[i % 4]).collect();
+                let g: Vec<f32> = numbers(len, 90 + number)
+                    .iter()
+                    .enumerate()
+                    .map(|(i, v)| v * sizes[i % 4])
+                    .collect();
                 memory.words_mut(op.gradient).copy_from_slice(&bits(&g));
                 memory.words_mut(op.step).copy_from_slice(&step_words(number, 1));
                 let read = |memory: &Slots| {
-                    [(op.weight, weight_format), (op.first, first_format), (op.second, second_format)]
-                        .map(|(id, f)| values(f, memory.words(id), positions))
+                    [
+                        (op.weight, weight_format),
+                        (op.first, first_format),
+                        (op.second, second_format),
+                    ]
+                    .map(|(id, f)| values(f, memory.words(id), positions))
                 };
                 let before = read(&memory);
                 Op::CompactAdamW(op).cpu(&mut memory);
                 let after = read(&memory);
-                let mut exact = [vec![0f64; positions], vec![0f64; positions], vec![0f64; positions]];
+                let mut exact =
+                    [vec![0f64; positions], vec![0f64; positions], vec![0f64; positions]];
                 for p in 0..positions {
                     let g = at(p).map_or(0.0, |i| f64::from(g[i]));
                     let [w, m, v] = [0, 1, 2].map(|a| f64::from(before[a][p]));
                     let (m, v) = (0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g);
                     // Rate and corrections of the test's step state.
                     let change = 0.01 * m * 3.5 / ((v * 200.0).sqrt() + 1e-8);
-                    (exact[0][p], exact[1][p], exact[2][p]) = (w * (1.0 - 0.01 * 0.1) - change, m, v);
+                    (exact[0][p], exact[1][p], exact[2][p]) =
+                        (w * (1.0 - 0.01 * 0.1) - change, m, v);
                 }
                 let formats = [weight_format, first_format, second_format];
                 let fits = |after: &[Vec<f32>; 3]| {
                     (0..3).all(|a| {
                         (0..positions).all(|p| {
-                            let group = p / GROUP * GROUP..(p / GROUP * GROUP + GROUP).min(positions);
+                            let group =
+                                p / GROUP * GROUP..(p / GROUP * GROUP + GROUP).min(positions);
                             let largest = exact[a][group].iter().fold(0f64, |m, v| m.max(v.abs()));
                             let allowed = step_of(formats[a], exact[a][p], largest) + 1e-7;
                             (f64::from(after[a][p]) - exact[a][p]).abs() <= allowed
@@ -273,7 +298,8 @@ fn step(step: u64) -> StepParams {
 fn four_small_batches_make_the_update_of_a_large_one() {
     let summed = UpdateOptions { accumulate: 4, ..UpdateOptions::default() };
     for clip_norm in [None, Some(0.05)] {
-        let mut large = open(BATCH, Precision::F32, UpdateOptions { clip_norm, ..UpdateOptions::default() });
+        let mut large =
+            open(BATCH, Precision::F32, UpdateOptions { clip_norm, ..UpdateOptions::default() });
         let mut small = open(BATCH / 4, Precision::F32, UpdateOptions { clip_norm, ..summed });
         for update in 1..=6 {
             let whole = points(BATCH, update as u32);
@@ -322,7 +348,8 @@ fn averages_follow_their_recursion_and_are_what_evaluation_uses() {
         let update = UpdateOptions { average: Some(0.9), master, ..UpdateOptions::default() };
         let mut engine = open(BATCH, precision, update);
         let first = engine.plan().params[0].clone();
-        let mut average: Vec<f64> = init(&model(), 3)[0].values.iter().map(|v| f64::from(*v)).collect();
+        let mut average: Vec<f64> =
+            init(&model(), 3)[0].values.iter().map(|v| f64::from(*v)).collect();
         let mut weights = Vec::new();
         for update in 1..=30u64 {
             engine.train(&[points(BATCH, update as u32)], &[step(update)]).unwrap();
