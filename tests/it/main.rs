@@ -4,3 +4,5 @@
 
 mod cpu_engine;
 mod gradient;
+
+mod data;
