@@ -1,6 +1,7 @@
 //! Integration tests, one binary.
 
 mod cpu_engine;
+mod data;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
