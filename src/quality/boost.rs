@@ -30,7 +30,9 @@ impl Binned {
         let mut limits = sorted.clone();
         limits.dedup();
         if limits.len() > BINS {
-            limits = (1..BINS).map(|i| super::stats::quantile(&sorted, i as f64 / BINS as f64)).collect();
+            limits = (1..BINS)
+                .map(|i| super::stats::quantile(&sorted, i as f64 / BINS as f64))
+                .collect();
             limits.dedup();
         } else {
             limits = limits.windows(2).map(|w| w[0] / 2.0 + w[1] / 2.0).collect();
@@ -51,7 +53,10 @@ impl Binned {
         let bins: rustc_hash::FxHashMap<u32, u8> =
             common.iter().take(BINS - 1).zip(0u8..).map(|((_, c), b)| (*c, b)).collect();
         let other = (BINS - 1) as u8;
-        Self { bins: codes.iter().map(|c| bins.get(c).copied().unwrap_or(other)).collect(), ordered: false }
+        Self {
+            bins: codes.iter().map(|c| bins.get(c).copied().unwrap_or(other)).collect(),
+            ordered: false,
+        }
     }
 }
 
@@ -120,7 +125,11 @@ impl Boosted {
                 .zip(positive)
                 .map(|(r, &y)| {
                     let p = 1.0 / (1.0 + (-r).exp());
-                    Sums { gradient: p - f64::from(u8::from(y)), hessian: p * (1.0 - p), count: 1.0 }
+                    Sums {
+                        gradient: p - f64::from(u8::from(y)),
+                        hessian: p * (1.0 - p),
+                        count: 1.0,
+                    }
                 })
                 .collect();
             let tree = model.grow(columns, &sums, rows.to_vec(), DEPTH);
@@ -171,7 +180,13 @@ fn answer(node: &Node, columns: &[Binned], row: usize) -> f64 {
     }
 }
 
-fn best_split(index: usize, column: &Binned, sums: &[Sums], rows: &[u32], all: Sums) -> Option<Split> {
+fn best_split(
+    index: usize,
+    column: &Binned,
+    sums: &[Sums],
+    rows: &[u32],
+    all: Sums,
+) -> Option<Split> {
     let mut bins = [Sums::default(); 256];
     for &r in rows {
         let bin = &mut bins[usize::from(column.bins[r as usize])];
@@ -255,14 +270,16 @@ mod tests {
         let y: Vec<bool> = (0..4000).map(|_| rng.up_to(1) == 1).collect();
         let mut draw = |n: u32| f64::from(rng.up_to(n));
         let noise: Vec<f64> = (0..4000).map(|_| draw(9_999)).collect();
-        let shifted: Vec<f64> = y.iter().map(|&p| draw(999) + if p { 500.0 } else { 0.0 }).collect();
+        let shifted: Vec<f64> =
+            y.iter().map(|&p| draw(999) + if p { 500.0 } else { 0.0 }).collect();
         let missing: Vec<f64> =
             y.iter().map(|&p| if p && draw(9) < 8.0 { f64::NAN } else { draw(99) }).collect();
         let codes: Vec<u32> =
             y.iter().map(|&p| (draw(5) as u32) * 2 + u32::from(p != (draw(9) == 0.0))).collect();
         let none = held_out(&[Binned::numbers(&noise)], &y);
         assert!((none - 0.5).abs() < 0.05, "{none}");
-        for column in [Binned::numbers(&shifted), Binned::numbers(&missing), Binned::codes(&codes)] {
+        for column in [Binned::numbers(&shifted), Binned::numbers(&missing), Binned::codes(&codes)]
+        {
             let found = held_out(&[Binned::numbers(&noise), column], &y);
             assert!(found > 0.85, "{found}");
         }
@@ -271,7 +288,11 @@ mod tests {
     #[test]
     fn degenerate_columns_give_the_base_rate() {
         let y = [true, false, true, true];
-        let model = Boosted::fit(&[Binned::numbers(&[f64::NAN; 4]), Binned::codes(&[7; 4])], &y, &[0, 1, 2, 3]);
+        let model = Boosted::fit(
+            &[Binned::numbers(&[f64::NAN; 4]), Binned::codes(&[7; 4])],
+            &y,
+            &[0, 1, 2, 3],
+        );
         let columns = [Binned::numbers(&[f64::NAN; 4]), Binned::codes(&[7; 4])];
         assert!((model.score(&columns, 0) - 3f64.ln()).abs() < 1e-9);
         assert!(Boosted::fit(&[], &[], &[]).score(&[], 0).is_finite());

@@ -134,7 +134,9 @@ impl<'a> Col<'a> {
     pub(crate) fn feature(&self) -> pps::Feature<'_> {
         match &self.data {
             Data::Numbers(v) => pps::Feature::Numbers(v),
-            Data::Codes { codes, values, .. } => pps::Feature::Codes { codes, values: values.len() },
+            Data::Codes { codes, values, .. } => {
+                pps::Feature::Codes { codes, values: values.len() }
+            }
         }
     }
 
@@ -220,7 +222,6 @@ pub(crate) struct Labels<'a> {
 /// A table and what the checks share about it.
 pub(crate) struct TableContext<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) task: &'a Task,
     pub(crate) columns: Vec<Col<'a>>,
     pub(crate) split: Option<&'a Split>,
     pub(crate) orders: pps::Orders,
@@ -263,11 +264,12 @@ impl<'a> TableContext<'a> {
             progress.done.fetch_add(1, Ordering::Relaxed);
             column
         };
+        let started = std::time::Instant::now();
         let columns: Vec<Col> = table.columns().par_iter().map(read).collect();
+        tracing::debug!(took = ?started.elapsed(), "columns read");
         let mut context = Self {
             target: columns.iter().position(|c| c.role == Role::Target),
             table,
-            task: &schema.task,
             columns,
             split,
             orders: pps::Orders::default(),
@@ -279,9 +281,12 @@ impl<'a> TableContext<'a> {
         // over parallel work can wait for itself.
         if !progress.cancel.load(Ordering::Relaxed) {
             let used = |c: &&Col| c.role != Role::Ignored;
-            context.all_groups = context.group(&context.columns.iter().filter(used).collect::<Vec<_>>());
+            context.all_groups =
+                context.group(&context.columns.iter().filter(used).collect::<Vec<_>>());
             context.feature_groups = context.group(&context.features().collect::<Vec<_>>());
+            tracing::debug!(took = ?started.elapsed(), "rows grouped");
             context.neighbours = context.find_neighbours();
+            tracing::debug!(took = ?started.elapsed(), "neighbours found");
         }
         context
     }
@@ -298,11 +303,6 @@ impl<'a> TableContext<'a> {
         self.columns.iter().filter(|c| c.is_feature())
     }
 
-    /// Whether the task is to name a class.
-    pub(crate) fn classifies(&self) -> bool {
-        !matches!(self.task, Task::Regression)
-    }
-
     pub(crate) fn labels(&self) -> Option<Labels<'_>> {
         let target = self.target()?;
         let (codes, values, _) = target.codes()?;
@@ -311,9 +311,8 @@ impl<'a> TableContext<'a> {
 
     /// A 64-bit key per row over the given columns.
     pub(crate) fn keys(&self, columns: &[&Col<'a>]) -> Vec<u64> {
-        let key = |row: usize| {
-            columns.iter().fold(0x9e37_79b9_7f4a_7c15, |h, c| fold(h, c.bits(row)))
-        };
+        let key =
+            |row: usize| columns.iter().fold(0x9e37_79b9_7f4a_7c15, |h, c| fold(h, c.bits(row)));
         (0..self.rows()).into_par_iter().map(key).collect()
     }
 
@@ -325,13 +324,15 @@ impl<'a> TableContext<'a> {
         Groups::new(&self.keys(columns), equal)
     }
 
-    /// Whether so few combinations of feature values exist that equal rows are to be expected:
-    /// fewer than ten times as many as there are rows.
+    /// Whether so few combinations of feature values exist that equal rows are to be expected: no
+    /// feature takes many values, and there are fewer than ten combinations a row.
     pub(crate) fn coarse(&self) -> bool {
+        let many = (self.rows() / 10).clamp(20, 1000);
         let mut combinations = 1.0f64;
         for column in self.features() {
-            combinations *= column.distinct(1000).max(1) as f64;
-            if combinations >= 10.0 * self.rows() as f64 {
+            let distinct = column.distinct(many);
+            combinations *= distinct.max(1) as f64;
+            if distinct >= many || combinations >= 10.0 * self.rows() as f64 {
                 return false;
             }
         }

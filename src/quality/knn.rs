@@ -38,7 +38,7 @@ impl Points {
     fn distance2(&self, a: usize, b: usize) -> f32 {
         let number = |r: usize| &self.numbers[r * self.width..(r + 1) * self.width];
         let code = |r: usize| &self.codes[r * self.code_width..(r + 1) * self.code_width];
-        let near: f32 = number(a).iter().zip(number(b)).map(|(x, y)| (x - y) * (x - y)).sum();
+        let near = stats::distance2(number(a), number(b));
         near + code(a).iter().zip(code(b)).filter(|(x, y)| x != y).count() as f32
     }
 }

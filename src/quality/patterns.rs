@@ -50,7 +50,8 @@ pub(crate) fn within(text: &str) -> Option<Kind> {
     }
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>' | '"'));
     for word in words {
-        let word = word.trim_matches(|c: char| matches!(c, '.' | ':' | '!' | '?' | '(' | ')' | '\''));
+        let word =
+            word.trim_matches(|c: char| matches!(c, '.' | ':' | '!' | '?' | '(' | ')' | '\''));
         if is_email(word) {
             return Some(Kind::Email);
         }
@@ -106,7 +107,8 @@ pub(crate) fn is_email(text: &str) -> bool {
 
 /// International bank account number: country, check digits, remainder 1 modulo 97.
 pub(crate) fn is_iban(text: &str) -> bool {
-    let code: Vec<u8> = text.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_uppercase()).collect();
+    let code: Vec<u8> =
+        text.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_uppercase()).collect();
     if !(15..=34).contains(&code.len())
         || !code[..2].iter().all(u8::is_ascii_alphabetic)
         || !code[2..4].iter().all(u8::is_ascii_digit)
@@ -178,7 +180,9 @@ pub(crate) fn is_phone(text: &str) -> bool {
     }
     let n = digits(text).len();
     if let Some(rest) = text.strip_prefix('+') {
-        return (8..=15).contains(&n) && !rest.contains('+') && rest.starts_with(|c: char| c.is_ascii_digit());
+        return (8..=15).contains(&n)
+            && !rest.contains('+')
+            && rest.starts_with(|c: char| c.is_ascii_digit());
     }
     if text.contains('+') || looks_like_date(text) {
         return false;
@@ -188,6 +192,7 @@ pub(crate) fn is_phone(text: &str) -> bool {
     let american = groups.iter().map(|g| g.len()).eq([3, 3, 4]) && !text.starts_with('.');
     let in_brackets = text.starts_with('(') && text.contains(')') && (9..=12).contains(&n);
     let national = text.starts_with('0')
+        && !text.starts_with("000")
         && !text.contains(['.', '/'])
         && (2..=5).contains(&groups.len())
         && (9..=12).contains(&n)
@@ -204,8 +209,13 @@ fn looks_like_date(text: &str) -> bool {
 
 /// An identity number of one of the countries below, in its usual writing.
 pub(crate) fn is_national_id(text: &str) -> bool {
-    is_us_ssn(text) || is_uk_nino(text) || is_spanish(text) || is_italian(text) || is_french(text)
-        || is_swiss(text) || is_brazilian(text)
+    is_us_ssn(text)
+        || is_uk_nino(text)
+        || is_spanish(text)
+        || is_italian(text)
+        || is_french(text)
+        || is_swiss(text)
+        || is_brazilian(text)
 }
 
 /// United States: `123-45-6789`, with the numbers that are never issued left out.
@@ -248,8 +258,10 @@ fn is_spanish(text: &str) -> bool {
 
 /// Italy: codice fiscale with its check letter.
 fn is_italian(text: &str) -> bool {
-    const ODD: [u32; 26] =
-        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
+    const ODD: [u32; 26] = [
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24,
+        23,
+    ];
     let code = text.as_bytes();
     let letters = [0, 1, 2, 3, 4, 5, 8, 11, 15];
     if code.len() != 16
@@ -301,7 +313,8 @@ fn is_brazilian(text: &str) -> bool {
         return false;
     }
     let check = |n: usize| {
-        let sum: u32 = d[..n].iter().zip((2..=n as u32 + 1).rev()).map(|(&x, w)| u32::from(x) * w).sum();
+        let sum: u32 =
+            d[..n].iter().zip((2..=n as u32 + 1).rev()).map(|(&x, w)| u32::from(x) * w).sum();
         (sum * 10 % 11 % 10) as u8
     };
     check(9) == d[9] && check(10) == d[10]
@@ -310,23 +323,45 @@ fn is_brazilian(text: &str) -> bool {
 /// What the words of a column name say about its content.
 pub(crate) fn by_name(words: &[String]) -> Option<&'static str> {
     let has = |w: &str| words.iter().any(|x| x == w);
-    let pair = |a: &str, b: &str| words.windows(2).any(|w| w[0] == a && w[1] == b) || has(&format!("{a}{b}"));
+    let pair = |a: &str, b: &str| {
+        words.windows(2).any(|w| w[0] == a && w[1] == b) || has(&format!("{a}{b}"))
+    };
     let only_word = |w: &str| words.len() == 1 && words[0] == w;
     if has("email") || has("mail") || pair("e", "mail") {
         Some("e-mail addresses")
     } else if has("phone") || has("telephone") || has("mobile") || has("telefon") {
         Some("phone numbers")
-    } else if ["first", "last", "full", "given", "family", "maiden", "middle", "sur", "user", "customer", "patient", "employee", "nick"].iter().any(|p| pair(p, "name"))
-        || only_word("name") || has("vorname") || has("nachname") || has("forename")
+    } else if [
+        "first", "last", "full", "given", "family", "maiden", "middle", "sur", "user", "customer",
+        "patient", "employee", "nick",
+    ]
+    .iter()
+    .any(|p| pair(p, "name"))
+        || only_word("name")
+        || has("vorname")
+        || has("nachname")
+        || has("forename")
     {
         Some("names of people")
     } else if has("address") && !has("ip") && !has("mac") || has("street") || has("adresse") {
         Some("addresses")
-    } else if pair("birth", "date") || pair("date", "birth") || has("birthday") || has("dob") || pair("of", "birth") || pair("geburts", "datum") {
+    } else if pair("birth", "date")
+        || pair("date", "birth")
+        || has("birthday")
+        || has("dob")
+        || pair("of", "birth")
+        || pair("geburts", "datum")
+    {
         Some("dates of birth")
     } else if has("iban") || pair("account", "number") || pair("card", "number") {
         Some("account or card numbers")
-    } else if has("ssn") || has("passport") || pair("social", "security") || pair("tax", "id") || pair("national", "id") || pair("driver", "license") {
+    } else if has("ssn")
+        || has("passport")
+        || pair("social", "security")
+        || pair("tax", "id")
+        || pair("national", "id")
+        || pair("driver", "license")
+    {
         Some("identity numbers")
     } else if pair("ip", "address") || only_word("ip") {
         Some("IP addresses")
@@ -369,11 +404,32 @@ mod tests {
     #[test]
     fn wrong_check_digits_and_other_text_are_not() {
         for cell in [
-            "jane.doe@mail", "@example.org", "a@b@", "DE88 3704 0044 0532 0130 00", "4111 1111 1111 1112",
-            "9999999999999995", "256.1.1.1", "1.2.3", "2024-01-31", "31.01.2024 12:30", "1234567", "12345678",
-            "000-12-3456", "12345678A", "RSSMRA85T10A562T", "756.9217.0769.84", "123.456.789-00",
-            "3.14159265", "-12.5", "10:30:45", "Heikkinen, Miss. Laina", "0.0012345678", "00:11:22:33",
-            "1,234,567", "1000-2000", "000000000000",
+            "jane.doe@mail",
+            "@example.org",
+            "a@b@",
+            "DE88 3704 0044 0532 0130 00",
+            "4111 1111 1111 1112",
+            "9999999999999995",
+            "256.1.1.1",
+            "1.2.3",
+            "2024-01-31",
+            "31.01.2024 12:30",
+            "1234567",
+            "12345678",
+            "000-12-3456",
+            "12345678A",
+            "RSSMRA85T10A562T",
+            "756.9217.0769.84",
+            "123.456.789-00",
+            "3.14159265",
+            "-12.5",
+            "10:30:45",
+            "Heikkinen, Miss. Laina",
+            "0.0012345678",
+            "00:11:22:33",
+            "1,234,567",
+            "1000-2000",
+            "000000000000",
         ] {
             assert_eq!(whole(cell), None, "{cell}");
         }
@@ -385,7 +441,12 @@ mod tests {
         assert_eq!(within("card 4111 1111 1111 1111, thanks"), Some(Kind::Card));
         assert_eq!(within("call +49 30 1234567 before 5"), Some(Kind::Phone));
         assert_eq!(within("pay to GB82WEST12345698765432 today"), Some(Kind::Iban));
-        for text in ["no data here", "I paid 12 dollars for 250 grams in 2012", "ordered 2011-05-12, 3 packs", "@home by 8"] {
+        for text in [
+            "no data here",
+            "I paid 12 dollars for 250 grams in 2012",
+            "ordered 2011-05-12, 3 packs",
+            "@home by 8",
+        ] {
             assert_eq!(within(text), None, "{text}");
         }
     }

@@ -54,7 +54,9 @@ impl Feature<'_> {
     fn has(&self, row: usize) -> bool {
         match self {
             Self::Numbers(v) => v.get(row).is_some_and(|v| v.is_finite()),
-            Self::Codes { codes, values } => codes.get(row).is_some_and(|c| (*c as usize) < *values),
+            Self::Codes { codes, values } => {
+                codes.get(row).is_some_and(|c| (*c as usize) < *values)
+            }
         }
     }
 }
@@ -104,7 +106,9 @@ pub fn score(feature: Feature, target: Target, rows: usize, orders: &Orders) -> 
     }
     let order = orders.of(taken.len());
     let x = match feature {
-        Feature::Numbers(v) => Input::Numbers(taken.iter().map(|&r| v[r as usize] as f32).collect()),
+        Feature::Numbers(v) => {
+            Input::Numbers(taken.iter().map(|&r| v[r as usize] as f32).collect())
+        }
         Feature::Codes { codes, .. } => {
             let (codes, values) = compact(taken.iter().map(|&r| codes[r as usize]));
             if values == codes.len() {
@@ -124,8 +128,7 @@ pub fn score(feature: Feature, target: Target, rows: usize, orders: &Orders) -> 
             let mut present: Vec<u32> = y.clone();
             present.sort_unstable();
             present.dedup();
-            let y: Vec<u32> =
-                y.iter().map(|c| present.partition_point(|p| p < c) as u32).collect();
+            let y: Vec<u32> = y.iter().map(|c| present.partition_point(|p| p < c) as u32).collect();
             if present.len() < 2 || present.len() == y.len() {
                 return 0.0;
             }
@@ -193,8 +196,8 @@ fn classification(x: &Input, y: &[u32], classes: usize, order: &[u32]) -> f64 {
     let most = counts.iter().copied().max().unwrap_or(0);
     let commonest = y.iter().copied().find(|&c| counts[c as usize] == most).unwrap_or(0);
     let shuffled: Vec<u32> = order.iter().map(|&i| y[i as usize]).collect();
-    let baseline = weighted_f1(y, &vec![commonest; y.len()], classes)
-        .max(weighted_f1(y, &shuffled, classes));
+    let baseline =
+        weighted_f1(y, &vec![commonest; y.len()], classes).max(weighted_f1(y, &shuffled, classes));
     let fold_of = stratified(&shuffled, classes);
     let y = shuffled;
     let mut f1 = 0.0;
@@ -352,7 +355,11 @@ impl<L: Leaf> Cells<L> {
                         && v[i] > before + SAME
                     {
                         let middle = f64::from(before) / 2.0 + f64::from(v[i]) / 2.0;
-                        limits.push(if middle == f64::from(v[i]) { f64::from(before) } else { middle });
+                        limits.push(if middle == f64::from(v[i]) {
+                            f64::from(before)
+                        } else {
+                            middle
+                        });
                         answers.push(leaf.answer());
                         leaf = L::new(classes);
                     }

@@ -137,15 +137,19 @@ pub(super) fn run(
         if cancelled() {
             return Some((check, Err("stopped before it ran".to_owned())));
         }
+        let started = std::time::Instant::now();
         let found = match (check.run, &table, &images, &labels) {
             (Run::Table(f), Some(t), _, _) => f(t),
             (Run::Images(f), _, Some(i), _) => f(i),
             (Run::Labels(f), _, _, Some(l)) => f(l),
             (Run::Split(f), Some(t), _, _) if t.split.is_some() => f(t),
-            (Run::Split(_), ..) => return Some((check, Err("needs the split into parts".to_owned()))),
+            (Run::Split(_), ..) => {
+                return Some((check, Err("needs the split into parts".to_owned())));
+            }
             _ => return None,
         };
         progress.done.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(check = check.name, took = ?started.elapsed(), "checked");
         Some((check, Ok(found)))
     };
     let results: Vec<_> = CHECKS.par_iter().filter_map(|c| done(c)).collect();

@@ -104,7 +104,10 @@ mod tests {
     fn numbers_and_permutations_are_those_of_numpy() {
         // numpy.random.RandomState(123).randint(0, 2**32, 3, dtype="uint32"), .permutation(10)
         let mut r = Rng::new(123);
-        assert_eq!([r.next_u32(), r.next_u32(), r.next_u32()], [2_991_312_382, 3_062_119_789, 1_228_959_102]);
+        assert_eq!(
+            [r.next_u32(), r.next_u32(), r.next_u32()],
+            [2_991_312_382, 3_062_119_789, 1_228_959_102]
+        );
         assert_eq!(Rng::new(123).permutation(10), [4, 0, 7, 5, 8, 3, 1, 6, 9, 2]);
     }
 

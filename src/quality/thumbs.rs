@@ -36,7 +36,7 @@ impl Thumbs {
 
     /// Euclidean distance, 0..=2.
     pub(crate) fn distance(&self, a: usize, b: usize) -> f32 {
-        self.get(a).iter().zip(self.get(b)).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt()
+        stats::distance2(self.get(a), self.get(b)).sqrt()
     }
 
     /// Whether the image shows more than one colour.
@@ -52,7 +52,8 @@ impl Thumbs {
             .par_iter()
             .map(|&a| {
                 let distance = |&b: &u32| self.distance(a as usize, b as usize);
-                let best = others.iter().filter(|&&b| b != a).map(distance).fold(f32::INFINITY, f32::min);
+                let best =
+                    others.iter().filter(|&&b| b != a).map(distance).fold(f32::INFINITY, f32::min);
                 f64::from(best)
             })
             .collect();
@@ -64,22 +65,21 @@ impl Thumbs {
     pub(crate) fn candidates(&self) -> Vec<(u32, u32)> {
         let mut mean = vec![0.0f64; LENGTH];
         for i in 0..self.len {
-            mean.iter_mut().zip(self.get(i)).for_each(|(m, v)| *m += f64::from(*v) / self.len as f64);
+            mean.iter_mut()
+                .zip(self.get(i))
+                .for_each(|(m, v)| *m += f64::from(*v) / self.len as f64);
         }
         let mut rng = Rng::new(9);
-        let planes: Vec<Vec<f32>> = (0..BANDS * BAND)
-            .map(|_| (0..LENGTH).map(|_| rng.normal() as f32).collect())
-            .collect();
-        let offsets: Vec<f32> = planes
-            .iter()
-            .map(|p| p.iter().zip(&mean).map(|(a, b)| a * *b as f32).sum())
-            .collect();
+        let planes: Vec<Vec<f32>> =
+            (0..BANDS * BAND).map(|_| (0..LENGTH).map(|_| rng.normal() as f32).collect()).collect();
+        let offsets: Vec<f32> =
+            planes.iter().map(|p| p.iter().zip(&mean).map(|(a, b)| a * *b as f32).sum()).collect();
         let hashes: Vec<[u16; BANDS]> = (0..self.len)
             .into_par_iter()
             .map(|i| {
                 let mut hash = [0u16; BANDS];
                 for (bit, (plane, offset)) in planes.iter().zip(&offsets).enumerate() {
-                    let dot: f32 = plane.iter().zip(self.get(i)).map(|(a, b)| a * b).sum();
+                    let dot = stats::dot(plane, self.get(i));
                     hash[bit / BAND] |= u16::from(dot > *offset) << (bit % BAND);
                 }
                 hash
@@ -88,10 +88,13 @@ impl Thumbs {
         let mut pairs: Vec<(u32, u32)> = (0..BANDS)
             .into_par_iter()
             .flat_map_iter(|band| {
-                let mut order: Vec<u32> = (0..self.len as u32).filter(|&i| self.shows(i as usize)).collect();
+                let mut order: Vec<u32> =
+                    (0..self.len as u32).filter(|&i| self.shows(i as usize)).collect();
                 order.sort_unstable_by_key(|&i| (hashes[i as usize][band], i));
                 let mut pairs = Vec::new();
-                for bucket in order.chunk_by(|&a, &b| hashes[a as usize][band] == hashes[b as usize][band]) {
+                for bucket in
+                    order.chunk_by(|&a, &b| hashes[a as usize][band] == hashes[b as usize][band])
+                {
                     for (at, &a) in bucket.iter().enumerate() {
                         pairs.extend(bucket[at + 1..].iter().take(BUCKET).map(|&b| (a, b)));
                     }
@@ -109,7 +112,8 @@ impl Thumbs {
 pub(crate) fn grey(ctx: &ImageContext, image: usize) -> Vec<f32> {
     let pixels = ctx.pixels(image);
     if ctx.images.channels == 3 {
-        let luma = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
+        let luma =
+            |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
         pixels.chunks_exact(3).map(luma).collect()
     } else {
         pixels.iter().map(|p| f32::from(*p)).collect()
@@ -131,7 +135,10 @@ fn shrink(grey: &[f32], ctx: &ImageContext) -> Vec<f32> {
         for x in 0..SIDE {
             let (ys, xs) = (range(y, h), range(x, w));
             let n = (ys.len() * xs.len()) as f32;
-            out.push(ys.map(|r| grey[r * w + xs.start..r * w + xs.end].iter().sum::<f32>()).sum::<f32>() / n);
+            out.push(
+                ys.map(|r| grey[r * w + xs.start..r * w + xs.end].iter().sum::<f32>()).sum::<f32>()
+                    / n,
+            );
         }
     }
     out

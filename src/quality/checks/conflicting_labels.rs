@@ -23,7 +23,8 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     let mut rows = Vec::new();
     let mut groups = 0;
     for group in ctx.feature_groups.iter() {
-        let labelled = || group.iter().filter(|r| (codes[**r as usize]) != crate::data::table::NO_CODE);
+        let labelled =
+            || group.iter().filter(|r| (codes[**r as usize]) != crate::data::table::NO_CODE);
         let first = labelled().next().map(|r| codes[*r as usize]);
         if labelled().any(|r| Some(codes[*r as usize]) != first) {
             groups += 1;
@@ -76,7 +77,9 @@ mod tests {
 
     #[test]
     fn many_conflicts_block_unless_the_features_are_coarse() {
-        let fine = Case::rows("a,b,y", 200, |i| format!("{}.5,{},{}", i / 2, i / 2 * 7, ["p", "q"][i % 2]));
+        let fine = Case::rows("a,b,y", 200, |i| {
+            format!("{}.5,{},{}", i / 2, i / 2 * 7, ["p", "q"][i % 2])
+        });
         assert_eq!(fine.run(&CHECK)[0].severity, Severity::High);
         let coarse = Case::rows("a,y", 200, |i| format!("{},{}", i % 3, ["p", "q"][i % 2]));
         assert_eq!(coarse.run(&CHECK)[0].severity, Severity::Warning);

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::{Check, Finding, Run, Severity};
 use crate::data::ColumnType;
 use crate::quality::context::{Col, TableContext};
+use crate::quality::rng;
 use crate::quality::stats::association::{Contingency, correlation_ratio, pearson};
-use crate::quality::{rng, wording};
 
 const LIMIT: f64 = 0.9;
 /// Association from which one column can replace the other.
@@ -23,7 +23,8 @@ pub(super) const CHECK: Check = Check {
     title: "Columns that say the same",
     definition: "Pairs of features with an association above 0.9: absolute Pearson correlation of two \
                  numbers, bias-corrected Cramér's V of two categories, correlation ratio of a category \
-                 and a number; on at most 10,000 rows and 300 columns. A warning where one column can \
+                 and a number; on at most 10,000 rows and 300 columns, \
+                 where both are filled in at least half of the rows in which one is. A warning where one column can \
                  replace the other (from 0.9999). Source: deepchecks, Feature Feature Correlation \
                  (condition 0.9; it takes Spearman and Theil's U for equal types).",
     run: Run::Table(run),
@@ -41,13 +42,14 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     if rows.len() < 10 {
         return Vec::new();
     }
-    let columns: Vec<Sampled> = ctx.features().filter_map(|c| sample(c, &rows)).take(COLUMNS).collect();
+    let columns: Vec<Sampled> =
+        ctx.features().filter_map(|c| sample(c, &rows)).take(COLUMNS).collect();
     let pairs: Vec<(usize, usize)> =
         (0..columns.len()).flat_map(|a| (a + 1..columns.len()).map(move |b| (a, b))).collect();
     let mut strong: Vec<(f64, usize, usize)> = pairs
         .par_iter()
         .map(|&(a, b)| (association(&columns[a], &columns[b]), a, b))
-        .filter(|p| p.0 > LIMIT)
+        .filter(|&(value, a, b)| value > LIMIT && comparable(&columns[a], &columns[b]))
         .collect();
     strong.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)).then(x.2.cmp(&y.2)));
     let findings = strong
@@ -58,7 +60,7 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
             let title = if same {
                 format!("\"{a}\" and \"{b}\" say the same")
             } else {
-                format!("\"{a}\" and \"{b}\" say nearly the same (association {value:.2})")
+                format!("\"{a}\" and \"{b}\" say nearly the same (association {value:.3})")
             };
             let advice = "The second adds little and makes explanations of the model unclear. Keep \
                           the one that is easier to get, set the other to \"ignore\".";
@@ -85,6 +87,26 @@ fn sample<'a>(column: &Col<'a>, rows: &[u32]) -> Option<Sampled<'a>> {
     grouping.then_some(Sampled { name, numbers: Vec::new(), codes, values: values.len() })
 }
 
+impl Sampled<'_> {
+    fn has(&self, i: usize) -> bool {
+        match self.values {
+            0 => self.numbers[i].is_finite(),
+            n => (self.codes[i] as usize) < n,
+        }
+    }
+}
+
+/// Whether the columns are filled together in at least half of the rows where one of them is.
+fn comparable(a: &Sampled, b: &Sampled) -> bool {
+    let rows = a.numbers.len().max(a.codes.len());
+    let (mut both, mut any) = (0, 0);
+    for i in 0..rows {
+        both += usize::from(a.has(i) && b.has(i));
+        any += usize::from(a.has(i) || b.has(i));
+    }
+    both * 2 >= any
+}
+
 fn association(a: &Sampled, b: &Sampled) -> f64 {
     match (a.values, b.values) {
         (0, 0) => pearson(&a.numbers, &b.numbers).abs(),
@@ -104,7 +126,13 @@ mod tests {
         let case = Case::rows("cm,inch,grade,points,mark,other,y", 300, |i| {
             let (g, cm) = (i * 7 % 5, i * 37 % 101);
             let points = g as f64 * 10.0 + (i % 3) as f64;
-            format!("{cm},{},{},{points},{},{},p", cm as f64 / 2.54, ["a", "b", "c", "d", "e"][g], ["v", "w", "x", "y", "z"][g], i * 13 % 17)
+            format!(
+                "{cm},{},{},{points},{},{},p",
+                cm as f64 / 2.54,
+                ["a", "b", "c", "d", "e"][g],
+                ["v", "w", "x", "y", "z"][g],
+                i * 13 % 17
+            )
         });
         let found = case.run(&CHECK);
         let pairs: Vec<String> = found.iter().map(|f| f.columns.join("-")).collect();

@@ -21,7 +21,8 @@ pub(super) const CHECK: Check = Check {
 fn run(ctx: &TableContext) -> Vec<Finding> {
     let Some(split) = ctx.split.filter(|s| !s.test.is_empty()) else { return Vec::new() };
     let mut found = Vec::new();
-    let dates = |c: &&crate::quality::context::Col| c.kind == ColumnType::Date && c.role == Role::Feature;
+    let dates =
+        |c: &&crate::quality::context::Col| c.kind == ColumnType::Date && c.role == Role::Feature;
     for column in ctx.columns.iter().filter(dates) {
         let Some(days) = column.numbers() else { continue };
         let newest = split
@@ -62,13 +63,15 @@ mod tests {
     #[test]
     fn a_random_split_of_a_time_series_warns_and_one_by_time_does_not() {
         let case = || {
-            Case::rows("day,x,y", 120, |i| format!("2024-{:02}-{:02},{i},p", i / 28 + 1, i % 28 + 1))
-                .kind("day", ColumnType::Date)
+            Case::rows("day,x,y", 120, |i| {
+                format!("2024-{:02}-{:02},{i},p", i / 28 + 1, i % 28 + 1)
+            })
+            .kind("day", ColumnType::Date)
         };
         assert!(case().split_at(90).run(&CHECK).is_empty());
         let mut random = case();
         let (train, test) = (0..120u32).partition(|r| r % 4 != 0);
-        random.split = Some(Split { train, validation: Vec::new(), test });
+        random.split = Some(Split { train, test, ..Split::default() });
         let found = random.run(&CHECK);
         assert_eq!((found[0].severity, found[0].value), (Severity::Warning, Some(1.0)));
     }

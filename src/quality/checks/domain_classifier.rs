@@ -32,7 +32,9 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     let side = SAMPLE.min(split.train.len()).min(later.len());
     let columns: Vec<&Col> = ctx
         .features()
-        .filter(|c| matches!(c.kind, ColumnType::Number | ColumnType::Category | ColumnType::Boolean))
+        .filter(|c| {
+            matches!(c.kind, ColumnType::Number | ColumnType::Category | ColumnType::Boolean)
+        })
         .filter(|c| c.codes().is_none_or(|(_, values, _)| values.len() * 2 <= c.present()))
         .collect();
     if side < FEW || columns.is_empty() {

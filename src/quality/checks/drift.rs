@@ -142,7 +142,12 @@ mod tests {
             let late = i >= 700;
             let draw = rng.up_to(999);
             let kind = ["a", "b"][usize::from(rng.up_to(9) < if late { 8 } else { 3 })];
-            format!("{},{},{kind},{}", draw + if late { 400 } else { 0 }, rng.up_to(999), rng.up_to(99))
+            format!(
+                "{},{},{kind},{}",
+                draw + if late { 400 } else { 0 },
+                rng.up_to(999),
+                rng.up_to(99)
+            )
         });
         let found = case.split_at(700).run(&CHECK);
         let mut names: Vec<&str> = found.iter().map(|f| f.columns[0].as_str()).collect();

@@ -48,9 +48,16 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     let worst = &far[0];
     let title = format!(
         "{} far outside the rest of {}; the farthest is {} in \"{}\"",
-        if far.len() == 1 { "1 number lies".to_owned() } else { format!("{} lie", wording::counted(far.len(), "number")) },
+        if far.len() == 1 {
+            "1 number lies".to_owned()
+        } else {
+            format!("{} lie", wording::counted(far.len(), "number"))
+        },
         wording::list(&names, 5),
-        columns[worst.column].numbers().and_then(|v| v.get(worst.row)).map_or(String::new(), |v| wording::number(*v)),
+        columns[worst.column]
+            .numbers()
+            .and_then(|v| v.get(worst.row))
+            .map_or(String::new(), |v| wording::number(*v)),
         columns[worst.column].name
     );
     let advice = "Check for slips (a wrong unit, a digit too many). True extremes can stay; a few very \
@@ -95,7 +102,11 @@ mod tests {
     #[test]
     fn far_values_come_farthest_first() {
         let case = Case::rows("a,b,rating,y", 200, |i| {
-            let a = match i { 50 => 9_000, 60 => -5_000, _ => i };
+            let a = match i {
+                50 => 9_000,
+                60 => -5_000i64,
+                _ => i as i64,
+            };
             format!("{a},{},{},p", i % 40, if i == 3 { 500 } else { i % 3 })
         });
         let found = case.run(&CHECK);

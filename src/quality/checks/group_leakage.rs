@@ -19,10 +19,9 @@ pub(super) const CHECK: Check = Check {
 fn run(ctx: &TableContext) -> Vec<Finding> {
     let Some(split) = ctx.split.filter(|s| !s.test.is_empty()) else { return Vec::new() };
     let groups = |c: &&Col| {
-        let distinct = c.distinct(usize::MAX);
         c.role != Role::Target
             && named_like_identifier(c.name)
-            && (20..c.present()).contains(&distinct)
+            && (20..c.present()).contains(&c.distinct(usize::MAX))
             && largest(c) * 10 <= ctx.rows()
     };
     let mut found = Vec::new();
@@ -64,7 +63,9 @@ fn largest(column: &Col) -> usize {
         return counts.iter().copied().max().unwrap_or(0);
     }
     let mut counts = rustc_hash::FxHashMap::<u64, usize>::default();
-    (0..column.len()).filter(|&r| column.has(r)).for_each(|r| *counts.entry(column.bits(r)).or_default() += 1);
+    (0..column.len())
+        .filter(|&r| column.has(r))
+        .for_each(|r| *counts.entry(column.bits(r)).or_default() += 1);
     counts.into_values().max().unwrap_or(0)
 }
 
@@ -76,8 +77,10 @@ mod tests {
 
     #[test]
     fn patients_in_both_parts_are_counted() {
-        let case = Case::rows("patient_id,x,y", 200, |i| format!("{},{i}.5,p", if i < 180 { i / 3 } else { i }))
-            .split_at(158);
+        let case = Case::rows("patient_id,x,y", 200, |i| {
+            format!("{},{i}.5,p", if i < 180 { i / 3 } else { i })
+        })
+        .split_at(158);
         let found = case.run(&CHECK);
         // Patient 52 has rows 156 and 157 in training and 158 in test.
         assert_eq!(found[0].rows, [158]);

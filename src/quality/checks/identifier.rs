@@ -50,12 +50,13 @@ pub(super) fn is_identifier(column: &Col) -> bool {
             if values.clone().any(|v| v.fract() != 0.0) || column.distinct(present) < present {
                 return false;
             }
-            let (low, high) = values
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+            let (low, high) =
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
             (high - low) as usize == present - 1 || named_like_identifier(column.name)
         }
         Data::Codes { values, .. } => {
-            let words = values.iter().take(200).filter(|v| !v.contains(char::is_whitespace)).count();
+            let words =
+                values.iter().take(200).filter(|v| !v.contains(char::is_whitespace)).count();
             values.len() as f64 >= UNIQUE * present as f64
                 && (words * 10 >= values.len().min(200) * 9 || named_like_identifier(column.name))
         }
@@ -66,7 +67,19 @@ pub(super) fn is_identifier(column: &Col) -> bool {
 /// Whether a column name says "identifier": `id`, `customer_id`, `customerId`, `uuid`, `index`.
 pub(super) fn named_like_identifier(name: &str) -> bool {
     words(name).iter().any(|w| {
-        matches!(w.as_str(), "id" | "ids" | "uid" | "uuid" | "guid" | "index" | "idx" | "rowid" | "rownames" | "identifier" | "unnamed")
+        matches!(
+            w.as_str(),
+            "id" | "ids"
+                | "uid"
+                | "uuid"
+                | "guid"
+                | "index"
+                | "idx"
+                | "rowid"
+                | "rownames"
+                | "identifier"
+                | "unnamed"
+        )
     })
 }
 
@@ -108,7 +121,14 @@ mod tests {
     #[test]
     fn running_numbers_and_codes_are_identifiers_and_measurements_are_not() {
         let case = Case::rows("n,account id,code,weight,big,name,y", 100, |i| {
-            format!("{},{},B{:05},{}.5,{},person number {i},p", i + 7, i * i * 31 + 5, i * 37, i * 3, i * i * 17)
+            format!(
+                "{},{},B{:05},{}.5,{},person number {i},p",
+                i + 7,
+                i * i * 31 + 5,
+                i * 37,
+                i * 3,
+                i * i * 17
+            )
         });
         let found = case.run(&CHECK);
         assert_eq!(found[0].columns, ["n", "account id", "code"]);

@@ -34,16 +34,24 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
         let value = score(column.feature(), target.get());
         if value > chance {
             let (severity, advice) = if column.is_feature() {
-                (Severity::Warning, "Set it to \"ignore\": what it tells holds for these rows only.")
+                (
+                    Severity::Warning,
+                    "Set it to \"ignore\": what it tells holds for these rows only.",
+                )
             } else {
-                (Severity::Info, "It is not used for training, so it does no harm. It shows that rows were \
-                 collected in an order that has to do with the answer.")
+                (
+                    Severity::Info,
+                    "It is not used for training, so it does no harm. It shows that rows were \
+                 collected in an order that has to do with the answer.",
+                )
             };
             let title = format!(
                 "The identifier \"{}\" tells something about \"{}\" (predictive power {value:.2})",
                 column.name, target.column.name
             );
-            found.push(CHECK.finding(severity, title, advice).columns([column.name]).value(value, 0.0));
+            found.push(
+                CHECK.finding(severity, title, advice).columns([column.name]).value(value, 0.0),
+            );
         }
     }
     let numbers: Vec<f64> = (0..n).map(|r| r as f64).collect();
@@ -69,7 +77,9 @@ mod tests {
 
     #[test]
     fn sorted_rows_and_telling_identifiers_are_found() {
-        let sorted = Case::rows("id,a,y", 300, |i| format!("{},{},{}", i + 1, i * 7 % 13, ["p", "q", "r"][i / 100]));
+        let sorted = Case::rows("id,a,y", 300, |i| {
+            format!("{},{},{}", i + 1, i * 7 % 13, ["p", "q", "r"][i / 100])
+        });
         let found = sorted.run(&CHECK);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].severity, found[0].columns[0].as_str()), (Severity::Warning, "id"));
@@ -81,7 +91,8 @@ mod tests {
     #[test]
     fn a_random_order_is_not_reported() {
         let mut rng = Rng::new(9);
-        let case = Case::rows("id,y", 400, |i| format!("{i},{}", ["p", "q"][rng.up_to(1) as usize]));
+        let case =
+            Case::rows("id,y", 400, |i| format!("{i},{}", ["p", "q"][rng.up_to(1) as usize]));
         assert!(case.run(&CHECK).is_empty());
     }
 }

@@ -42,10 +42,14 @@ mod tests {
 
     #[test]
     fn only_copies_with_another_label_conflict() {
-        let data: Vec<(Vec<u8>, u32)> =
-            (0..50).map(|i| (vec![if i == 41 || i == 42 { 1 } else { i }], u32::from(i == 42))).collect();
+        let data: Vec<(Vec<u8>, u32)> = (0..50)
+            .map(|i| (vec![if i == 41 || i == 42 { 1 } else { i }], u32::from(i == 42)))
+            .collect();
         let found = run_images(&CHECK, &images(1, &data), None);
-        assert_eq!((found[0].rows.as_slice(), found[0].severity), (&[1, 41, 42][..], Severity::Warning));
+        assert_eq!(
+            (found[0].rows.as_slice(), found[0].severity),
+            (&[1, 41, 42][..], Severity::Warning)
+        );
         assert!(run_images(&CHECK, &images(1, &data[..42]), None).is_empty());
     }
 }

@@ -66,9 +66,8 @@ mod tests {
     #[test]
     fn brighter_and_noisy_copies_are_found_and_others_are_not() {
         let mut rng = Rng::new(3);
-        let mut data: Vec<(Vec<u8>, u32)> = (0..120)
-            .map(|_| ((0..400).map(|_| 60 + rng.up_to(120) as u8).collect(), 0))
-            .collect();
+        let mut data: Vec<(Vec<u8>, u32)> =
+            (0..120).map(|_| ((0..400).map(|_| 60 + rng.up_to(120) as u8).collect(), 0)).collect();
         let brighter = data[5].0.iter().map(|p| p + 40).collect();
         let noisy = data[9].0.iter().map(|p| p + (rng.up_to(2) as u8)).collect();
         data.extend([(brighter, 0), (noisy, 0)]);

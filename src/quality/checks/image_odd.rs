@@ -45,9 +45,17 @@ fn run(ctx: &ImageContext) -> Vec<Finding> {
     let (q1, q3) = (stats::quantile(&sharpness, 0.25), stats::quantile(&sharpness, 0.75));
     let limit = if n >= FEW { q1 - BLUR * (q3 - q1) } else { f64::NEG_INFINITY };
     let kinds: [(&str, &str, &dyn Fn(&Look) -> bool); 4] = [
-        ("blank", "There is nothing to see on them, so their labels teach nothing. Remove them.", &|l| l.blank),
-        ("very dark", "Check that they show something; remove or brighten them if not.", &|l| l.dark && !l.blank),
-        ("very bright", "Check that they show something; remove or darken them if not.", &|l| l.bright && !l.blank),
+        (
+            "blank",
+            "There is nothing to see on them, so their labels teach nothing. Remove them.",
+            &|l| l.blank,
+        ),
+        ("very dark", "Check that they show something; remove or brighten them if not.", &|l| {
+            l.dark && !l.blank
+        }),
+        ("very bright", "Check that they show something; remove or darken them if not.", &|l| {
+            l.bright && !l.blank
+        }),
         ("blurred", "Check that they can be recognised; remove them if not.", &|l| {
             !l.blank && l.sharpness < limit
         }),
@@ -60,8 +68,11 @@ fn run(ctx: &ImageContext) -> Vec<Finding> {
             continue;
         }
         let verb = if rows.len() == 1 { "is" } else { "are" };
-        let title =
-            format!("{} ({}) {verb} {name}", wording::counted(rows.len(), "image"), wording::percent(share));
+        let title = format!(
+            "{} ({}) {verb} {name}",
+            wording::counted(rows.len(), "image"),
+            wording::percent(share)
+        );
         let severity = if name == "blank" { Severity::Warning } else { Severity::Info };
         found.push(CHECK.finding(severity, title, advice).rows(rows).value(share, 0.0));
     }

@@ -58,8 +58,10 @@ mod tests {
 
     #[test]
     fn copies_across_the_split_are_found() {
-        let data: Vec<(Vec<u8>, u32)> = (0..60).map(|i| (vec![if i == 55 { 3 } else { i }], 0)).collect();
-        let split = Split { train: (0..50).collect(), validation: vec![], test: (50..60).collect() };
+        let data: Vec<(Vec<u8>, u32)> =
+            (0..60).map(|i| (vec![if i == 55 { 3 } else { i }], 0)).collect();
+        let split =
+            Split { train: (0..50).collect(), test: (50..60).collect(), ..Split::default() };
         let found = run_images(&CHECK, &images(1, &data), Some(&split));
         assert_eq!((found[0].rows.as_slice(), found[0].severity), (&[55][..], Severity::Warning));
         assert!(run_images(&CHECK, &images(1, &data), None).is_empty());

@@ -63,7 +63,11 @@ fn run(labels: &Labels) -> Vec<Finding> {
         let names: Vec<&str> = few.iter().map(|&c| labels.names[c]).collect();
         let title = format!(
             "{} fewer than {FEW} samples: {}",
-            if few.len() == 1 { "One class has".to_owned() } else { format!("{} classes have", few.len()) },
+            if few.len() == 1 {
+                "One class has".to_owned()
+            } else {
+                format!("{} classes have", few.len())
+            },
             wording::list(&names, 6)
         );
         let advice = "So few cannot be learned and tested. Collect more, merge the class with \
@@ -84,10 +88,16 @@ mod tests {
     #[test]
     fn rare_few_and_single_classes() {
         let of = |n: usize, every: usize| {
-            Case::rows("a,y", n, move |i| format!("{i},{}", if i % every == 0 { "rare" } else { "usual" })).run(&CHECK)
+            Case::rows("a,y", n, move |i| {
+                format!("{i},{}", if i % every == 0 { "rare" } else { "usual" })
+            })
+            .run(&CHECK)
         };
         let found = of(1000, 25);
-        assert_eq!((found.len(), found[0].row_count, found[0].severity), (1, 40, Severity::Warning));
+        assert_eq!(
+            (found.len(), found[0].row_count, found[0].severity),
+            (1, 40, Severity::Warning)
+        );
         assert_eq!(found[0].threshold, Some(0.05));
         assert!(of(1000, 10).is_empty());
         assert!(of(60, 12)[0].title.contains("fewer than 10"));
@@ -96,7 +106,8 @@ mod tests {
 
     #[test]
     fn images_are_looked_at_too() {
-        let data: Vec<(Vec<u8>, u32)> = (0..200).map(|i| (vec![i as u8], u32::from(i == 0))).collect();
+        let data: Vec<(Vec<u8>, u32)> =
+            (0..200).map(|i| (vec![i as u8], u32::from(i == 0))).collect();
         assert_eq!(run_images(&CHECK, &images(1, &data), None).len(), 2);
     }
 }

@@ -66,6 +66,6 @@ mod tests {
         };
         assert!(of(3).is_empty());
         assert_eq!(of(8)[0].severity, Severity::Warning);
-        assert!(of(8)[0].title.contains("70 % and 20 %"), "{}", of(8)[0].title);
+        assert!(of(8)[0].title.contains("30 % and 80 %"), "{}", of(8)[0].title);
     }
 }

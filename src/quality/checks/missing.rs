@@ -48,7 +48,11 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
             (severity, title, advice)
         } else if column.missing == n {
             let title = format!("\"{name}\" is empty in every row");
-            (Severity::Warning, title, "The column says nothing. Set it to \"ignore\" or remove it.")
+            (
+                Severity::Warning,
+                title,
+                "The column says nothing. Set it to \"ignore\" or remove it.",
+            )
         } else if share > LIMIT {
             let title = format!("\"{name}\" is missing in {cells} ({})", wording::percent(share));
             let advice = "Missing numbers are filled with the middle value of the training rows and \
@@ -79,7 +83,11 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
         });
         let worst = light.iter().map(|l| l.1).max().unwrap_or(0) as f64 / n as f64;
         found.push(
-            CHECK.finding(Severity::Info, title, advice).rows(rows).columns(names.iter().copied()).value(worst, LIMIT),
+            CHECK
+                .finding(Severity::Info, title, advice)
+                .rows(rows)
+                .columns(names.iter().copied())
+                .value(worst, LIMIT),
         );
     }
     found
@@ -105,7 +113,10 @@ mod tests {
         assert_eq!((found[0].severity, found[0].columns[0].as_str()), (Severity::Warning, "many"));
         assert_eq!((found[0].row_count, found[0].value), (10, Some(0.1)));
         assert!(found[1].title.contains("target") && found[1].severity == Severity::Info);
-        assert_eq!((found[2].columns.as_slice(), found[2].rows.as_slice()), (&["few".to_owned()][..], &[7][..]));
+        assert_eq!(
+            (found[2].columns.as_slice(), found[2].rows.as_slice()),
+            (&["few".to_owned()][..], &[7][..])
+        );
     }
 
     #[test]

@@ -31,7 +31,8 @@ fn look(column: &Col) -> Option<Finding> {
             let rows: Vec<usize> = (0..column.len())
                 .filter(|&r| !column.has(r) && !column.cells.is_missing(r))
                 .collect();
-            let mut examples: Vec<&str> = rows.iter().map(|&r| column.cells.raw(r).trim()).collect();
+            let mut examples: Vec<&str> =
+                rows.iter().map(|&r| column.cells.raw(r).trim()).collect();
             examples.truncate(1000);
             examples.sort_unstable();
             examples.dedup();
@@ -52,16 +53,17 @@ fn look(column: &Col) -> Option<Finding> {
         Some((codes, values, counts)) if column.kind != ColumnType::Text => {
             let is_number: Vec<bool> =
                 values.iter().map(|v| table::parse_number(v).is_some()).collect();
-            let numbers: usize = counts.iter().zip(&is_number).filter(|(_, n)| **n).map(|(c, _)| c).sum();
+            let numbers: usize =
+                counts.iter().zip(&is_number).filter(|(_, n)| **n).map(|(c, _)| c).sum();
             let share = numbers.min(cells - numbers) as f64 / cells.max(1) as f64;
             if share <= 0.0 || share >= RARE.1 {
                 return None;
             }
             let rare_is_number = numbers * 2 <= cells;
             let rare = |v: usize| is_number.get(v) == Some(&rare_is_number);
-            let rows: Vec<usize> =
-                (0..codes.len()).filter(|&r| rare(codes[r] as usize)).collect();
-            let examples: Vec<&str> = (0..values.len()).filter(|&v| rare(v)).map(|v| values[v]).collect();
+            let rows: Vec<usize> = (0..codes.len()).filter(|&r| rare(codes[r] as usize)).collect();
+            let examples: Vec<&str> =
+                (0..values.len()).filter(|&v| rare(v)).map(|v| values[v]).collect();
             let title = format!(
                 "{} ({}) of \"{}\" {}, such as {}",
                 wording::counted(rows.len(), "cell"),

@@ -97,8 +97,9 @@ pub static CHECKS: &[Check] = &[
     personal_data::CHECK,
 ];
 
-/// Findings of one kind shown column by column at most; the rest is summed up in the last.
-const PER_CHECK: usize = 12;
+/// Findings of one check shown one by one at most, of those worth knowing only; the others are
+/// summed up in one.
+const SHOWN: (usize, usize) = (12, 3);
 
 impl Check {
     /// A finding without evidence yet.
@@ -123,27 +124,42 @@ impl Check {
         }
     }
 
-    /// The worst [`PER_CHECK`] findings (by severity, then value); what is left becomes one.
+    /// Sorts by severity, then value, and sums up those beyond [`SHOWN`].
     fn worst_first(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         let value = |f: &Finding| f.value.unwrap_or(0.0);
         findings.sort_by(|a, b| {
             b.severity.cmp(&a.severity).then_with(|| value(b).total_cmp(&value(a)))
         });
-        if findings.len() > PER_CHECK + 1 {
-            let rest = findings.split_off(PER_CHECK);
-            let columns: Vec<String> = rest.iter().flat_map(|f| f.columns.clone()).collect();
-            let severity = rest.iter().map(|f| f.severity).max().unwrap_or(Severity::Info);
-            let title = format!(
-                "The same in {} more: {}",
-                super::wording::counted(rest.len(), "case"),
-                super::wording::list(&columns, 8)
-            );
-            let advice = rest.first().map(|f| f.advice.clone()).unwrap_or_default();
-            let mut finding = self.finding(severity, title, advice);
-            finding.columns = columns;
-            finding.threshold = rest.first().and_then(|f| f.threshold);
-            findings.push(finding);
+        let infos = findings.partition_point(|f| f.severity > Severity::Info);
+        let info = findings.split_off(infos);
+        [(findings, SHOWN.0), (info, SHOWN.1)]
+            .into_iter()
+            .flat_map(|(list, most)| self.cut(list, most))
+            .collect()
+    }
+
+    fn cut(&self, mut findings: Vec<Finding>, most: usize) -> Vec<Finding> {
+        if findings.len() <= most + 1 {
+            return findings;
         }
+        let rest = findings.split_off(most);
+        let mut columns: Vec<String> = Vec::new();
+        rest.iter().flat_map(|f| &f.columns).for_each(|c| {
+            if !columns.contains(c) {
+                columns.push(c.clone());
+            }
+        });
+        let title = format!(
+            "{} more like these: {}",
+            super::wording::counted(rest.len(), "finding"),
+            super::wording::list(&columns, 8)
+        );
+        let first = &rest[0];
+        let mut finding = self.finding(first.severity, title, first.advice.clone());
+        finding.value = first.value;
+        finding.threshold = first.threshold;
+        finding.columns = columns;
+        findings.push(finding.rows(rest.iter().flat_map(|f| f.rows.iter().copied())));
         findings
     }
 }
@@ -200,13 +216,22 @@ mod tests {
     #[test]
     fn many_findings_are_cut_worst_first() {
         let check = &CHECKS[0];
-        let of = |i: usize| {
-            check.finding(Severity::Info, "t", "a").columns([format!("c{i}")]).value(i as f64, 0.0)
+        let of = |severity, n: usize| {
+            let of = |i: usize| {
+                check
+                    .finding(severity, "t", "a")
+                    .columns([format!("c{i}")])
+                    .rows([i])
+                    .value(i as f64, 0.0)
+            };
+            check.worst_first((0..n).map(of).collect())
         };
-        let kept = check.worst_first((0..30).map(of).collect());
-        assert_eq!(kept.len(), PER_CHECK + 1);
-        assert_eq!(kept[0].columns, ["c29"]);
-        assert_eq!(kept[PER_CHECK].columns.len(), 30 - PER_CHECK);
-        assert_eq!(check.worst_first((0..PER_CHECK + 1).map(of).collect()).len(), PER_CHECK + 1);
+        for (severity, most) in [(Severity::Warning, SHOWN.0), (Severity::Info, SHOWN.1)] {
+            let kept = of(severity, 30);
+            assert_eq!(kept.len(), most + 1);
+            assert_eq!(kept[0].columns, ["c29"]);
+            assert_eq!((kept[most].columns.len(), kept[most].row_count), (30 - most, 30 - most));
+            assert_eq!(of(severity, most + 1).len(), most + 1);
+        }
     }
 }

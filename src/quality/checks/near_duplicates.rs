@@ -58,13 +58,16 @@ mod tests {
             if i % 40 == 39 {
                 last.0 += 0.001;
             } else {
-                last = (f64::from(rng.up_to(99_999)) / 1000.0, f64::from(rng.up_to(99_999)) / 1000.0);
+                last =
+                    (f64::from(rng.up_to(99_999)) / 1000.0, f64::from(rng.up_to(99_999)) / 1000.0);
             }
             format!("{},{},{}", last.0, last.1, ["p", "q"][i % 2])
         });
         let found = case.run(&CHECK);
         let planted = (39..400).step_by(40);
-        assert!(planted.clone().all(|r| found[0].rows.contains(&r) && found[0].rows.contains(&(r - 1))));
+        assert!(
+            planted.clone().all(|r| found[0].rows.contains(&r) && found[0].rows.contains(&(r - 1)))
+        );
         assert!(found[0].row_count < 40, "{}", found[0].row_count);
     }
 }

@@ -66,7 +66,10 @@ mod tests {
             format!("{},{},p", if i >= 80 { "late" } else { "early" }, ["u", "v"][i % 2])
         });
         let found = case.split_at(70).run(&CHECK);
-        assert_eq!((found.len(), found[0].row_count, found[0].severity), (1, 20, Severity::Warning));
+        assert_eq!(
+            (found.len(), found[0].row_count, found[0].severity),
+            (1, 20, Severity::Warning)
+        );
         assert!(found[0].title.contains("\"late\""));
     }
 }

@@ -30,10 +30,8 @@ fn run(labels: &Labels) -> Vec<Finding> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let mut classes: Vec<&str> = rows
-        .iter()
-        .filter_map(|&r| labels.names.get(labels.codes[r] as usize).copied())
-        .collect();
+    let mut classes: Vec<&str> =
+        rows.iter().filter_map(|&r| labels.names.get(labels.codes[r] as usize).copied()).collect();
     classes.sort_unstable();
     classes.dedup();
     let share = rows.len() as f64 / held_out().count() as f64;
@@ -56,7 +54,9 @@ mod tests {
 
     #[test]
     fn unseen_classes_are_named() {
-        let case = Case::rows("a,y", 100, |i| format!("{i},{}", if i == 99 { "new" } else { ["p", "q"][i % 2] }));
+        let case = Case::rows("a,y", 100, |i| {
+            format!("{i},{}", if i == 99 { "new" } else { ["p", "q"][i % 2] })
+        });
         assert!(case.run(&CHECK).is_empty());
         let found = case.split_at(60).run(&CHECK);
         assert_eq!((found[0].rows.as_slice(), found[0].severity), (&[99][..], Severity::Warning));

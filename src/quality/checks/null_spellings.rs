@@ -6,13 +6,32 @@ use crate::quality::{stats, wording};
 use rustc_hash::FxHashMap;
 
 /// Words that often mean "no value" but are read as a category.
-const SUSPECTS: [&str; 12] = [
-    "unknown", "unk", "not available", "not applicable", "undefined", "none", "nil", "no data",
-    "#ref!", "#value!", "#div/0!", "tbd",
+const SUSPECTS: [&str; 10] = [
+    "unknown",
+    "unk",
+    "not available",
+    "not applicable",
+    "undefined",
+    "no data",
+    "#ref!",
+    "#value!",
+    "#div/0!",
+    "tbd",
 ];
 /// Numbers that often stand for "no value".
-const SENTINELS: [f64; 11] =
-    [-1.0, -9.0, -99.0, -999.0, -9999.0, -99_999.0, 999.0, 9999.0, 99_999.0, 999_999.0, 9_999_999.0];
+const SENTINELS: [f64; 11] = [
+    -1.0,
+    -9.0,
+    -99.0,
+    -999.0,
+    -9999.0,
+    -99_999.0,
+    999.0,
+    9999.0,
+    99_999.0,
+    999_999.0,
+    9_999_999.0,
+];
 /// Cells from which a stand-in is more than a coincidence.
 const REPEATED: usize = 5;
 
@@ -45,7 +64,10 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
             let n = column.missing as f64;
             let rows = (0..column.len()).filter(|&r| column.cells.is_missing(r));
             let finding = CHECK.finding(Severity::Warning, title, advice).columns([column.name]);
-            found.push(Finding { value: Some(n), ..finding.rows(rows).value(spellings.len() as f64, 1.0) });
+            found.push(Finding {
+                value: Some(n),
+                ..finding.rows(rows).value(spellings.len() as f64, 1.0)
+            });
         } else if let Some((spelling, n)) = spellings.into_iter().next()
             && spelling != "empty"
         {
@@ -115,10 +137,10 @@ fn sentinel(column: &Col) -> Option<Finding> {
     if column.role == Role::Target {
         return None;
     }
-    let (low, high) = values.iter().filter(|v| v.is_finite()).fold(
-        (f64::INFINITY, f64::NEG_INFINITY),
-        |(a, b), v| (a.min(*v), b.max(*v)),
-    );
+    let (low, high) = values
+        .iter()
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
     for end in [low, high] {
         if !SENTINELS.contains(&end) {
             continue;
@@ -172,7 +194,11 @@ mod tests {
     fn stand_ins_are_found_and_ordinary_values_are_not() {
         let case = Case::rows("gain,age,job,y", 200, |i| {
             let gain = if i % 20 == 0 { 99_999 } else { i * 50 };
-            format!("{gain},{},{},p", if i % 3 == 0 { -1 } else { 0 }, ["Unknown", "cook", "nurse"][i % 3])
+            format!(
+                "{gain},{},{},p",
+                if i % 3 == 0 { -1 } else { 0 },
+                ["Unknown", "cook", "nurse"][i % 3]
+            )
         });
         let found = case.run(&CHECK);
         assert_eq!(found.len(), 2);

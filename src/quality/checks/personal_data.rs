@@ -15,6 +15,8 @@ use crate::quality::{rng, wording};
 const SAMPLE: usize = 20_000;
 /// Share of a column's cells from which it is made of such data.
 const MOST: f64 = 0.5;
+/// Different values below which a column cannot be made of such data, whatever its name.
+const FEW: usize = 10;
 
 pub(super) const CHECK: Check = Check {
     name: "personal_data",
@@ -48,7 +50,8 @@ fn by_content(column: &Col, rows: &[u32]) -> Option<Finding> {
         let Some(cell) = column.cells.value(row) else { continue };
         cells += 1;
         let long = cell.len() > 40 || (text && cell.contains(' '));
-        let kind = patterns::whole(cell).or_else(|| if long { patterns::within(cell) } else { None });
+        let kind =
+            patterns::whole(cell).or_else(|| if long { patterns::within(cell) } else { None });
         if let Some(kind) = kind {
             hits.entry(kind).or_default().push(row);
         }
@@ -65,7 +68,13 @@ fn by_content(column: &Col, rows: &[u32]) -> Option<Finding> {
     let mut title = if share >= MOST {
         format!("\"{}\" holds {}", column.name, kind.name())
     } else {
-        format!("{} of \"{}\" hold {}", wording::counted(found.len(), "cell"), column.name, kind.name())
+        format!(
+            "{} of \"{}\" {} {}",
+            wording::counted(found.len(), "cell"),
+            column.name,
+            if found.len() == 1 { "holds" } else { "hold" },
+            kind.name()
+        )
     };
     if !others.is_empty() {
         title += &format!(", and some {}", others.join(" and "));
@@ -78,6 +87,10 @@ fn by_content(column: &Col, rows: &[u32]) -> Option<Finding> {
 
 fn by_name(column: &Col) -> Option<Finding> {
     let what = patterns::by_name(&words(column.name))?;
+    // "own telephone: yes/no" holds none.
+    if column.distinct(FEW) < FEW {
+        return None;
+    }
     let title = format!("\"{}\" may hold {what}, going by its name", column.name);
     let advice = "If it does, remove or mask it unless it is needed and may be used.";
     Some(CHECK.finding(Severity::Info, title, advice).columns([column.name]))
@@ -91,13 +104,24 @@ mod tests {
     #[test]
     fn columns_and_texts_with_personal_data_are_found() {
         let case = Case::rows("contact,note,first_name,n,when,y", 60, |i| {
-            let note = if i == 7 { "please answer to jane@example.org soon" } else { "all fine with the order" };
-            format!("user{i}@example.com,{note},Ann,{},2024-01-{:02},p", i * 1_234_567, i % 28 + 1)
+            let note = if i == 7 {
+                "please answer to jane@example.org soon"
+            } else {
+                "all fine with the order"
+            };
+            format!(
+                "user{i}@example.com,{note},Ann{i},{},2024-01-{:02},p",
+                i * 1_234_567,
+                i % 28 + 1
+            )
         });
         let found = case.kind("note", ColumnType::Text).run(&CHECK);
         assert_eq!(found.len(), 3);
         assert!(found[0].title.contains("\"contact\" holds e-mail") && found[0].row_count == 60);
         assert_eq!((found[1].rows.as_slice(), found[1].severity), (&[7][..], Severity::Warning));
-        assert_eq!((found[2].columns[0].as_str(), found[2].severity), ("first_name", Severity::Info));
+        assert_eq!(
+            (found[2].columns[0].as_str(), found[2].severity),
+            ("first_name", Severity::Info)
+        );
     }
 }

@@ -22,16 +22,16 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(ctx: &TableContext) -> Vec<Finding> {
-    let found = ctx.features().filter(|c| c.kind == ColumnType::Category).filter_map(look).collect();
+    let found =
+        ctx.features().filter(|c| c.kind == ColumnType::Category).filter_map(look).collect();
     CHECK.worst_first(found)
 }
 
 fn look(column: &Col) -> Option<Finding> {
     let (codes, values, counts) = column.codes()?;
     let present = column.present();
-    let is_rare = |v: usize| {
-        counts.get(v).is_some_and(|&n| n < FEW && (n as f64) < SHARE * present as f64)
-    };
+    let is_rare =
+        |v: usize| counts.get(v).is_some_and(|&n| n < FEW && (n as f64) < SHARE * present as f64);
     let rare: Vec<&str> = (0..values.len()).filter(|&v| is_rare(v)).map(|v| values[v]).collect();
     if rare.is_empty() {
         return None;
@@ -60,7 +60,11 @@ mod tests {
     #[test]
     fn rare_values_are_counted() {
         let case = Case::rows("c,many,y", 1000, |i| {
-            format!("{},{},p", if i < 3 { "odd" } else { "usual" }, if i < 200 { format!("v{i}") } else { "w".into() })
+            format!(
+                "{},{},p",
+                if i < 3 { "odd" } else { "usual" },
+                if i < 200 { format!("v{i}") } else { "w".into() }
+            )
         });
         let found = case.run(&CHECK);
         assert_eq!((found[0].columns[0].as_str(), found[0].severity), ("many", Severity::Warning));

@@ -16,15 +16,14 @@ impl Case {
     /// are not missing are (the target too: a regression then).
     pub(crate) fn new(csv: &str) -> Self {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv.as_bytes());
-        let mut columns: Vec<Column> =
-            reader.headers().unwrap().iter().map(Column::new).collect();
+        let mut columns: Vec<Column> = reader.headers().unwrap().iter().map(Column::new).collect();
         for record in reader.records() {
             let record = record.unwrap();
             columns.iter_mut().zip(record.iter()).for_each(|(c, cell)| c.push(cell));
         }
         for column in &mut columns {
-            let number = (0..column.len())
-                .all(|r| column.value(r).is_none() || column.number(r).is_some());
+            let number =
+                (0..column.len()).all(|r| column.value(r).is_none() || column.number(r).is_some());
             column.kind = if number { ColumnType::Number } else { ColumnType::Category };
         }
         let target = columns.last().unwrap();
@@ -60,8 +59,8 @@ impl Case {
         let test = test as u32;
         self.split = Some(Split {
             train: (0..test).collect(),
-            validation: Vec::new(),
             test: (test..n).collect(),
+            ..Split::default()
         });
         self
     }

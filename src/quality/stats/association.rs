@@ -111,15 +111,20 @@ pub fn drift_cramers_v(reference: &[f64], current: &[f64], min_share: f64) -> f6
     if kept_r.len() < 2 || sum_r <= 0.0 || sum_c <= 0.0 {
         return 0.0;
     }
-    let (scale_r, scale_c) = if sum_r > sum_c { (sum_c / sum_r, 1.0) } else { (1.0, sum_r / sum_c) };
+    let (scale_r, scale_c) =
+        if sum_r > sum_c { (sum_c / sum_r, 1.0) } else { (1.0, sum_r / sum_c) };
     let scaled = |v: &[f64], s: f64| v.iter().map(|x| (x * s).round_ties_even()).collect();
     Contingency::new(&[scaled(&kept_r, scale_r), scaled(&kept_c, scale_c)]).cramers_v(true)
 }
 
 /// Pearson correlation over rows where both are finite; 0 where one has no spread.
 pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
-    let pairs: Vec<(f64, f64)> =
-        a.iter().copied().zip(b.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    let pairs: Vec<(f64, f64)> = a
+        .iter()
+        .copied()
+        .zip(b.iter().copied())
+        .filter(|(x, y)| x.is_finite() && y.is_finite())
+        .collect();
     let n = pairs.len() as f64;
     let (ma, mb) = pairs.iter().fold((0.0, 0.0), |(p, q), (x, y)| (p + x / n, q + y / n));
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
@@ -137,7 +142,8 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
 pub fn correlation_ratio(codes: &[u32], values: usize, numbers: &[f64]) -> f64 {
     let mut groups = vec![(0.0f64, 0.0f64); values];
     let (mut n, mut sum) = (0.0, 0.0);
-    let rows = || codes.iter().zip(numbers).filter(|(c, v)| (**c as usize) < values && v.is_finite());
+    let rows =
+        || codes.iter().zip(numbers).filter(|(c, v)| (**c as usize) < values && v.is_finite());
     for (&c, &v) in rows() {
         let group = &mut groups[c as usize];
         group.0 += 1.0;
@@ -161,7 +167,8 @@ mod tests {
 
     #[test]
     fn perfect_and_absent_association() {
-        let same = Contingency::new(&[vec![50.0, 0.0, 0.0], vec![0.0, 50.0, 0.0], vec![0.0, 0.0, 50.0]]);
+        let same =
+            Contingency::new(&[vec![50.0, 0.0, 0.0], vec![0.0, 50.0, 0.0], vec![0.0, 0.0, 50.0]]);
         assert!((same.cramers_v(false) - 1.0).abs() < 1e-12);
         let none = Contingency::new(&[vec![20.0, 40.0], vec![10.0, 20.0]]);
         assert_eq!((none.cramers_v(true), none.chi2().dof), (0.0, 1));

@@ -52,7 +52,8 @@ pub fn jensen_shannon(reference: &[f64], current: &[f64]) -> f64 {
 /// (`numpy.histogram_bin_edges(both, "sturges")`, Evidently's bins). Values must be finite.
 pub fn sturges_counts(a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let all = || a.iter().chain(b).copied();
-    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) =
+        (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let n = a.len() + b.len();
     if n == 0 || !(high > low) {
         return (vec![a.len() as f64], vec![b.len() as f64]);
@@ -60,7 +61,8 @@ pub fn sturges_counts(a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let bins = ((n as f64).log2() + 1.0).ceil() as usize;
     // The edges, not a division by the width, decide the bin, as NumPy does.
     let step = (high - low) / bins as f64;
-    let edges: Vec<f64> = (0..=bins).map(|i| if i == bins { high } else { low + i as f64 * step }).collect();
+    let edges: Vec<f64> =
+        (0..=bins).map(|i| if i == bins { high } else { low + i as f64 * step }).collect();
     let count = |values: &[f64]| {
         let mut counts = vec![0.0; bins];
         for v in values {

@@ -6,6 +6,29 @@ pub mod binned;
 pub mod distance;
 pub mod special;
 
+/// Dot product in eight running sums, which the compiler keeps in one register.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    lanes(a, b, |x, y| x * y)
+}
+
+/// Sum of squared differences.
+pub fn distance2(a: &[f32], b: &[f32]) -> f32 {
+    lanes(a, b, |x, y| (x - y) * (x - y))
+}
+
+fn lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for (x, y) in a8.iter().zip(b8) {
+        for i in 0..8 {
+            sums[i] += term(x[i], y[i]);
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| term(*x, *y)).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
 /// Mean and population standard deviation of the finite values.
 pub fn mean_std(values: &[f64]) -> (f64, f64) {
     let (mut n, mut mean, mut m2) = (0.0, 0.0, 0.0);
@@ -70,7 +93,10 @@ pub fn kde_above(sample: &[f64], low: f64) -> f64 {
     if !(width > 0.0) {
         return if mean >= low { 1.0 } else { 0.0 };
     }
-    sample.iter().map(|v| 0.5 * special::erfc((low - v) / width / std::f64::consts::SQRT_2)).sum::<f64>()
+    sample
+        .iter()
+        .map(|v| 0.5 * special::erfc((low - v) / width / std::f64::consts::SQRT_2))
+        .sum::<f64>()
         / n
 }
 
@@ -89,5 +115,7 @@ mod tests {
         assert_eq!(auc(&[0.1, 0.2], &[true, true]), 0.5);
         assert_eq!(auc(&[0.1, 0.9, 0.5, 0.5], &[false, true, true, false]), 0.875);
         assert_eq!(kde_above(&[1.0, 1.0], 2.0), 0.0);
+        let v: Vec<f32> = (0..19).map(|i| i as f32).collect();
+        assert_eq!((dot(&v, &v), distance2(&v, &[1.0; 19])), (2109.0, 1786.0));
     }
 }
