@@ -2,7 +2,7 @@
 // f32 matrix to packed FP8. Constants in front: FORMAT, STOCHASTIC, SINGLE (one block), LANES = 256.
 //
 // One block: amax -> choose* -> encode*; the maxima of all groups meet in `scratch`.
-// Many blocks: (clear_watched ->) amax_blocks* -> encode*.
+// Many blocks: (clear_watched ->) amax_blocks* or amax_small_blocks* -> encode*.
 // Watched tensors end with finish_watched, which adds up the energies of all groups.
 
 struct Params {
@@ -131,7 +131,7 @@ fn choose_delayed(@builtin(local_invocation_index) lane: u32) {
     start_stats(lane, p.watch, p.rows * p.cols, amax, exponent);
 }
 
-// ---- scales of many blocks, one group each ----
+// ---- scales of many blocks: one group each, or one thread each where they are small ----
 
 @group(0) @binding(0) var<storage, read> blocks_input: array<u32>;
 @group(0) @binding(1) var<storage, read_write> blocks_scales: array<i32>;
@@ -150,20 +150,27 @@ fn clear_watched(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-fn block_amax(block: u32, lane: u32, p: Params) -> u32 {
-    let across = (p.cols + p.block_cols - 1u) / p.block_cols;
-    let top = (block / across) * p.block_rows;
-    let left = (block % across) * p.block_cols;
+// amax over elements first, first + stride, ... of a block.
+fn block_amax(block: u32, first: u32, stride: u32, p: Params) -> u32 {
     var largest = 0u;
     if (block < p.blocks) {
+        let across = (p.cols + p.block_cols - 1u) / p.block_cols;
+        let top = (block / across) * p.block_rows;
+        let left = (block % across) * p.block_cols;
         let height = min(p.block_rows, p.rows - top);
         let width = min(p.block_cols, p.cols - left);
-        for (var i = lane; i < height * width; i += LANES) {
+        for (var i = first; i < height * width; i += stride) {
             let at = (top + i / width) * p.cols + left + i % width;
             largest = max(largest, finite_magnitude(blocks_input[at]));
         }
     }
-    return tree_max_u32(lane, largest);
+    return largest;
+}
+
+fn store_scale(block: u32, amax: u32, p: Params) {
+    if (block < p.blocks) {
+        blocks_scales[block] = fp8_scale_exponent(amax, FORMAT, p.margin);
+    }
 }
 
 @compute @workgroup_size(LANES)
@@ -172,10 +179,11 @@ fn amax_blocks(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let p = blocks_params;
     let block = linear_group(group, count);
-    let amax = block_amax(block, lane, blocks_params);
-    if (lane == 0u && block < blocks_params.blocks) {
-        blocks_scales[block] = fp8_scale_exponent(amax, FORMAT, blocks_params.margin);
+    let amax = tree_max_u32(lane, block_amax(block, lane, LANES, p));
+    if (lane == 0u) {
+        store_scale(block, amax, p);
     }
 }
 
@@ -187,10 +195,37 @@ fn amax_blocks_watched(
 ) {
     let p = blocks_watched_params;
     let block = linear_group(group, count);
-    let amax = block_amax(block, lane, p);
-    if (lane == 0u && block < p.blocks) {
-        blocks_scales[block] = fp8_scale_exponent(amax, FORMAT, p.margin);
+    let amax = tree_max_u32(lane, block_amax(block, lane, LANES, p));
+    if (lane == 0u) {
+        store_scale(block, amax, p);
         atomicMax(&blocks_stats[p.watch * STAT_WORDS], amax);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn amax_small_blocks(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let p = blocks_params;
+    let block = linear_group(group, count) * LANES + lane;
+    store_scale(block, block_amax(block, 0u, 1u, p), p);
+}
+
+@compute @workgroup_size(LANES)
+fn amax_small_blocks_watched(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let p = blocks_watched_params;
+    let block = linear_group(group, count) * LANES + lane;
+    let amax = block_amax(block, 0u, 1u, p);
+    store_scale(block, amax, p);
+    let largest = tree_max_u32(lane, amax);
+    if (lane == 0u) {
+        atomicMax(&blocks_stats[p.watch * STAT_WORDS], largest);
     }
 }
 

@@ -102,7 +102,7 @@ fn candidate(adapter: wgpu::Adapter) -> Candidate {
 
 /// All adapters of the system's native interfaces, best first. OpenGL is left out: its compute
 /// shaders are optional and the native interfaces reach the same devices.
-fn candidates() -> Vec<Candidate> {
+pub(super) fn candidates() -> Vec<Candidate> {
     if wgpu::Instance::enabled_backend_features().is_empty() {
         return Vec::new();
     }
@@ -120,11 +120,6 @@ fn candidates() -> Vec<Candidate> {
 /// All adapters, best first.
 pub fn adapters() -> Vec<AdapterInfo> {
     candidates().into_iter().map(|c| c.info).collect()
-}
-
-/// All adapters with what they can do, best first.
-pub fn describe() -> Vec<(AdapterInfo, Capabilities)> {
-    candidates().into_iter().map(|c| (c.info, c.capabilities)).collect()
 }
 
 /// The adapter to use: discrete before integrated before the rest, a software adapter only if
@@ -181,7 +176,6 @@ pub(crate) mod tests {
         assert!(!candidate.info.name.is_empty());
         assert!(candidate.capabilities.max_array_bytes() >= 64 << 20);
         assert!(adapters().contains(&candidate.info));
-        assert_eq!(describe().len(), adapters().len());
     }
 
     #[test]

@@ -308,3 +308,62 @@ impl Gpu {
         self.device.destroy();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::adapter::tests::any_adapter;
+    use crate::device::shader;
+
+    #[test]
+    fn rejected_kernels_are_errors_that_name_the_kernel() {
+        let mut gpu = Gpu::open(any_adapter()).unwrap();
+        let buffer = gpu.storage("test", 4).unwrap();
+        let fill = shader::source("elementwise", &[("LANES", shader::LANES)]);
+        let kernel = |source, entry, written| Kernel { shader: "test", source, entry, written };
+        for bad in [
+            kernel("fn broken(", "fill", &[true]),
+            kernel(&fill, "no_such_entry", &[true]),
+            // The shader writes what the layout calls read-only.
+            kernel(&fill, "fill", &[false]),
+            kernel(&fill, "fill", &[]),
+        ] {
+            match gpu.launch(&bad, &[&buffer], &[4, 0], [1, 1, 1]) {
+                Err(EngineError::Kernel { kernel, what }) => {
+                    assert!(kernel.starts_with("test::") && !what.is_empty());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        // The device is as good as before.
+        let good = kernel(&fill, "fill", &[true]);
+        let launch = gpu.launch(&good, &[&buffer], &[4, 7], [1, 1, 1]).unwrap();
+        let record = |e: &mut wgpu::CommandEncoder| {
+            launch.record(&mut e.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        };
+        gpu.submit(record).unwrap();
+        assert_eq!(gpu.download(&buffer, 4).unwrap(), [7; 4]);
+    }
+
+    #[test]
+    fn sizes_are_checked_before_the_driver_is_asked() {
+        let gpu = Gpu::open(any_adapter()).unwrap();
+        let most = gpu.capabilities().max_array_bytes();
+        let too_many = usize::try_from(most / 4 + 1).unwrap();
+        match gpu.storage("weights", too_many) {
+            Err(EngineError::OutOfMemory { what, needed, available }) => {
+                assert_eq!((what.as_str(), available), ("weights", most));
+                assert!(needed > available);
+            }
+            other => panic!("{other:?}"),
+        }
+        let buffer = gpu.storage("small", 2).unwrap();
+        assert!(matches!(gpu.upload(&buffer, &[0; 3]), Err(EngineError::Shape { .. })));
+        let results = gpu.readback("small", 2).unwrap();
+        assert!(matches!(gpu.map(&results, 3), Err(EngineError::Shape { .. })));
+        assert!(gpu.download(&buffer, 0).unwrap().is_empty());
+        assert_eq!(gpu.download(&buffer, 2).unwrap(), [0, 0], "new memory is zero");
+        // Reading past the end is refused by the driver, not by a panic.
+        assert!(matches!(gpu.download(&buffer, 3), Err(EngineError::Kernel { .. })));
+    }
+}

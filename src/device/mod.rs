@@ -8,9 +8,9 @@ pub mod shader;
 
 use serde::{Deserialize, Serialize};
 
-pub use adapter::{Capabilities, adapters, choose, describe};
+pub use adapter::{Capabilities, adapters, choose};
 pub use gpu::Gpu;
-pub use self_test::{SelfTest, self_test};
+pub use self_test::{Inspection, SelfTest, inspect, self_test};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adapter::candidates;
 use super::gpu::Gpu;
 use super::launch::Kernel;
-use super::{AdapterInfo, shader};
+use super::{AdapterInfo, Capabilities, shader};
 use crate::error::EngineError;
 use crate::fp8::{Format, hash};
 
@@ -53,6 +54,32 @@ impl SelfTest {
 /// Runs all probes. An error means that the adapter could not run them at all.
 pub fn self_test(gpu: &mut Gpu) -> Result<SelfTest, EngineError> {
     run(gpu, &Expected::native())
+}
+
+/// One adapter with what it can do and whether it computes correctly.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The adapter.
+    pub info: AdapterInfo,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Its self-test, or why that could not run.
+    pub self_test: Result<SelfTest, EngineError>,
+}
+
+/// Opens and tests every adapter, software ones too, best first. Takes about a second each.
+pub fn inspect() -> Vec<Inspection> {
+    candidates()
+        .into_iter()
+        .map(|candidate| {
+            let (info, capabilities) = (candidate.info.clone(), candidate.capabilities.clone());
+            let self_test = match capabilities.lacking() {
+                Some(lack) => Err(EngineError::NoAdapter(format!("{}: {lack}", info.name))),
+                None => Gpu::open(candidate).and_then(|mut gpu| self_test(&mut gpu)),
+            };
+            Inspection { info, capabilities, self_test }
+        })
+        .collect()
 }
 
 const SCALES: [i32; 5] = [0, 3, -9, 126, -126];
@@ -272,6 +299,13 @@ mod tests {
             assert!(probe.passed, "{}: {}", probe.name, probe.message);
         }
         assert!(report.into_result().is_ok());
+    }
+
+    #[test]
+    fn every_adapter_is_inspected() {
+        let all = inspect();
+        assert_eq!(all.len(), crate::device::adapters().len());
+        assert!(all.iter().any(|i| i.self_test.as_ref().is_ok_and(SelfTest::passed)));
     }
 
     #[test]

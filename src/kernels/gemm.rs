@@ -1,7 +1,6 @@
 //! Matrix product with f32 or packed FP8 operands and f32 accumulation.
 
 use super::dispatch::{dispatch, format_code, read, write};
-use super::dispatch::{dispatch, format_code, read, write};
 use super::{Access, BufferId, Dispatch, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, slice};

@@ -316,6 +316,9 @@ impl Quantise {
     }
 }
 
+/// Blocks of at most this many elements get one thread each instead of one group.
+const SMALL_BLOCK: u32 = 128;
+
 /// Place of `encode_groups` in the shader's parameters.
 const ENCODE_GROUPS: usize = 8;
 
@@ -331,9 +334,11 @@ impl Quantise {
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
         let (history, length, recent) = match self.source {
             ScaleSource::Current => (None, 1, false),
-            ScaleSource::Delayed { history, length, algorithm } => {
-                (Some(history), length.clamp(1, HISTORY_WORDS as u32), algorithm == AmaxAlgorithm::MostRecent)
-            }
+            ScaleSource::Delayed { history, length, algorithm } => (
+                Some(history),
+                length.clamp(1, HISTORY_WORDS as u32),
+                algorithm == AmaxAlgorithm::MostRecent,
+            ),
         };
         let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
         let params = [
@@ -382,15 +387,19 @@ impl Quantise {
             };
             calls.push(call(entry, &params, &buffers, 1));
         } else {
+            let small = self.block_rows.saturating_mul(self.block_cols) <= SMALL_BLOCK;
             let mut buffers = vec![read(self.input), write(self.scales)];
-            let entry = if watched {
+            if watched {
                 calls.push(call("clear_watched", &params, &[write(self.stats)], 1));
                 buffers.push(write(self.stats));
-                "amax_blocks_watched"
-            } else {
-                "amax_blocks"
+            }
+            let (entry, groups) = match (small, watched) {
+                (true, true) => ("amax_small_blocks_watched", blocks.div_ceil(LANES)),
+                (true, false) => ("amax_small_blocks", blocks.div_ceil(LANES)),
+                (false, true) => ("amax_blocks_watched", blocks),
+                (false, false) => ("amax_blocks", blocks),
             };
-            calls.push(call(entry, &params, &buffers, blocks));
+            calls.push(call(entry, &params, &buffers, groups));
         }
         let mut buffers =
             vec![read(self.input), read(self.scales), read(self.step), write(self.packed)];

@@ -1,13 +1,17 @@
 //! Integration tests, one binary.
 
+mod architecture;
 mod cpu_engine;
 mod data;
+mod export;
+mod golden;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
 mod pair;
 mod resume;
+mod safetensors_python;
 mod samples;
 mod support;
 mod tolerance;
