@@ -4,8 +4,10 @@
 //! that a code is multiplied by to recover the value, stored as E8M0 (exponent + 127).
 
 pub mod format;
+pub mod hash;
 pub mod recipe;
 pub mod scale;
+pub mod slice;
 pub mod stats;
 
 pub use format::Format;

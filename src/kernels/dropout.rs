@@ -2,7 +2,10 @@
 
 use super::BufferId;
 
-/// In place: `x[i] = keep(i) ? x[i]/(1−rate) : 0`, `keep` from hash(seed, step, layer, i).
+/// In place: `x[i] = keep(i) ? x[i] * s : 0` with `s = 1/(1−rate)` rounded once to f32.
+///
+/// `keep(i)` is `fp8::hash::bits(key, i) >= threshold` with
+/// `key = fp8::hash::key(seed, step, DROPOUT_STREAM + layer)` and `threshold` = [`Dropout::threshold`].
 /// The same call on the gradient is the backward pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
@@ -16,4 +19,16 @@ pub struct Dropout {
     pub layer: u32,
     /// Step state.
     pub step: BufferId,
+}
+
+impl Dropout {
+    /// floor(rate · 2^32), computed in f64; hash values below it are dropped.
+    pub fn threshold(&self) -> u32 {
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+
+    /// 1/(1−rate), computed in f64 and rounded to f32.
+    pub fn scale(&self) -> f32 {
+        (1.0 / (1.0 - f64::from(self.rate))) as f32
+    }
 }

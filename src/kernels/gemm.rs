@@ -8,7 +8,9 @@ use crate::fp8::Format;
 pub enum Storage {
     /// f32, row-major, no padding.
     F32,
-    /// Packed FP8 with i32 scale exponents per block, as `Quantise` writes it.
+    /// Packed FP8 with i32 scale exponents per block, as `Quantise` writes it: row `r` starts at
+    /// word `r * ceil(cols/4)`, and the exponent of (r, c) is at
+    /// `(r / block_rows) * ceil(cols / block_cols) + c / block_cols`.
     Fp8 {
         /// Code format.
         format: Format,

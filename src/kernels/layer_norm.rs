@@ -2,7 +2,8 @@
 
 use super::BufferId;
 
-/// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward.
+/// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward. Two passes:
+/// the mean, then `rstd = 1/sqrt(Σ(x − mean)²/cols + 1e-5)` (biased variance).
 #[derive(Debug, Clone, Copy)]
 pub struct LayerNorm {
     /// f32 `[rows, cols]`.
@@ -21,7 +22,9 @@ pub struct LayerNorm {
     pub cols: u32,
 }
 
-/// Gradients of [`LayerNorm`].
+/// Gradients of [`LayerNorm`]. With `h = (x − mean)·rstd` and `g = grad_out·gain` per row:
+/// `grad_in = rstd·(g − mean(g) − h·mean(g·h))`, `grad_gain = Σ_r grad_out·h`,
+/// `grad_shift = Σ_r grad_out`.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerNormBackward {
     /// Input of the forward pass.

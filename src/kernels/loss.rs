@@ -2,7 +2,8 @@
 
 use super::BufferId;
 
-/// Softmax cross-entropy, stable (row maximum subtracted).
+/// Softmax cross-entropy, stable (row maximum subtracted). A target past the last class is read as
+/// the last class (engines refuse such batches beforehand).
 /// `losses[r] = w[r]·(log Σ exp(x) − x[target])`; `grad = w[r]·(softmax − onehot)·INV_VALID`.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxCrossEntropy {

@@ -3,7 +3,8 @@
 use super::BufferId;
 
 /// AdamW as in PyTorch: `w ← w·(1 − lr·λ)`, moments, then
-/// `w ← w − lr·m·c1 / (sqrt(v·c2) + ε)` with c1, c2 the bias corrections.
+/// `w ← w − lr·m·c1 / (sqrt(v·c2) + ε)` with c1, c2 the bias corrections; the moments are
+/// `m ← β1·m + (1−β1)·g`, `v ← β2·v + (1−β2)·g²` with `1−β` computed in f32.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamW {
     /// f32, updated.

@@ -2,7 +2,7 @@
 
 use super::BufferId;
 
-/// `out[c] = Σ_r x[r, c]`.
+/// `out[c] = Σ_r x[r, c]`, in f32, in any fixed order.
 #[derive(Debug, Clone, Copy)]
 pub struct ColumnSum {
     /// f32 `[rows, cols]`.
