@@ -59,8 +59,7 @@ mod tests {
         for bit in 0..32 {
             let ones = (0..n).filter(|&i| bits(a, i) >> bit & 1 == 1).count() as f64;
             assert!((ones / f64::from(n) - 0.5).abs() < 0.01, "bit {bit}: {ones}");
-            let same =
-                (0..n).filter(|&i| (bits(a, i) ^ bits(b, i)) >> bit & 1 == 0).count() as f64;
+            let same = (0..n).filter(|&i| (bits(a, i) ^ bits(b, i)) >> bit & 1 == 0).count() as f64;
             assert!((same / f64::from(n) - 0.5).abs() < 0.01, "bit {bit}: {same}");
         }
     }

@@ -7,6 +7,7 @@ pub mod format;
 pub mod hash;
 pub mod recipe;
 pub mod scale;
+pub mod slice;
 pub mod stats;
 
 pub use format::Format;
