@@ -153,7 +153,13 @@ impl Gpu {
         let made = make(&self.device);
         let errors = [memory.pop(), internal.pop(), validation.pop()].map(pollster::block_on);
         self.check()?;
-        match errors.into_iter().flatten().next() {
+        let error = errors.into_iter().flatten().next();
+        if error.is_some() {
+            // Whatever a lost device is asked for comes out invalid; the loss itself is only
+            // reported by a poll.
+            self.poll(wgpu::PollType::Poll)?;
+        }
+        match error {
             None => Ok(made),
             Some(wgpu::Error::OutOfMemory { .. }) => Err(EngineError::OutOfMemory {
                 what: what.to_owned(),
@@ -281,9 +287,12 @@ impl Gpu {
 
     /// Waits for all submitted work.
     pub fn wait(&self) -> Result<(), EngineError> {
-        let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) };
+        self.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) })
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<(), EngineError> {
         // wgpu panics where a device is lost during the wait.
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
         self.check()?;
         match polled {
             Ok(Ok(_)) => Ok(()),

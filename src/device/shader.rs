@@ -18,8 +18,8 @@ const SHARED: &[(&str, &str)] = &[
 const SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),
-    ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
+    ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("gemm", include_str!("../../shaders/gemm.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("loss", include_str!("../../shaders/loss.wgsl")),
