@@ -15,9 +15,6 @@ use crate::train::run_folder::RunRecord;
 /// Version written by this program, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// Widest layer or table, and most values in one tensor, that a file may ask for.
-const MAX_VALUES: usize = 1 << 31;
-
 /// Everything about a model but its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -109,42 +106,18 @@ pub(super) struct Expected {
 }
 
 fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, String> {
-    let sized = |name: String, shape: Vec<usize>, fp8| {
-        let len = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d).filter(|&n| n > 0));
-        match len {
-            Some(n) if n <= MAX_VALUES => Ok(Expected { name, shape, fp8 }),
-            _ => Err(format!("{name} has the impossible shape {shape:?}")),
+    model.validate().map_err(|e| e.to_string())?;
+    let format = |name: &str| match precision {
+        Precision::F32 => None,
+        Precision::Fp8(recipe) => {
+            let node = name.strip_suffix(".weight")?;
+            let node = model.nodes.iter().find(|n| n.name == node)?;
+            let dense = matches!(node.layer, Layer::Dense { high_precision: false, .. });
+            dense.then_some(recipe.forward)
         }
     };
-    let mut list = Vec::new();
-    let mut width = model.input.dense;
-    for (i, e) in model.input.embeddings.iter().enumerate() {
-        list.push(sized(format!("embed.{i}.table"), vec![e.cardinality, e.dim], None)?);
-        width = width.checked_add(e.dim).ok_or("the input is too wide")?;
-    }
-    for node in &model.nodes {
-        let name = &node.name;
-        match node.layer {
-            Layer::Dense { out, high_precision, .. } => {
-                let fp8 = match precision {
-                    Precision::Fp8(recipe) if !high_precision => Some(recipe.forward),
-                    _ => None,
-                };
-                list.push(sized(format!("{name}.weight"), vec![out, width], fp8)?);
-                list.push(sized(format!("{name}.bias"), vec![out], None)?);
-                width = out;
-            }
-            Layer::LayerNorm => {
-                list.push(sized(format!("{name}.gain"), vec![width], None)?);
-                list.push(sized(format!("{name}.shift"), vec![width], None)?);
-            }
-            Layer::Dropout { .. } => {}
-        }
-    }
-    if width != model.head.outputs() {
-        return Err(format!("the last layer has {width} outputs, not {}", model.head.outputs()));
-    }
-    Ok(list)
+    let list = model.parameters().into_iter();
+    Ok(list.map(|p| Expected { fp8: format(&p.name), name: p.name, shape: p.shape }).collect())
 }
 
 /// Values of one tensor as stored.

@@ -111,11 +111,3 @@ pub fn spawn_task(name: &str, task: impl FnOnce() + Send + 'static) -> Result<()
         TrainError::Checkpoint { what: format!("no thread: {e}"), path: PathBuf::new() }
     })
 }
-
-/// Runs `task` on a thread of its own, for work that must not hold up a window. The task reports
-/// back by whatever channel it carries.
-pub fn spawn_task(name: &str, task: impl FnOnce() + Send + 'static) -> Result<(), TrainError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(task).map(|_| ()).map_err(|e| {
-        TrainError::Checkpoint { what: format!("no thread: {e}"), path: PathBuf::new() }
-    })
-}
