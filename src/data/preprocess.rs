@@ -49,9 +49,28 @@ pub struct Encoded {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessor {}
 impl Preprocessor {
-    pub fn fit(_: &super::Dataset, _: &super::Schema, _: &PrepConfig, _: &[u32]) -> Result<Self, crate::error::DataError> { todo!() }
-    pub fn encode(&self, _: &super::Dataset, _: &[u32]) -> Result<Encoded, crate::error::DataError> { todo!() }
-    pub fn head(&self) -> crate::model::Head { todo!() }
-    pub fn input(&self) -> crate::model::InputSpec { todo!() }
-    pub fn target_scale(&self) -> (f64, f64) { todo!() }
+    pub fn fit(
+        _: &super::Dataset,
+        _: &super::Schema,
+        _: &PrepConfig,
+        _: &[u32],
+    ) -> Result<Self, crate::error::DataError> {
+        todo!()
+    }
+    pub fn encode(
+        &self,
+        _: &super::Dataset,
+        _: &[u32],
+    ) -> Result<Encoded, crate::error::DataError> {
+        todo!()
+    }
+    pub fn head(&self) -> crate::model::Head {
+        todo!()
+    }
+    pub fn input(&self) -> crate::model::InputSpec {
+        todo!()
+    }
+    pub fn target_scale(&self) -> (f64, f64) {
+        todo!()
+    }
 }

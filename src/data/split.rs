@@ -30,4 +30,10 @@ pub struct Split {
     /// Touched once, at the end.
     pub test: Vec<u32>,
 }
-pub fn split(_: &super::Dataset, _: &super::Schema, _: &SplitConfig) -> Result<Split, crate::error::DataError> { todo!() }
+pub fn split(
+    _: &super::Dataset,
+    _: &super::Schema,
+    _: &SplitConfig,
+) -> Result<Split, crate::error::DataError> {
+    todo!()
+}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceChoice;
 use crate::error::TrainError;
 use crate::fp8::{Precision, Scaling};
-use crate::model::{Activation, Head, InputSpec, Layer, ModelSpec, Node};
+use crate::model::{Activation, Head, InputSpec, ModelSpec};
 use crate::plan::Optimizer;
 
 /// Learning-rate schedule after warm-up.
@@ -143,35 +143,17 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// The network of these settings between `input` and `head`: per hidden width a dense layer
-    /// with the activation, then layer normalisation and dropout if set; then the output layer.
+    /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
     pub fn model(&self, input: InputSpec, head: Head) -> ModelSpec {
-        let mut nodes = Vec::new();
-        for (i, &out) in self.hidden.iter().enumerate() {
-            let n = i + 1;
-            let high_precision = self.high_precision_ends && i == 0;
-            let activation = Some(self.activation);
-            nodes.push(Node {
-                name: format!("dense{n}"),
-                layer: Layer::Dense { out, activation, high_precision },
-            });
-            if self.layer_norm {
-                nodes.push(Node { name: format!("norm{n}"), layer: Layer::LayerNorm });
-            }
-            if self.dropout > 0.0 {
-                let layer = Layer::Dropout { rate: self.dropout };
-                nodes.push(Node { name: format!("dropout{n}"), layer });
-            }
-        }
-        nodes.push(Node {
-            name: "output".to_owned(),
-            layer: Layer::Dense {
-                out: head.outputs(),
-                activation: None,
-                high_precision: self.high_precision_ends,
-            },
-        });
-        ModelSpec { input, nodes, head }
+        ModelSpec::mlp(
+            input,
+            &self.hidden,
+            self.activation,
+            self.layer_norm,
+            self.dropout,
+            self.high_precision_ends,
+            head,
+        )
     }
 }
 
@@ -205,29 +187,5 @@ mod tests {
         let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
         let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
         assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");
-    }
-
-    #[test]
-    fn model_follows_the_settings() {
-        let config = TrainConfig {
-            hidden: vec![8, 4],
-            layer_norm: true,
-            dropout: 0.1,
-            high_precision_ends: true,
-            ..TrainConfig::default()
-        };
-        let input = InputSpec { dense: 3, embeddings: vec![] };
-        let model = config.model(input, Head::Classes { count: 2 });
-        let names: Vec<&str> = model.nodes.iter().map(|n| n.name.as_str()).collect();
-        assert_eq!(names, ["dense1", "norm1", "dropout1", "dense2", "norm2", "dropout2", "output"]);
-        let high: Vec<bool> = model
-            .nodes
-            .iter()
-            .filter_map(|n| match n.layer {
-                Layer::Dense { high_precision, .. } => Some(high_precision),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(high, [true, false, true]);
     }
 }

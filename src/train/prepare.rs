@@ -18,7 +18,7 @@ use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::model::init::{Param, init};
 use crate::model::{Head, ModelSpec};
-use crate::plan::{self, Plan, PlanConfig};
+use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
 const FINGERPRINT_VALUES: usize = 1 << 22;
@@ -140,30 +140,8 @@ fn load(
         });
     }
     checkpoint::restore(engine, &tensors, &path)?;
-    let best = match &at.best {
-        Some(_) => {
-            Some(in_plan_order(folder.best_params()?, engine.plan(), &folder.best_checkpoint())?)
-        }
-        None => None,
-    };
+    let best = if at.best.is_some() { Some(folder.best_params()?) } else { None };
     Ok((at, best))
-}
-
-fn in_plan_order(
-    mut params: Vec<Param>,
-    plan: &Plan,
-    path: &Path,
-) -> Result<Vec<Param>, TrainError> {
-    plan.params
-        .iter()
-        .map(|want| {
-            let found = params.iter().position(|p| p.name == want.name && p.shape == want.shape);
-            found.map(|i| params.swap_remove(i)).ok_or_else(|| TrainError::Checkpoint {
-                what: format!("this checkpoint cannot be used: it lacks {}", want.name),
-                path: path.to_owned(),
-            })
-        })
-        .collect()
 }
 
 /// Splits and encodes; a resumed run uses the preprocessing that it was begun with.

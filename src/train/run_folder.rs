@@ -17,8 +17,8 @@ use super::{Event, RunState, Summary, TrainConfig, checkpoint};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Preprocessor, Schema, SplitConfig};
 use crate::error::TrainError;
-use crate::model::ModelSpec;
 use crate::model::init::Param;
+use crate::model::{ModelSpec, ParamInfo};
 
 /// Version of [`RunRecord`] written by this program.
 pub const VERSION: u32 = 1;
@@ -133,9 +133,18 @@ impl RunFolder {
         self.path.join(EVENTS)
     }
 
-    /// Parameters of the best checkpoint, by name.
+    /// Parameters of the best checkpoint, in the order of [`ModelSpec::parameters`].
     pub fn best_params(&self) -> Result<Vec<Param>, TrainError> {
-        Ok(checkpoint::load_best(&self.best_checkpoint())?.0)
+        let path = self.best_checkpoint();
+        let (mut params, _) = checkpoint::load_best(&path)?;
+        let find = |want: ParamInfo| {
+            let found = params.iter().position(|p| p.name == want.name && p.shape == want.shape);
+            found.map(|i| params.swap_remove(i)).ok_or_else(|| TrainError::Checkpoint {
+                what: format!("this checkpoint cannot be used: it lacks {}", want.name),
+                path: path.clone(),
+            })
+        };
+        self.record.model.parameters().into_iter().map(find).collect()
     }
 
     /// Whether there is a trained model to use.

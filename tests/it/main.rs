@@ -2,3 +2,6 @@
 
 mod architecture;
 mod golden;
+mod resume;
+mod support;
+mod training;
