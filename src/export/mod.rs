@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use model_file::{ModelFile, ModelInfo, Results, StoredTensor, StoredValues};
-pub use proof::evaluator;
+pub use proof::{Proof, evaluator};
 
 use crate::error::ExportError;
 use crate::train::run_folder::RunFolder;
@@ -80,4 +80,11 @@ pub fn export(
         proof_rows: proof.rows,
         tensors,
     })
+}
+
+/// Compares a model file that was written before with the live model of the run it came from.
+pub fn verify(run: &RunFolder, path: &Path) -> Result<Proof, ExportError> {
+    let info = ModelInfo::from_record(&run.record);
+    let mut live = proof::live(&info, &run.best_params()?)?;
+    proof::prove(live.as_mut(), path, path)
 }

@@ -19,9 +19,11 @@ const TOLERANCE: f32 = 1e-5;
 
 /// Result of a passed proof.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Proof {
-    pub(super) max_difference: f32,
-    pub(super) rows: usize,
+pub struct Proof {
+    /// Largest difference of an output between both models.
+    pub max_difference: f32,
+    /// Rows compared.
+    pub rows: usize,
 }
 
 fn open(
@@ -99,7 +101,7 @@ fn compare(live: &[f32], file: &[f32]) -> Result<f32, String> {
         // Written so that NaN fails.
         if !(difference <= TOLERANCE * largest) {
             return Err(format!(
-                "output {i} of the proof is {b}, but the live model gives {a}; nothing was saved"
+                "output {i} of the proof is {b}, but the live model gives {a}"
             ));
         }
         worst = worst.max(difference);

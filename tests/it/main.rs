@@ -1,6 +1,7 @@
 //! Integration tests, one binary.
 
 mod architecture;
+mod export;
 mod golden;
 mod resume;
 mod support;
