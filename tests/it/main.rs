@@ -1,8 +1,10 @@
 //! Integration tests, one binary.
 
 mod architecture;
+mod cpu_engine;
 mod export;
 mod golden;
+mod gradient;
 mod resume;
 mod support;
 mod training;
