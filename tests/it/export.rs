@@ -21,15 +21,15 @@ fn config(precision: Precision) -> TrainConfig {
     TrainConfig { hidden: vec![19, 10], epochs: 4, batch_size: 32, precision, ..Default::default() }
 }
 
-fn fp8() -> Precision {
+pub fn fp8() -> Precision {
     Precision::Fp8(Recipe::current())
 }
 
 /// A trained run, its data and its exported file.
-struct Exported {
-    run: RunFolder,
-    data: Dataset,
-    path: PathBuf,
+pub struct Exported {
+    pub run: RunFolder,
+    pub data: Dataset,
+    pub path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -47,7 +47,7 @@ fn export(data: (Dataset, Schema), config: TrainConfig, prep: PrepConfig) -> Exp
     Exported { run, data: dataset, path, _folder: folder }
 }
 
-fn exported(precision: Precision) -> Exported {
+pub fn exported(precision: Precision) -> Exported {
     export(support::circle(300), config(precision), PrepConfig::default())
 }
 

@@ -6,5 +6,6 @@ mod export;
 mod golden;
 mod gradient;
 mod resume;
+mod safetensors_python;
 mod support;
 mod training;
