@@ -164,19 +164,18 @@ mod tests {
             reporter.send(Event::Log(i.to_string()));
         }
         assert!(!reporter.offer(progress(1)));
-        let mut logs: Vec<String> = Vec::new();
-        let reader = std::thread::spawn(move || {
+        let (done, logs) = bounded(1);
+        crate::train::worker::spawn_task("reader", move || {
             std::thread::sleep(Duration::from_millis(50));
-            for event in rx {
-                match event {
-                    Event::Log(text) => logs.push(text),
-                    other => panic!("{other:?}"),
-                }
-            }
-            logs
-        });
+            let text = |event| match event {
+                Event::Log(text) => text,
+                other => panic!("{other:?}"),
+            };
+            done.send(rx.into_iter().map(text).collect::<Vec<String>>()).unwrap();
+        })
+        .unwrap();
         reporter.finish();
-        let logs = reader.join().unwrap();
+        let logs = logs.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(logs.into_iter().eq((0..20).map(|i| i.to_string())));
     }
 

@@ -423,9 +423,10 @@ impl<'a> Session<'a> {
             checkpoint::save_best(&self.folder.best_checkpoint(), params, best)?;
             self.best_saved = true;
         }
+        // The log must not lack what the checkpoint has behind it.
+        self.reporter.flush_log();
         let tensors = checkpoint::capture(self.data.engine.as_mut())?;
         checkpoint::save_last(&self.folder.last_checkpoint(), &tensors, &self.at)?;
-        self.reporter.flush_log();
         self.last_save = Instant::now();
         Ok(())
     }

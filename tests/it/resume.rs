@@ -1,11 +1,12 @@
 //! Going on after an interruption, exactly where it was.
 
 use std::path::Path;
+use std::time::Duration;
 
 use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::train::{Control, Event, RunFolder, RunState, TrainConfig};
 
-use crate::support::{begin, circle, job, losses, next, rest, summary};
+use crate::support::{begin, begin_gated, circle, job, losses, next, rest, summary};
 
 fn config(precision: Precision) -> TrainConfig {
     TrainConfig {
@@ -43,20 +44,43 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
         let parts = dir.path().join("parts");
         let mut again = job(circle(900), config(precision), &parts);
         let mut resumed = Vec::new();
-        for epochs in [2, 9, 17] {
-            let run = begin(again.clone());
-            while !matches!(next(&run), Event::Epoch { epoch, .. } if epoch >= epochs) {}
-            let events = run.events.clone();
-            // The window closes.
-            drop(run);
-            while events.recv().is_ok() {}
+        // In the middle of the first epoch, at the end of some, in the middle of another.
+        type Here = fn(&Event) -> bool;
+        let places: [Here; 4] = [
+            |e| matches!(e, Event::Progress { .. }),
+            |e| matches!(e, Event::Epoch { epoch: 9, .. }),
+            |e| matches!(e, Event::Progress { .. }),
+            |e| matches!(e, Event::Epoch { epoch: 17, .. }),
+        ];
+        for here in places {
+            let mut run = begin_gated(again.clone());
+            loop {
+                let event = run.next();
+                if here(&event) {
+                    break;
+                }
+                if matches!(event, Event::State(RunState::Running)) {
+                    // Long enough that progress is reported after the very next step.
+                    std::thread::sleep(Duration::from_millis(150));
+                }
+            }
+            run.leave();
             let folder = RunFolder::open(&parts).unwrap();
             assert_eq!(folder.record.state, RunState::Paused);
             assert!(folder.interrupted());
             again.resume = true;
             resumed = folder.events().unwrap();
         }
-        assert!(!losses(&resumed).is_empty());
+        let starts: Vec<(u64, usize)> = resumed
+            .iter()
+            .filter_map(|e| match e {
+                Event::Started { resumed_step, steps_per_epoch, .. } => {
+                    Some((*resumed_step, *steps_per_epoch))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(starts.iter().any(|(step, epoch)| step % *epoch as u64 != 0), "{starts:?}");
         let end = rest(&begin(again.clone()));
         let all = RunFolder::open(&parts).unwrap().events().unwrap();
         assert_eq!(losses(&all), losses(&plain), "{precision:?}");
@@ -83,7 +107,6 @@ fn other_data_is_refused() {
         dir.path(),
     ));
     while !matches!(next(&run), Event::Epoch { .. }) {}
-    drop(run.control.clone());
     run.control.send(Control::Pause).unwrap();
     while !matches!(next(&run), Event::State(RunState::Paused)) {}
     let events = run.events.clone();

@@ -115,6 +115,50 @@ pub fn begin(job: Job) -> RunHandle {
     start(job, Arc::new(|| {})).expect("the settings are in range")
 }
 
+/// Starts a job that goes on after an event only once [`Gated::next`] has returned it and is called
+/// again, so that a test decides exactly where it acts.
+pub fn begin_gated(job: Job) -> Gated {
+    let (open, gate) = crossbeam::channel::bounded::<()>(0);
+    // When the test lets go of its end, the run goes on freely.
+    let wake = move || {
+        let _ = gate.recv();
+    };
+    let run = start(job, Arc::new(wake)).expect("the settings are in range");
+    Gated { run, open, first: true }
+}
+
+/// A run in step with its test.
+pub struct Gated {
+    /// The run.
+    pub run: RunHandle,
+    open: crossbeam::channel::Sender<()>,
+    first: bool,
+}
+
+impl Gated {
+    /// Lets the run go on to its next event; it stands there until the next call.
+    pub fn next(&mut self) -> Event {
+        if !std::mem::take(&mut self.first) {
+            self.open.send_timeout((), LONG).expect("the run waits");
+        }
+        next(&self.run)
+    }
+
+    /// Lets the run go on freely.
+    pub fn free(self) -> RunHandle {
+        self.run
+    }
+
+    /// Lets go of the run where it stands, as a window that closes does, and waits until its thread
+    /// is gone.
+    pub fn leave(self) {
+        let events = self.run.events.clone();
+        drop(self.run);
+        drop(self.open);
+        while events.recv_timeout(LONG).is_ok() {}
+    }
+}
+
 /// The next event.
 pub fn next(run: &RunHandle) -> Event {
     run.events.recv_timeout(LONG).expect("the run goes on")

@@ -7,7 +7,7 @@ use fp8_studio::train::{
     Control, Event, RunFolder, RunState, StopReason, TrainConfig, run_folder, start,
 };
 
-use crate::support::{begin, circle, hills, job, losses, next, rest, summary};
+use crate::support::{begin, begin_gated, circle, hills, job, losses, next, rest, summary};
 
 fn small() -> TrainConfig {
     TrainConfig {
@@ -171,11 +171,10 @@ fn stop_keeps_the_best_model() {
 #[test]
 fn stop_before_the_first_epoch_keeps_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
-    let config = TrainConfig { batch_size: 1, ..endless() };
-    let run = begin(job(circle(20_000), config, dir.path()));
-    while !matches!(next(&run), Event::State(RunState::Running)) {}
-    run.control.send(Control::StopAndKeepBest).unwrap();
-    let result = summary(&rest(&run));
+    let mut gated = begin_gated(job(circle(700), endless(), dir.path()));
+    while !matches!(gated.next(), Event::State(RunState::Running)) {}
+    gated.run.control.send(Control::StopAndKeepBest).unwrap();
+    let result = summary(&rest(&gated.free()));
     assert_eq!((result.reason, result.epochs, result.best_epoch), (StopReason::Stopped, 0, 1));
     assert!(result.test.rows > 0);
 }
