@@ -1,8 +1,9 @@
 //! Loads a model file and predicts rows with it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::data::{ColumnType, Dataset, Encoded, Samples, Table};
+use crate::data::{Dataset, Encoded, Samples, Table};
 use crate::engine::Engine;
 use crate::error::{DataError, ExportError, Place};
 use crate::eval;
@@ -39,8 +40,13 @@ impl Model {
     /// Reads a model file and checks that it is complete and consistent.
     pub fn load(path: &Path) -> Result<Self, ExportError> {
         let file = export::safetensors::read(path)?;
-        let input = file.info.preprocessor.input();
-        if input != file.info.model.input || file.info.preprocessor.head() != file.info.model.head {
+        let (prep, input) = (&file.info.preprocessor, &file.info.model.input);
+        let tables = prep.embeddings();
+        let fits = prep.dense_width() == input.dense
+            && tables.len() == input.embeddings.len()
+            && tables.iter().zip(&input.embeddings).all(|(a, b)| a.cardinality == b.cardinality)
+            && prep.task() == &file.info.schema.task;
+        if !fits {
             return Err(ExportError::Format {
                 path: path.to_owned(),
                 what: "its network does not fit its preprocessing".to_owned(),
@@ -64,20 +70,10 @@ impl Model {
         &self.file
     }
 
-    /// Names of the columns that a row needs, in the order of the training data. Empty for images.
-    pub fn needed_columns(&self) -> impl Iterator<Item = &str> {
-        let schema = &self.file.info.schema;
-        schema
-            .columns
-            .iter()
-            .filter(|(name, kind)| *name != schema.target && *kind != ColumnType::Ignore)
-            .map(|(name, _)| name.as_str())
-    }
-
     /// Sets up the network for predicting.
     pub fn predictor(self) -> Result<Predictor, ExportError> {
         let engine = export::evaluator(&self.file, BATCH)?;
-        Ok(Predictor { model: self, engine })
+        Ok(Predictor { model: self, engine, unknown: BTreeMap::new() })
     }
 }
 
@@ -85,6 +81,7 @@ impl Model {
 pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
+    unknown: BTreeMap<String, usize>,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -97,6 +94,12 @@ impl Predictor {
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Cells predicted so far, by column, that hold a category that training had not seen or do not
+    /// fit the column's type. They counted as unknown.
+    pub fn unknown(&self) -> &BTreeMap<String, usize> {
+        &self.unknown
     }
 
     /// Raw outputs of the network, `[rows, outputs]`: logits, or standardised values.
@@ -121,8 +124,8 @@ impl Predictor {
                     .collect()
             }
             Head::Regression => {
-                let (mean, scale) = self.model.file.info.preprocessor.target_scale();
-                outputs.iter().map(|&y| Prediction::Value(f64::from(y) * scale + mean)).collect()
+                let prep = &self.model.file.info.preprocessor;
+                outputs.iter().map(|&y| Prediction::Value(prep.target_value(y))).collect()
             }
         })
     }
@@ -139,46 +142,37 @@ impl Predictor {
         while start < data.len() {
             let end = (start + CHUNK).min(data.len());
             let rows: Vec<u32> = (start..end).map(|r| r as u32).collect();
-            let encoded = self.model.file.info.preprocessor.encode(data, &rows);
+            let encoded = self.model.file.info.preprocessor.transform(data, &rows);
             let encoded = encoded.map_err(|e| E::from(e.into()))?;
+            for (column, cells) in &encoded.unknown {
+                *self.unknown.entry(column.clone()).or_default() += cells;
+            }
             each(start, &self.predict_encoded(&encoded)?)?;
             start = end;
         }
         Ok(())
     }
 
-    /// Whether the data has what the model needs.
+    /// Whether a table has the columns that the model needs. All else is found when encoding.
     fn check_columns(&self, data: &Dataset) -> Result<(), DataError> {
-        match &data.samples {
-            Samples::Images(_) if self.model.info().schema.columns.is_empty() => Ok(()),
-            Samples::Table(table) if !self.model.info().schema.columns.is_empty() => {
-                match missing_columns(self.model.needed_columns(), table) {
-                    Some((what, advice)) => {
-                        Err(DataError::Invalid { what, place: Place::default(), advice })
-                    }
-                    None => Ok(()),
-                }
+        let needed = self.model.info().preprocessor.columns();
+        let missing = match &data.samples {
+            Samples::Table(table) => missing_columns(&needed, table),
+            Samples::Images(_) => None,
+        };
+        match missing {
+            Some((what, advice)) => {
+                Err(DataError::Invalid { what, place: Place::default(), advice })
             }
-            Samples::Images(_) => Err(DataError::Invalid {
-                what: "this model was trained on a table, but these are images".to_owned(),
-                place: Place::default(),
-                advice: "Give a table with the columns that it was trained on.".to_owned(),
-            }),
-            Samples::Table(_) => Err(DataError::Invalid {
-                what: "this model was trained on images, but this is a table".to_owned(),
-                place: Place::default(),
-                advice: "Give a folder of images, or IDX files.".to_owned(),
-            }),
+            None => Ok(()),
         }
     }
 }
 
 /// What to say about columns that the table lacks; `None` if it lacks none.
-fn missing_columns<'a>(
-    needed: impl Iterator<Item = &'a str>,
-    table: &Table,
-) -> Option<(String, String)> {
-    let missing: Vec<&str> = needed.filter(|n| table.column(n).is_none()).collect();
+fn missing_columns(needed: &[&str], table: &Table) -> Option<(String, String)> {
+    let missing: Vec<&str> =
+        needed.iter().copied().filter(|n| table.column(n).is_none()).collect();
     let quote = |names: &[&str]| {
         let shown: Vec<String> = names.iter().take(8).map(|n| format!("\"{n}\"")).collect();
         let more = names.len().saturating_sub(8);
@@ -187,7 +181,7 @@ fn missing_columns<'a>(
     };
     let first = *missing.first()?;
     let what = match missing.len() {
-        1 => format!("column \"{first}\", which the model needs, is missing"),
+        1 => format!("Column \"{first}\", which the model needs, is missing"),
         n => format!("{n} columns that the model needs are missing: {}", quote(&missing)),
     };
     let has: Vec<&str> = table.columns().iter().map(|c| c.name()).collect();
@@ -219,15 +213,16 @@ mod tests {
     #[test]
     fn missing_columns_are_named_with_advice() {
         let t = table(&["Age", "x y", "extra"]);
-        assert_eq!(missing_columns(["Age", "extra"].into_iter(), &t), None);
-        let (what, advice) = missing_columns(["age"].into_iter(), &t).unwrap();
+        assert_eq!(missing_columns(&["Age", "extra"], &t), None);
+        let (what, advice) = missing_columns(&["age"], &t).unwrap();
         assert!(what.contains("\"age\""), "{what}");
         assert!(advice.contains("Rename column \"Age\" to \"age\""), "{advice}");
-        let (what, advice) = missing_columns(["p", "Age", "q"].into_iter(), &t).unwrap();
+        let (what, advice) = missing_columns(&["p", "Age", "q"], &t).unwrap();
         assert!(what.contains("2 columns") && what.contains("\"p\", \"q\""), "{what}");
         assert!(advice.contains("\"Age\", \"x y\", \"extra\""), "{advice}");
         let many: Vec<String> = (0..20).map(|i| format!("c{i}")).collect();
-        let (what, _) = missing_columns(many.iter().map(String::as_str), &t).unwrap();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let (what, _) = missing_columns(&many, &t).unwrap();
         assert!(what.ends_with("and 12 more"), "{what}");
     }
 }

@@ -4,7 +4,7 @@ pub mod classes;
 
 pub use classes::{ClassScores, Confusion};
 
-use crate::data::{Encoded, TargetData};
+use crate::data::{Encoded, Preprocessor, TargetData, Task};
 use crate::engine::{Batch, Engine};
 use crate::error::EngineError;
 use crate::metrics::{MetricKind, Scores, definitions};
@@ -24,6 +24,20 @@ pub enum Meaning {
 }
 
 impl Meaning {
+    /// What the outputs of a model behind this preprocessing mean.
+    pub fn of(preprocessor: &Preprocessor) -> Self {
+        match preprocessor.task() {
+            Task::Binary { classes } | Task::Multiclass { classes } => Self::Classes(classes.len()),
+            Task::Regression => {
+                let scale = preprocessor.target_scale();
+                Self::Value {
+                    mean: scale.map_or(0.0, |s| s.mean),
+                    scale: scale.map_or(1.0, |s| s.std),
+                }
+            }
+        }
+    }
+
     /// Outputs per row.
     pub fn outputs(self) -> usize {
         match self {
@@ -191,6 +205,7 @@ mod tests {
             categories: (0..rows as u32).collect(),
             category_width: 1,
             target,
+            unknown: vec![],
         }
     }
 

@@ -82,10 +82,11 @@ pub fn read(path: &Path) -> Result<ModelFile, ExportError> {
     }
     let mut bytes = length.to_vec();
     let got = Read::by_ref(&mut file).take(header).read_to_end(&mut bytes).map_err(io)?;
-    if !bytes[8..].starts_with(b"{") {
+    let cut = (got as u64) < header;
+    if !(bytes[8..].starts_with(b"{") || (cut && got == 0)) {
         return Err(bad("it is not in the safetensors format".to_owned()));
     }
-    if (got as u64) < header {
+    if cut {
         return Err(bad("it is cut short in its header".to_owned()));
     }
     let info = info(&bytes[8..]).map_err(bad)?;

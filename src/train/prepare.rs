@@ -11,13 +11,14 @@ use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
 use super::{Control, Event, RunState, worker::Job};
-use crate::data::{Encoded, Preprocessor, TargetData, split};
+use crate::data::preprocess::EmbeddingWidth;
+use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::model::init::{Param, init};
-use crate::model::{Head, ModelSpec};
+use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
@@ -154,14 +155,14 @@ fn encode(
     let schema = record.map_or(&job.schema, |r| &r.schema);
     let split_config = record.map_or(&job.split, |r| &r.split);
     let dataset = job.dataset.as_ref();
-    let parts = split::split(dataset, schema, split_config)?;
+    let parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
         None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
     };
-    let train = preprocessor.encode(dataset, &parts.train)?;
-    let validation = preprocessor.encode(dataset, &parts.validation)?;
-    let test = preprocessor.encode(dataset, &parts.test)?;
+    let train = preprocessor.transform(dataset, &parts.train)?;
+    let validation = preprocessor.transform(dataset, &parts.validation)?;
+    let test = preprocessor.transform(dataset, &parts.test)?;
     if train.rows == 0 {
         return Err(DataError::Invalid {
             what: "no rows are left to train on".to_owned(),
@@ -170,19 +171,31 @@ fn encode(
         }
         .into());
     }
-    let head = preprocessor.head();
-    let meaning = match head {
-        Head::Classes { count } => Meaning::Classes(count),
-        Head::Regression => {
-            let (mean, scale) = preprocessor.target_scale();
-            Meaning::Value { mean, scale }
-        }
-    };
     let model = match record {
         Some(r) => r.model.clone(),
-        None => config.model(preprocessor.input(), head),
+        None => config.model(inputs(&preprocessor), head(preprocessor.task())),
     };
+    let meaning = Meaning::of(&preprocessor);
     Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+}
+
+/// What the encoded rows look like to a network.
+fn inputs(preprocessor: &Preprocessor) -> InputSpec {
+    let table =
+        |e: EmbeddingWidth| EmbeddingSpec { name: e.name, cardinality: e.cardinality, dim: e.dim };
+    InputSpec {
+        dense: preprocessor.dense_width(),
+        embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+    }
+}
+
+fn head(task: &Task) -> Head {
+    match task {
+        Task::Binary { classes } | Task::Multiclass { classes } => {
+            Head::Classes { count: classes.len() }
+        }
+        Task::Regression => Head::Regression,
+    }
 }
 
 /// Whether the watcher called the run off before it began.

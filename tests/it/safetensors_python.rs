@@ -42,7 +42,7 @@ fn python(model: &Path, rows: &Path) -> Result<Seen, String> {
 fn python_sees_fp8_tensors_and_computes_the_same_outputs() {
     let e = exported(fp8());
     let all: Vec<u32> = (0..e.data.len() as u32).collect();
-    let rows = e.run.record.preprocessor.encode(&e.data, &all).unwrap();
+    let rows = e.run.record.preprocessor.transform(&e.data, &all).unwrap();
     let mut predictor = Model::load(&e.path).unwrap().predictor().unwrap();
     let mut outputs = predictor.outputs(&rows).unwrap();
     let file = e.path.with_file_name("rows.json");

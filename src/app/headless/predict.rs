@@ -94,7 +94,17 @@ fn write(model: Model, data: &Dataset, to: impl Write) -> Result<(), Failure> {
         }
         Ok::<(), Failure>(())
     })?;
-    csv.flush().map_err(Failure::Write)
+    csv.flush().map_err(Failure::Write)?;
+    for (column, cells) in predictor.unknown() {
+        terminal::note(&format!(
+            "note: column \"{column}\": {} the training had nothing like; they count as unknown",
+            match cells {
+                1 => "1 cell holds a value that".to_owned(),
+                n => format!("{} cells hold values that", terminal::count(*n)),
+            }
+        ));
+    }
+    Ok(())
 }
 
 /// The row as a spreadsheet numbers it, or the image's file.
