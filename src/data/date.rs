@@ -40,7 +40,8 @@ pub(crate) fn order_evidence(cell: &str) -> Option<bool> {
 /// Whether the cell begins like `01/03/2024`, where day and month could be exchanged.
 pub(crate) fn has_order(cell: &str) -> bool {
     let digits = cell.bytes().take_while(u8::is_ascii_digit).count();
-    (1..=2).contains(&digits) && matches!(cell.as_bytes().get(digits), Some(b'/' | b'.' | b'-'))
+    (1..=2).contains(&digits)
+        && matches!(cell.as_bytes().get(digits), Some(b'/' | b'.' | b'-'))
         && cell.as_bytes().get(digits + 1).is_some_and(u8::is_ascii_digit)
 }
 
@@ -178,9 +179,21 @@ mod tests {
     fn the_usual_forms_give_the_same_day() {
         let want = Some(19_783.0);
         for cell in [
-            "2024-03-01", "2024/3/1", "2024.03.01", "1.3.2024", "01/03/2024", "1-3-24",
-            "1 March 2024", "1-Mar-2024", "1st March 2024", "March 1, 2024", "Mar 1 2024",
-            "2024-03-01T00:00:00Z", "2024-03-01 00:00", "01/03/24", "2024-03-01T02:00:00+02:00",
+            "2024-03-01",
+            "2024/3/1",
+            "2024.03.01",
+            "1.3.2024",
+            "01/03/2024",
+            "1-3-24",
+            "1 March 2024",
+            "1-Mar-2024",
+            "1st March 2024",
+            "March 1, 2024",
+            "Mar 1 2024",
+            "2024-03-01T00:00:00Z",
+            "2024-03-01 00:00",
+            "01/03/24",
+            "2024-03-01T02:00:00+02:00",
         ] {
             assert_eq!(parse_date(cell, true), want, "{cell}");
         }
@@ -202,9 +215,25 @@ mod tests {
     #[test]
     fn other_text_is_no_date() {
         for cell in [
-            "", "12", "2024", "3.14159", "1,234.5", "hello world", "2024-13-01", "30.2.2024",
-            "May", "12:30", "1.2.3.4", "192.168.0.1", "B000J0LSBG", "5-10-15-20", "march on 5",
-            "2024-03-01 25:61", "2024-03-01 hello", "1-2345-6", "é2024-01-01",
+            "",
+            "12",
+            "2024",
+            "3.14159",
+            "1,234.5",
+            "hello world",
+            "2024-13-01",
+            "30.2.2024",
+            "May",
+            "12:30",
+            "1.2.3.4",
+            "192.168.0.1",
+            "B000J0LSBG",
+            "5-10-15-20",
+            "march on 5",
+            "2024-03-01 25:61",
+            "2024-03-01 hello",
+            "1-2345-6",
+            "é2024-01-01",
         ] {
             assert_eq!(parse_date(cell, true), None, "{cell}");
         }

@@ -3,21 +3,42 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::formats::magic::{self, Content};
 use super::formats::{bytes, csv, idx, image_folder};
 use super::{Dataset, ImportNote, Samples, Table, count, invalid};
 use crate::error::DataError;
 
 /// What the user can override about an import; `None` means detect.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImportOptions {
     /// Field delimiter of a text table.
+    #[serde(with = "delimiter")]
     pub delimiter: Option<u8>,
     /// Whether the first row holds column names.
     pub header: Option<bool>,
     /// Width and height to which the images of a folder are brought; by default the commonest
     /// size, made smaller to fit 32 × 32.
     pub image_size: Option<(usize, usize)>,
+}
+
+/// A delimiter is stored as text: `";"`.
+mod delimiter {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<u8>, s: S) -> Result<S::Ok, S::Error> {
+        value.map(char::from).serialize(s)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(d: D) -> Result<Option<u8>, D::Error> {
+        match Option::<String>::deserialize(d)?.as_deref().map(str::as_bytes) {
+            None => Ok(None),
+            Some([one]) if one.is_ascii() => Ok(Some(*one)),
+            Some(_) => Err(D::Error::custom("a delimiter is one character, such as \";\"")),
+        }
+    }
 }
 
 /// Progress of an import, shared with whoever watches; set `cancel` to stop it.
@@ -60,7 +81,7 @@ pub fn open(
 }
 
 /// `data/flowers.csv.gz` is called "flowers".
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = absolute.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let known = [".gz", ".csv", ".tsv", ".tab", ".txt"];
@@ -129,9 +150,8 @@ fn folder(
     if let Some((images, notes)) = image_folder::open(path, options.image_size, progress)? {
         return Ok((Samples::Images(images), notes));
     }
-    let lower = |p: &Path| {
-        p.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase())
-    };
+    let lower =
+        |p: &Path| p.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
     let tables: Vec<&PathBuf> = entries
         .iter()
         .filter(|e| {

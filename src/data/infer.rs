@@ -58,8 +58,7 @@ struct Verdict {
 /// Sets type, format and reason of every column and says what was found.
 /// `semicolon`: the file separates columns by `;`.
 pub(crate) fn infer(table: &mut Table, semicolon: bool) -> Vec<ImportNote> {
-    let verdicts: Vec<Verdict> =
-        table.columns().par_iter().map(|c| judge(c, semicolon)).collect();
+    let verdicts: Vec<Verdict> = table.columns().par_iter().map(|c| judge(c, semicolon)).collect();
     let notes = notes(table, &verdicts);
     for (column, v) in table.columns_mut().iter_mut().zip(verdicts) {
         let kind = v.kind.unwrap_or(ColumnType::Text);
@@ -147,8 +146,6 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
         misfits(column, v, n.valid - numbers, |cell| format.parse(cell).is_some());
         return number(column, n, numbers);
     }
-    // A format only matters where the column is read as numbers.
-    (v.format, v.unsure) = (NumberFormat::Plain, false);
     if let Some((dates, day_first, unsure)) = dates(column, values) {
         (v.day_first, v.order_unsure) = (day_first, unsure);
         misfits(column, v, n.valid - dates, |cell| parse_date(cell, day_first).is_some());
@@ -164,8 +161,11 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
     let per_cell = |total: usize| total as f64 / n.valid as f64;
     let (words, letters, share) = (per_cell(words), per_cell(letters), per_cell(distinct.len()));
     let different = count(distinct.len(), "different value");
-    let lower: HashSet<String> =
-        if distinct.len() <= 6 { distinct.iter().map(|d| d.to_lowercase()).collect() } else { HashSet::new() };
+    let lower: HashSet<String> = if distinct.len() <= 6 {
+        distinct.iter().map(|d| d.to_lowercase()).collect()
+    } else {
+        HashSet::new()
+    };
     if lower.len() == 1 && n.valid == column.len() {
         return (Ignore, "it has the same value in every row".to_owned());
     }
@@ -175,9 +175,13 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
     }
     let wordy = words >= 4.0 || letters >= 40.0;
     if n.valid < 10 {
-        return if wordy { (Text, "its values are sentences".to_owned()) } else { (Category, different) };
+        return if wordy {
+            (Text, "its values are sentences".to_owned())
+        } else {
+            (Category, different)
+        };
     }
-    if wordy && (share > 0.3 || distinct.len() > 1000) {
+    if wordy && (share > 0.3 || distinct.len() > 100) {
         (Text, "its values are sentences".to_owned())
     } else if share <= 0.5 {
         (Category, different)
@@ -214,13 +218,19 @@ fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) 
         let mut seen = HashSet::new();
         let values = || (0..column.len()).filter_map(|r| column.value(r));
         if values().all(|x| seen.insert(x)) {
-            return (Ignore, "its name and its values, all different, are those of an identifier".to_owned());
+            return (
+                Ignore,
+                "its name and its values, all different, are those of an identifier".to_owned(),
+            );
         }
         let distinct = values().collect::<HashSet<_>>().len();
         if distinct * 2 <= n.valid {
             return (Category, "its numbers are identifiers of things".to_owned());
         }
-        return (Ignore, "its name and its values, mostly different, are those of an identifier".to_owned());
+        return (
+            Ignore,
+            "its name and its values, mostly different, are those of an identifier".to_owned(),
+        );
     }
     (Number, "its values are numbers".to_owned())
 }
@@ -319,9 +329,10 @@ fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
             notes.push(ImportNote::info(text));
         }
     }
-    let (n, names) = named(&|v| v.unsure);
+    let (n, names) = named(&|v| v.unsure && v.commas > 0);
     if n > 0 {
-        let text = format!("Numbers such as 1,234 in {names} could be read in two ways; check them.");
+        let text =
+            format!("Numbers such as 1,234 in {names} could be read in two ways; check them.");
         notes.push(ImportNote::repair(text, &[]));
     }
     let units: usize = verdicts.iter().map(|v| v.units).sum();
@@ -335,7 +346,8 @@ fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
         if v.order_unsure {
             let order = if v.day_first { "day/month" } else { "month/day" };
             let name = column.name();
-            let text = format!("Dates in \"{name}\" could be read in two ways; they are read as {order}.");
+            let text =
+                format!("Dates in \"{name}\" could be read in two ways; they are read as {order}.");
             notes.push(ImportNote::repair(text, &[]));
         }
         if v.misfits > 0 {
@@ -394,7 +406,11 @@ fn missing(verdicts: &[Verdict]) -> Option<ImportNote> {
     let columns = verdicts.iter().filter(|v| !v.missing.is_empty()).count();
     let written: Vec<String> = spellings
         .iter()
-        .map(|(s, n)| if s.is_empty() { format!("{n} empty") } else { format!("{n} written \"{s}\"") })
+        .map(
+            |(s, n)| {
+                if s.is_empty() { format!("{n} empty") } else { format!("{n} written \"{s}\"") }
+            },
+        )
         .collect();
     (total > 0).then(|| {
         ImportNote::info(format!(

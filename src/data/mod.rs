@@ -16,6 +16,7 @@ pub mod target;
 pub(crate) mod testing;
 
 pub use images::ImageSet;
+pub(crate) use import::name_of;
 pub use import::{ImportOptions, Progress, open};
 pub use preprocess::{Encoded, Preprocessor, TargetData};
 pub use schema::{ColumnType, Schema, Task};

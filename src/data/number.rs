@@ -72,7 +72,9 @@ impl NumberEvidence {
             (true, true) => self.either += 1,
             (true, false) => self.comma_only += 1,
             (false, true) => self.thousands_only += 1,
-            (false, false) if unit && bare.parse::<f64>().is_ok() => self.point |= bare.contains('.'),
+            (false, false) if unit && bare.parse::<f64>().is_ok() => {
+                self.point |= bare.contains('.')
+            }
             _ => return,
         }
         self.units += usize::from(unit);

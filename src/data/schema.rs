@@ -110,8 +110,8 @@ impl Schema {
             .iter()
             .map(|c| (c.name().to_owned(), overrides.get(c.name()).copied().unwrap_or(c.kind)))
             .collect();
-        let (kind, task) = task_of(column, overrides.get(&target).copied())
-            .map_err(|e| e.in_column(&target))?;
+        let (kind, task) =
+            task_of(column, overrides.get(&target).copied()).map_err(|e| e.in_column(&target))?;
         for (name, k) in &mut columns {
             if *name == target {
                 *k = kind;
@@ -267,10 +267,40 @@ pub(crate) fn class_order(mut classes: Vec<String>) -> Vec<String> {
 
 /// Names that usually hold what is predicted, best first.
 const TARGET_NAMES: [&str; 34] = [
-    "target", "label", "class", "outcome", "y", "species", "survived", "diagnosis", "churn",
-    "income", "price", "sale price", "default", "fraud", "result", "response", "digit", "letter",
-    "rating", "score", "quality", "strength", "category", "status", "approved", "late", "passed",
-    "purchased", "spam", "sentiment", "variety", "risk", "demand", "sales",
+    "target",
+    "label",
+    "class",
+    "outcome",
+    "y",
+    "species",
+    "survived",
+    "diagnosis",
+    "churn",
+    "income",
+    "price",
+    "sale price",
+    "default",
+    "fraud",
+    "result",
+    "response",
+    "digit",
+    "letter",
+    "rating",
+    "score",
+    "quality",
+    "strength",
+    "category",
+    "status",
+    "approved",
+    "late",
+    "passed",
+    "purchased",
+    "spam",
+    "sentiment",
+    "variety",
+    "risk",
+    "demand",
+    "sales",
 ];
 
 /// A likely target: by name, else the last column in use. `None` when no column could be one.

@@ -90,7 +90,11 @@ impl Split {
             let rest: usize = groups.iter().map(Vec::len).sum();
             if split.test.is_empty() || rest < MIN_ROWS {
                 return Err(invalid(
-                    format!("{} a target for training, {} for testing", has(rest), split.test.len()),
+                    format!(
+                        "{} a target for training, {} for testing",
+                        has(rest),
+                        split.test.len()
+                    ),
                     "Give both parts rows with a target, or leave the test set out.",
                 )
                 .in_column(&schema.target));
@@ -200,7 +204,8 @@ mod tests {
 
     #[test]
     fn shares_hold_in_all_and_in_each_class() {
-        let values: Vec<&str> = (0..1000).map(|i| if i % 10 == 0 { "rare" } else { "usual" }).collect();
+        let values: Vec<&str> =
+            (0..1000).map(|i| if i % 10 == 0 { "rare" } else { "usual" }).collect();
         let (d, schema) = classes(&values);
         let s = Split::make(&d, &schema, &SplitConfig::default()).unwrap();
         assert_eq!(parts(&s), [700, 100, 200]);
@@ -248,7 +253,9 @@ mod tests {
     fn a_given_test_set_is_kept() {
         let (mut d, schema) = classes(&(0..100).map(|i| ["a", "b"][i % 2]).collect::<Vec<_>>());
         let more = d.clone();
-        let (Samples::Table(t), Samples::Table(m)) = (&mut d.samples, &more.samples) else { panic!() };
+        let (Samples::Table(t), Samples::Table(m)) = (&mut d.samples, &more.samples) else {
+            panic!()
+        };
         t.append_test(m);
         let s = Split::make(&d, &schema, &SplitConfig::default()).unwrap();
         assert_eq!(s.test, (100..200).collect::<Vec<_>>());

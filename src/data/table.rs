@@ -6,8 +6,7 @@ use super::number::NumberFormat;
 
 /// Spellings that mean "no value", compared without case and surrounding spaces. "none" is not one:
 /// in a column of words it is often an answer ("other debtors: none").
-pub const MISSING: [&str; 10] =
-    ["", "?", "na", "n/a", "#n/a", "nan", "null", "-", "--", "missing"];
+pub const MISSING: [&str; 10] = ["", "?", "na", "n/a", "#n/a", "nan", "null", "-", "--", "missing"];
 
 /// Code of a missing cell in [`Column::codes`].
 pub const NO_CODE: u32 = u32::MAX;

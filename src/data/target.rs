@@ -51,12 +51,8 @@ pub(crate) fn column_targets(column: &Column, task: &Task, kind: ColumnType) -> 
         return Targets::Values(column.numbers());
     }
     let key = |cell: &str| class_key(cell, kind, column);
-    let index: HashMap<String, u32> = task
-        .classes()
-        .iter()
-        .enumerate()
-        .filter_map(|(i, c)| Some((key(c)?, i as u32)))
-        .collect();
+    let index: HashMap<String, u32> =
+        task.classes().iter().enumerate().filter_map(|(i, c)| Some((key(c)?, i as u32))).collect();
     let (codes, values) = column.codes();
     let classes: Vec<Option<u32>> =
         values.iter().map(|v| key(v).and_then(|k| index.get(&k).copied())).collect();

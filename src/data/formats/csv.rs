@@ -62,15 +62,14 @@ fn read_in(
         .at_row(line_of(text, at)));
     }
     progress.total.store(text.len() as u64, Ordering::Relaxed);
-    let tabs = path.extension().is_some_and(|e| {
-        e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("tab")
-    });
+    let tabs = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("tab"));
     let newline = if memchr::memchr(b'\n', text.as_bytes()).is_some() { b'\n' } else { b'\r' };
     let wanted = options.delimiter.or(named);
     let mut dialect = dialect::detect(text, true, wanted, options.header, tabs);
-    let scan = |d: &Dialect| {
-        dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, chunk)
-    };
+    let scan =
+        |d: &Dialect| dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, chunk);
     let mut quotes = scan(&dialect);
     if let Some(at) = quotes.open.or(quotes.stray) {
         let literal = dialect::detect(text, false, wanted, options.header, tabs);
@@ -197,10 +196,8 @@ impl Body {
             rows += 1 + blank_lines(&text.as_bytes()[start..], ends_cr(text, start));
             start = reader.position().byte() as usize;
             if i == dialect.preamble {
-                header = record
-                    .iter()
-                    .map(|c| String::from_utf8_lossy(c).trim().to_owned())
-                    .collect();
+                header =
+                    record.iter().map(|c| String::from_utf8_lossy(c).trim().to_owned()).collect();
             }
         }
         if dialect.preamble > 0 {
@@ -253,7 +250,8 @@ fn fit_header(
     while header.len() > dialect.width && header.last().is_some_and(String::is_empty) {
         header.pop();
     }
-    let blank_from = |n: usize| sample.iter().all(|r| r.iter().skip(n).all(|c| c.trim().is_empty()));
+    let blank_from =
+        |n: usize| sample.iter().all(|r| r.iter().skip(n).all(|c| c.trim().is_empty()));
     if header.len() >= dialect.width || blank_from(header.len()) {
         dialect.width = header.len();
         return header;
@@ -485,7 +483,8 @@ fn merge(
             .at_row(base + row)
             .in_column(name));
         }
-        for (sum, counted) in all.iter_mut().zip([&part.short, &part.long, &part.empty, &part.blank])
+        for (sum, counted) in
+            all.iter_mut().zip([&part.short, &part.long, &part.empty, &part.blank])
         {
             sum.add(counted, base);
         }

@@ -196,9 +196,8 @@ pub(crate) fn scan_quotes(
     };
     let mut at = 0;
     while let Some(open) = memchr::memchr(b'"', &text[at..]).map(|p| at + p).filter(|_| quoting) {
-        let begins_cell = open == 0
-            || text[open - 1] == delimiter
-            || matches!(text[open - 1], b'\n' | b'\r');
+        let begins_cell =
+            open == 0 || text[open - 1] == delimiter || matches!(text[open - 1], b'\n' | b'\r');
         if !begins_cell {
             cut(at, open + 1, &mut scan.cuts);
             at = open + 1;

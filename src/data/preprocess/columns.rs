@@ -109,7 +109,11 @@ impl ColumnFit {
             Fit::Number { .. } | Fit::Boolean { .. } => vec![name.clone()],
             Fit::Date { time, .. } => {
                 let mut parts = vec![
-                    "year", "elapsed", "month (sine)", "month (cosine)", "weekday (sine)",
+                    "year",
+                    "elapsed",
+                    "month (sine)",
+                    "month (cosine)",
+                    "weekday (sine)",
                     "weekday (cosine)",
                 ];
                 if *time {

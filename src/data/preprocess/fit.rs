@@ -45,8 +45,7 @@ impl Preprocessor {
                                 "Choose the data that the project was made for.",
                             )
                         })?;
-                        fit_column(column, kind, config, train_rows)
-                            .map_err(|e| e.in_column(name))
+                        fit_column(column, kind, config, train_rows).map_err(|e| e.in_column(name))
                     })
                     .collect::<Result<_, DataError>>()?;
                 Inputs::Columns(fits.into_iter().flatten().collect())
@@ -55,8 +54,7 @@ impl Preprocessor {
         let scale = match targets(dataset, schema)? {
             Targets::Classes(_) => None,
             Targets::Values(values) => {
-                let known =
-                    train_rows.iter().map(|r| values[*r as usize]).filter(|v| !v.is_nan());
+                let known = train_rows.iter().map(|r| values[*r as usize]).filter(|v| !v.is_nan());
                 let (mean, std) = moments(&known.collect::<Vec<_>>());
                 Some(TargetScale { mean, std: if std > 0.0 { std } else { 1.0 } })
             }
@@ -132,7 +130,7 @@ pub(super) fn squashed(x: f64, unit: f64) -> f64 {
     (x / unit).asinh()
 }
 
-/// The unit of squashing, if it takes away at least half of a heavy skew: the median size of values
+/// The unit of squashing, if it takes away at least a quarter of a heavy skew: the median size of values
 /// that are not 0. (Untuned networks on census data: .8546 with it, .8518 with values as they are,
 /// .844 with ln(1 + x), whose unit of 1 is far too small for amounts of money.)
 fn squash_unit(values: &[f64]) -> Option<f64> {
@@ -146,7 +144,7 @@ fn squash_unit(values: &[f64]) -> Option<f64> {
         return None;
     }
     let after: Vec<f64> = values.iter().map(|v| squashed(*v, unit)).collect();
-    (skewness(&after).abs() <= skew / 2.0).then_some(unit)
+    (skewness(&after).abs() <= 0.75 * skew).then_some(unit)
 }
 
 fn number(column: &Column, rows: &[u32]) -> Result<Fit, DataError> {

@@ -8,7 +8,11 @@ fn mixed(n: usize, change: impl Fn(usize, &mut Vec<String>)) -> (Dataset, Schema
     for i in 0..n {
         let mut cells = vec![
             if i % 11 == 3 { String::new() } else { format!("{}.5", (i * 37) % 80) },
-            if i % 12 == 0 { format!("{}", 5000 + i * 90) } else { "0".to_owned() },
+            if i % 12 == 0 {
+                format!("{:.2}", 10.0 * 1.02_f64.powi(i as i32))
+            } else {
+                "0".to_owned()
+            },
             ["red", "green", "blue", "?"][i % 4].to_owned(),
             ["yes", "no", "no"][i % 3].to_owned(),
             format!("2{:03}-{:02}-{:02}", 20 + i % 4, 1 + i % 12, 1 + i % 28),
@@ -42,7 +46,8 @@ fn every_type_is_encoded_as_documented() {
     let names = p.feature_names();
     assert_eq!(names.len(), p.dense_width());
     assert_eq!(names[..3], ["age", "age is missing", "money"]);
-    let at = |name: &str| names.iter().position(|n| n == name).unwrap_or_else(|| panic!("{names:?}"));
+    let at =
+        |name: &str| names.iter().position(|n| n == name).unwrap_or_else(|| panic!("{names:?}"));
     let e = p.transform(&d, &rows(0..600)).unwrap();
     assert_eq!((e.rows, e.dense.len(), e.unknown.len()), (600, 600 * e.dense_width, 0));
     let cell = |row: usize, name: &str| e.dense[row * e.dense_width + at(name)];
@@ -78,9 +83,18 @@ fn other_rows_have_no_influence_on_the_fit() {
     let before = fit(&d, &s, &train);
     let (changed, _) = mixed(600, |i, cells| {
         if i >= 400 {
-            *cells = ["9999", "-5e6", "pink", "no", "2099-12-31", "entirely new words", "nowhere", "1e6"]
-                .map(str::to_owned)
-                .to_vec();
+            *cells = [
+                "9999",
+                "-5e6",
+                "pink",
+                "no",
+                "2099-12-31",
+                "entirely new words",
+                "nowhere",
+                "1e6",
+            ]
+            .map(str::to_owned)
+            .to_vec();
         }
     });
     assert_eq!(fit(&changed, &s, &train), before);

@@ -65,7 +65,10 @@ impl Preprocessor {
             let names: Vec<String> = absent.iter().take(8).map(|n| format!("\"{n}\"")).collect();
             let more = if absent.len() > 8 { ", …" } else { "" };
             return Err(invalid(
-                format!("This data lacks columns that the model was trained on: {}{more}", names.join(", ")),
+                format!(
+                    "This data lacks columns that the model was trained on: {}{more}",
+                    names.join(", ")
+                ),
                 "Add them, spelled alike; their order does not matter.",
             )
             .in_column(first));
@@ -121,7 +124,15 @@ impl Preprocessor {
         });
         let unknown = unknown.collect();
         let target = TargetData::None;
-        Ok(Encoded { rows: rows.len(), dense, dense_width, categories, category_width, target, unknown })
+        Ok(Encoded {
+            rows: rows.len(),
+            dense,
+            dense_width,
+            categories,
+            category_width,
+            target,
+            unknown,
+        })
     }
 
     fn table_target(&self, table: &Table, rows: &[u32]) -> TargetData {
@@ -179,9 +190,8 @@ impl<'a> Encoder<'a> {
         // This data's own way of writing numbers and dates counts where its cells are clear.
         let format = match fit {
             Fit::Number { format, .. } => {
-                let vague = column.format == NumberFormat::Plain
-                    || (column.format_unsure && *format != NumberFormat::Plain);
-                if vague { *format } else { column.format }
+                let open = column.format_unsure && *format != NumberFormat::Plain;
+                if open { *format } else { column.format }
             }
             _ => NumberFormat::Plain,
         };

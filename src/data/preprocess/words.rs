@@ -5,8 +5,10 @@ use std::collections::HashMap;
 /// Words and pairs of words in the order of the text, lower case.
 pub(super) fn terms(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
-    let words: Vec<&str> =
-        lower.split(|c: char| !c.is_alphanumeric()).filter(|w| w.chars().nth(1).is_some()).collect();
+    let words: Vec<&str> = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| w.chars().nth(1).is_some())
+        .collect();
     let pairs = words.windows(2).map(|w| format!("{} {}", w[0], w[1]));
     words.iter().map(|w| (*w).to_owned()).chain(pairs).collect()
 }
@@ -67,9 +69,10 @@ mod tests {
 
     #[test]
     fn terms_are_words_and_pairs() {
-        assert_eq!(terms("It's GOOD, a très good-one"), [
-            "it", "good", "très", "good", "one", "it good", "good très", "très good", "good one"
-        ]);
+        assert_eq!(
+            terms("It's GOOD, a très good-one"),
+            ["it", "good", "très", "good", "one", "it good", "good très", "très good", "good one"]
+        );
         assert!(terms(" . a !").is_empty());
     }
 
