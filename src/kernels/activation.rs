@@ -1,6 +1,6 @@
 //! Bias and activation, forward and backward.
 
-use super::BufferId;
+use super::{Access, BufferId, Slots, parallel};
 use crate::model::Activation;
 
 /// `pre = x + bias` (in place in `x`), `out = f(pre)`. With no activation, `out == x`.
@@ -38,4 +38,107 @@ pub struct ActivationBackward {
     pub len: u32,
     /// Non-linearity.
     pub activation: Activation,
+}
+
+const GELU_SCALE: f32 = 0.797_884_56;
+const GELU_CUBIC: f32 = 0.044_715;
+
+/// tanh by one exponential; exact at both ends because the argument is clamped.
+fn tanh(u: f32) -> f32 {
+    let u = u.clamp(-15.0, 15.0);
+    1.0 - 2.0 / ((2.0 * u).exp() + 1.0)
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// f(x).
+pub(super) fn value(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::Relu => {
+            if x <= 0.0 {
+                0.0
+            } else {
+                x
+            }
+        }
+        Activation::Gelu => 0.5 * x * (1.0 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x))),
+        Activation::Silu => x / (1.0 + (-x).exp()),
+    }
+}
+
+/// f'(x).
+pub(super) fn slope(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::Relu => f32::from(x > 0.0),
+        Activation::Gelu => {
+            let t = tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x));
+            let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x * x);
+            // At the ends (1 − t²) is 0 and must win over an infinite x².
+            let tail = if t * t == 1.0 { 0.0 } else { 0.5 * x * (1.0 - t * t) * inner };
+            0.5 * (1.0 + t) + tail
+        }
+        Activation::Silu => {
+            let s = sigmoid(x);
+            s * (1.0 + x * (1.0 - s))
+        }
+    }
+}
+
+impl BiasActivation {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let cols = self.cols as usize;
+        let mut x = slots.take(self.x);
+        let bias = slots.f32(self.bias);
+        parallel::rows(&mut x.f32()[..self.rows as usize * cols], cols, |_, piece| {
+            for row in piece.chunks_exact_mut(cols) {
+                for (v, b) in row.iter_mut().zip(bias) {
+                    *v += b;
+                }
+            }
+        });
+        slots.put(x);
+        let Some(activation) = self.activation else { return };
+        let mut out = slots.take(self.out);
+        let x = slots.f32(self.x);
+        parallel::pieces(&mut out.f32()[..self.rows as usize * cols], |start, piece| {
+            for (o, x) in piece.iter_mut().zip(&x[start..]) {
+                *o = value(activation, *x);
+            }
+        });
+        slots.put(out);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let len = self.rows as usize * self.cols as usize;
+        let mut list =
+            vec![Access::update(self.x, len), Access::read(self.bias, self.cols as usize)];
+        if self.activation.is_some() {
+            list.push(Access::write(self.out, len));
+        }
+        list
+    }
+}
+
+impl ActivationBackward {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let mut grad = slots.take(self.grad);
+        let pre = slots.f32(self.pre);
+        parallel::pieces(&mut grad.f32()[..self.len as usize], |start, piece| {
+            for (g, x) in piece.iter_mut().zip(&pre[start..]) {
+                *g *= slope(self.activation, *x);
+            }
+        });
+        slots.put(grad);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let len = self.len as usize;
+        vec![Access::update(self.grad, len), Access::read(self.pre, len)]
+    }
 }

@@ -1,6 +1,7 @@
 //! Dropout by a counter hash, so that backward repeats the mask without storing it.
 
-use super::BufferId;
+use super::{Access, BufferId, Slots, parallel, step_state};
+use crate::fp8::hash;
 
 /// In place: `x[i] = keep(i) ? x[i] * s : 0` with `s = 1/(1−rate)` rounded once to f32.
 ///
@@ -30,5 +31,28 @@ impl Dropout {
     /// 1/(1−rate), computed in f64 and rounded to f32.
     pub fn scale(&self) -> f32 {
         (1.0 / (1.0 - f64::from(self.rate))) as f32
+    }
+}
+
+impl Dropout {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let word = |w| slots.step_word(self.step, w);
+        let stream = hash::DROPOUT_STREAM.wrapping_add(self.layer);
+        let key = hash::key(word(step_state::SEED), word(step_state::STEP), stream);
+        let (threshold, scale) = (self.threshold(), self.scale());
+        let mut x = slots.take(self.x);
+        parallel::pieces(&mut x.f32()[..self.len as usize], |start, piece| {
+            for (i, v) in piece.iter_mut().enumerate() {
+                let keep = hash::bits(key, (start + i) as u32) >= threshold;
+                *v = if keep { *v * scale } else { 0.0 };
+            }
+        });
+        slots.put(x);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        vec![Access::update(self.x, self.len as usize), Access::read(self.step, step_state::WORDS)]
     }
 }

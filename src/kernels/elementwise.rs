@@ -1,6 +1,6 @@
 //! Small elementwise helpers.
 
-use super::BufferId;
+use super::{Access, BufferId, Slots};
 
 /// Sets `words` words to `value` (bits).
 #[derive(Debug, Clone, Copy)]
@@ -11,4 +11,16 @@ pub struct Fill {
     pub words: u32,
     /// Bits.
     pub value: u32,
+}
+
+impl Fill {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        slots.words_mut(self.out)[..self.words as usize].fill(self.value);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        vec![Access::write(self.out, self.words as usize)]
+    }
 }

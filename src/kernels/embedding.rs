@@ -1,6 +1,6 @@
 //! Category look-up. One call copies one input: the dense numbers or one table's rows.
 
-use super::BufferId;
+use super::{Access, BufferId, Slots};
 
 /// `out[r, offset..offset+dim] = table[categories[r, column], ..]`. Indices past the table are
 /// read as row 0, the "unknown" row. With `table: None` it copies `dense[r, 0..dim]`.
@@ -52,4 +52,73 @@ pub struct EmbedBackward {
     pub dim: u32,
     /// Rows.
     pub rows: u32,
+}
+
+impl Embed {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let (dim, width, offset) = (self.dim as usize, self.width as usize, self.offset as usize);
+        let mut out = slots.take(self.out);
+        let rows = out.f32()[..self.rows as usize * width].chunks_exact_mut(width.max(1));
+        if let Some(table) = self.table {
+            let (table, source) = (slots.f32(table), slots.words(self.source));
+            for (r, row) in rows.enumerate() {
+                let v = index(source, r, self.columns, self.column, self.cardinality);
+                row[offset..offset + dim].copy_from_slice(&table[v * dim..(v + 1) * dim]);
+            }
+        } else {
+            let source = slots.f32(self.source);
+            for (r, row) in rows.enumerate() {
+                row[offset..offset + dim].copy_from_slice(&source[r * dim..(r + 1) * dim]);
+            }
+        }
+        slots.put(out);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let rows = self.rows as usize;
+        let mut list = vec![Access::write(self.out, rows * self.width as usize)];
+        if let Some(table) = self.table {
+            list.push(Access::read(table, self.cardinality as usize * self.dim as usize));
+            list.push(Access::read(self.source, rows * self.columns as usize));
+        } else {
+            list.push(Access::read(self.source, rows * self.dim as usize));
+        }
+        list
+    }
+}
+
+/// Table row of sample `r`.
+fn index(categories: &[u32], r: usize, columns: u32, column: u32, cardinality: u32) -> usize {
+    let v = categories[r * columns as usize + column as usize];
+    if v < cardinality { v as usize } else { 0 }
+}
+
+impl EmbedBackward {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let (dim, width, offset) = (self.dim as usize, self.width as usize, self.offset as usize);
+        let mut taken = slots.take(self.grad_table);
+        let (categories, grad) = (slots.words(self.categories), slots.f32(self.grad));
+        let table = &mut taken.f32()[..self.cardinality as usize * dim];
+        table.fill(0.0);
+        for (r, row) in grad.chunks_exact(width.max(1)).take(self.rows as usize).enumerate() {
+            let v = index(categories, r, self.columns, self.column, self.cardinality);
+            for (t, g) in table[v * dim..(v + 1) * dim].iter_mut().zip(&row[offset..offset + dim]) {
+                *t += g;
+            }
+        }
+        slots.put(taken);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let rows = self.rows as usize;
+        vec![
+            Access::write(self.grad_table, self.cardinality as usize * self.dim as usize),
+            Access::read(self.categories, rows * self.columns as usize),
+            Access::read(self.grad, rows * self.width as usize),
+        ]
+    }
 }

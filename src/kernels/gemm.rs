@@ -1,7 +1,8 @@
 //! Matrix product with f32 or packed FP8 operands and f32 accumulation.
 
-use super::BufferId;
-use crate::fp8::Format;
+use super::{Access, BufferId, Slots, parallel};
+use crate::error::EngineError;
+use crate::fp8::{Format, Scale, slice};
 
 /// How an operand is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,4 +57,204 @@ pub struct Gemm {
     pub n: u32,
     /// Inner size; 0 gives zeros.
     pub k: u32,
+}
+
+/// Elements that one decoded block of both operands may take, so that scratch stays in cache.
+const BLOCK_ELEMENTS: usize = 1 << 20;
+
+impl Operand {
+    /// A stored f32 matrix.
+    pub fn f32(buffer: BufferId, rows: u32, cols: u32, transpose: bool) -> Self {
+        Self { buffer, storage: Storage::F32, rows, cols, transpose }
+    }
+
+    /// Words that the stored matrix takes.
+    pub fn words(&self) -> usize {
+        let cols = self.cols as usize;
+        let per_row = match self.storage {
+            Storage::F32 => cols,
+            Storage::Fp8 { .. } => cols.div_ceil(4),
+        };
+        self.rows as usize * per_row
+    }
+
+    fn access(&self, list: &mut Vec<Access>) {
+        list.push(Access::read(self.buffer, self.words()));
+        if let Storage::Fp8 { scales, block_rows, block_cols, .. } = self.storage {
+            list.push(Access::read(scales, blocks(self.rows, self.cols, block_rows, block_cols)));
+        }
+    }
+}
+
+/// Number of blocks, and so of scales, of a matrix.
+pub fn blocks(rows: u32, cols: u32, block_rows: u32, block_cols: u32) -> usize {
+    rows.div_ceil(block_rows.max(1)) as usize * cols.div_ceil(block_cols.max(1)) as usize
+}
+
+/// A matrix for the f32 product: elements and strides of the wanted (transposed) form.
+struct View<'a> {
+    data: &'a [f32],
+    row_stride: usize,
+    col_stride: usize,
+}
+
+/// The part of `operand` whose inner index (columns of A, rows of B) is in `from..to`; FP8 is
+/// decoded into `scratch`.
+fn part<'a>(
+    operand: &Operand,
+    inner_is_col: bool,
+    (from, to): (usize, usize),
+    slots: &'a Slots,
+    scratch: &'a mut Vec<f32>,
+) -> View<'a> {
+    let (rows, cols) = (operand.rows as usize, operand.cols as usize);
+    // In storage order: does the inner index run along a stored row?
+    let along_row = inner_is_col != operand.transpose;
+    let (data, stride) = match operand.storage {
+        Storage::F32 => {
+            let start = if along_row { from } else { from * cols };
+            (&slots.f32(operand.buffer)[start..], cols)
+        }
+        Storage::Fp8 { .. } => {
+            let (rows, cols) =
+                if along_row { ((0, rows), (from, to)) } else { ((from, to), (0, cols)) };
+            (decode(operand, rows, cols, slots, scratch), cols.1 - cols.0)
+        }
+    };
+    let (row_stride, col_stride) = if operand.transpose { (1, stride) } else { (stride, 1) };
+    View { data, row_stride, col_stride }
+}
+
+/// Decodes stored rows and columns into `scratch`; the first column is a multiple of four.
+fn decode<'a>(
+    operand: &Operand,
+    rows: (usize, usize),
+    cols: (usize, usize),
+    slots: &Slots,
+    scratch: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let Storage::Fp8 { format, scales, block_rows, block_cols } = operand.storage else {
+        return &[];
+    };
+    let width = cols.1 - cols.0;
+    let len = (rows.1 - rows.0) * width;
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    let bytes: &[u8] = bytemuck::cast_slice(slots.words(operand.buffer));
+    let exponents = slots.words(scales);
+    let row_bytes = (operand.cols as usize).div_ceil(4) * 4;
+    let (block_rows, block_cols) = (block_rows.max(1) as usize, block_cols.max(1) as usize);
+    let per_row = (operand.cols as usize).div_ceil(block_cols);
+    parallel::rows(&mut scratch[..len], width, |row0, piece| {
+        for (i, out) in piece.chunks_exact_mut(width.max(1)).enumerate() {
+            let r = rows.0 + row0 + i;
+            let mut c = cols.0;
+            while c < cols.1 {
+                let end = ((c / block_cols + 1) * block_cols).min(cols.1);
+                let exponent = exponents[r / block_rows * per_row + c / block_cols] as i32;
+                let codes = &bytes[r * row_bytes + c..r * row_bytes + end];
+                // A power of two: multiplying is exact.
+                let scale = Scale { exponent }.value();
+                slice::decode(format, codes, scale, &mut out[c - cols.0..end - cols.0]);
+                c = end;
+            }
+        }
+    });
+    &scratch[..len]
+}
+
+/// `out = A·B`, or `out += A·B` if `accumulate`, all f32 and `out` row-major.
+fn multiply(
+    (m, n, k): (usize, usize, usize),
+    a: &View<'_>,
+    b: &View<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    let last = |v: &View<'_>, rows: usize, cols: usize| {
+        (rows - 1) * v.row_stride + (cols - 1) * v.col_stride
+    };
+    assert!(last(a, m, k) < a.data.len() && last(b, k, n) < b.data.len() && m * n <= out.len());
+    // Below this much work handing out pieces costs more than it saves.
+    let parallelism =
+        if m * n * k < 1 << 18 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
+    // SAFETY: the strides stay inside the slices (checked above), `out` is borrowed for writing and
+    // so overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+impl Gemm {
+    /// Native twin: FP8 operands are decoded block by block along the inner dimension, each element
+    /// once, and multiplied by an f32 product.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let (m, n, k) = (self.m as usize, self.n as usize, self.k as usize);
+        let mut taken = slots.take(self.out);
+        let out = &mut taken.f32()[..m * n];
+        if m * n == 0 || k == 0 {
+            out.fill(0.0);
+            slots.put(taken);
+            return;
+        }
+        let mut left = std::mem::take(&mut slots.scratch.left);
+        let mut right = std::mem::take(&mut slots.scratch.right);
+        let decoded = |o: &Operand| o.storage != Storage::F32;
+        let width = m * usize::from(decoded(&self.a)) + n * usize::from(decoded(&self.b));
+        // Blocks start on a word of the packed rows.
+        let block = if width == 0 { k } else { (BLOCK_ELEMENTS / width / 64 * 64).max(64) };
+        let mut from = 0;
+        while from < k {
+            let to = (from + block).min(k);
+            let a = part(&self.a, true, (from, to), slots, &mut left);
+            let b = part(&self.b, false, (from, to), slots, &mut right);
+            multiply((m, n, to - from), &a, &b, out, from > 0);
+            from = to;
+        }
+        slots.scratch.left = left;
+        slots.scratch.right = right;
+        slots.put(taken);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let mut list = vec![Access::write(self.out, self.m as usize * self.n as usize)];
+        self.a.access(&mut list);
+        self.b.access(&mut list);
+        list
+    }
+
+    /// Whether the operands' stored shapes fit `m`, `n` and `k`.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let shape = |o: &Operand| if o.transpose { (o.cols, o.rows) } else { (o.rows, o.cols) };
+        let (a, b) = (shape(&self.a), shape(&self.b));
+        if a == (self.m, self.k) && b == (self.k, self.n) {
+            return Ok(());
+        }
+        Err(EngineError::Shape {
+            op: "gemm",
+            what: format!("{a:?} times {b:?} is not m, n, k = {}, {}, {}", self.m, self.n, self.k),
+        })
+    }
 }

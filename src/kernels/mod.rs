@@ -9,8 +9,12 @@ pub mod gemm;
 pub mod layer_norm;
 pub mod loss;
 pub mod optimizer;
+mod parallel;
 pub mod quantise;
 pub mod reduce;
+pub mod slots;
+
+pub use slots::Slots;
 
 /// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
 /// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
@@ -79,6 +83,72 @@ pub enum Op {
     SgdMomentum(optimizer::SgdMomentum),
     /// See [`elementwise::Fill`].
     Fill(elementwise::Fill),
+}
+
+/// One buffer that an op touches, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Which.
+    pub buffer: BufferId,
+    /// Words from its start that the op may touch.
+    pub words: usize,
+    /// Its content before the op matters.
+    pub reads: bool,
+    /// The op changes it.
+    pub writes: bool,
+}
+
+impl Access {
+    /// Only read.
+    pub fn read(buffer: BufferId, words: usize) -> Self {
+        Self { buffer, words, reads: true, writes: false }
+    }
+
+    /// Overwritten.
+    pub fn write(buffer: BufferId, words: usize) -> Self {
+        Self { buffer, words, reads: false, writes: true }
+    }
+
+    /// Changed in place.
+    pub fn update(buffer: BufferId, words: usize) -> Self {
+        Self { buffer, words, reads: true, writes: true }
+    }
+}
+
+/// Calls the same method of whatever op it is.
+macro_rules! each_op {
+    ($op:expr, $inner:ident => $call:expr) => {
+        match $op {
+            Op::Quantise($inner) => $call,
+            Op::Gemm($inner) => $call,
+            Op::BiasActivation($inner) => $call,
+            Op::ActivationBackward($inner) => $call,
+            Op::ColumnSum($inner) => $call,
+            Op::Sum($inner) => $call,
+            Op::Dropout($inner) => $call,
+            Op::LayerNorm($inner) => $call,
+            Op::LayerNormBackward($inner) => $call,
+            Op::Embed($inner) => $call,
+            Op::EmbedBackward($inner) => $call,
+            Op::SoftmaxCrossEntropy($inner) => $call,
+            Op::MeanSquaredError($inner) => $call,
+            Op::AdamW($inner) => $call,
+            Op::SgdMomentum($inner) => $call,
+            Op::Fill($inner) => $call,
+        }
+    };
+}
+
+impl Op {
+    /// Runs the native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        each_op!(self, op => op.cpu(slots));
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        each_op!(self, op => op.access())
+    }
 }
 
 /// How one WGSL entry point is dispatched for one op. Binding `i` of group 0 is `buffers[i]`

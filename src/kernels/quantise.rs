@@ -1,7 +1,10 @@
 //! Quantise: f32 matrix to packed FP8 with power-of-two scales, statistics fused.
 
-use super::BufferId;
-use crate::fp8::{AmaxAlgorithm, Format};
+use rayon::prelude::*;
+
+use super::{Access, BufferId, Slots, parallel, step_state};
+use crate::fp8::stats::{HISTOGRAM_BINS, STAT_HISTOGRAM, STAT_WORDS, histogram_bin};
+use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};
 
 /// How the scale of this call is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,4 +76,240 @@ pub struct Quantise {
     pub stats: BufferId,
     /// Step state.
     pub step: BufferId,
+}
+
+/// Words of amax history per watched tensor.
+pub const HISTORY_WORDS: usize = 1024;
+
+/// Statistics of one piece of rows; pieces are summed in order, so sums do not depend on threads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Partial {
+    counts: [u32; 4],
+    signal: f64,
+    error: f64,
+    histogram: [u32; HISTOGRAM_BINS],
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self { counts: [0; 4], signal: 0.0, error: 0.0, histogram: [0; HISTOGRAM_BINS] }
+    }
+}
+
+impl Partial {
+    /// Adds one stretch of a row under one scale.
+    fn add(&mut self, format: Format, exponent: i32, src: &[u32], codes: &[u8]) {
+        let scale = Scale { exponent }.value();
+        let (mut signal, mut error) = (0f32, 0f32);
+        for (&bits, &code) in src.iter().zip(codes) {
+            let a = bits & 0x7fff_ffff;
+            if a > 0x7f80_0000 {
+                self.counts[3] += 1;
+                continue;
+            }
+            self.counts[0] += u32::from(format.saturates(bits, exponent));
+            if a == 0 || a == 0x7f80_0000 {
+                continue;
+            }
+            self.counts[1] += u32::from(code & 0x7f == 0);
+            self.counts[2] += u32::from(format.is_subnormal(code));
+            self.histogram[histogram_bin(bits)] += 1;
+            let x = f32::from_bits(bits);
+            let d = x - format.decode(code) * scale;
+            signal += x * x;
+            error += d * d;
+        }
+        self.signal += f64::from(signal);
+        self.error += f64::from(error);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (a, b) in self.counts.iter_mut().zip(other.counts) {
+            *a += b;
+        }
+        for (a, b) in self.histogram.iter_mut().zip(other.histogram) {
+            *a += b;
+        }
+        self.signal += other.signal;
+        self.error += other.error;
+    }
+}
+
+/// What the pieces of one call share.
+struct Encoder<'a> {
+    op: &'a Quantise,
+    exponents: &'a [u32],
+    /// Hash key of stochastic rounding.
+    key: u32,
+}
+
+impl Encoder<'_> {
+    /// Encodes rows from `row0`; `src` and `dst` start there.
+    fn rows(&self, row0: usize, src: &[u32], dst: &mut [u32], mut partial: Option<&mut Partial>) {
+        let op = self.op;
+        let (cols, block_cols) = (op.cols as usize, op.block_cols.max(1) as usize);
+        let per_row = cols.div_ceil(block_cols);
+        let sources = src.chunks_exact(cols);
+        for (i, (src, words)) in sources.zip(dst.chunks_exact_mut(cols.div_ceil(4))).enumerate() {
+            let r = row0 + i;
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+            let (codes, padding) = bytes.split_at_mut(cols);
+            padding.fill(0);
+            let first_block = r / op.block_rows.max(1) as usize * per_row;
+            let mut c = 0;
+            while c < cols {
+                let end = ((c / block_cols + 1) * block_cols).min(cols);
+                let exponent = self.exponents[first_block + c / block_cols] as i32;
+                let (src, codes) = (&src[c..end], &mut codes[c..end]);
+                if op.stochastic {
+                    let first = (r * cols + c) as u32;
+                    slice::encode_stochastic(op.format, src, exponent, self.key, first, codes);
+                } else {
+                    slice::encode(op.format, src, exponent, codes);
+                }
+                if let Some(partial) = partial.as_deref_mut() {
+                    partial.add(op.format, exponent, src, codes);
+                }
+                c = end;
+            }
+        }
+    }
+}
+
+impl Quantise {
+    /// Blocks, and so scales.
+    pub fn blocks(&self) -> usize {
+        super::gemm::blocks(self.rows, self.cols, self.block_rows, self.block_cols)
+    }
+
+    /// Words of the packed matrix.
+    pub fn packed_words(&self) -> usize {
+        self.rows as usize * (self.cols as usize).div_ceil(4)
+    }
+
+    /// amax bits of every block into `amax`; the largest of all is returned.
+    fn amaxes(&self, src: &[u32], amax: &mut [u32]) -> u32 {
+        if let [only] = amax {
+            *only = src.par_chunks(parallel::PIECE).map(slice::amax_bits).max().unwrap_or(0);
+            return *only;
+        }
+        let (cols, block_cols) = (self.cols as usize, self.block_cols.max(1) as usize);
+        let per_row = cols.div_ceil(block_cols);
+        let stripe = self.block_rows.max(1) as usize * cols;
+        if per_row == 0 {
+            return 0;
+        }
+        amax.par_chunks_mut(per_row).zip(src.par_chunks(stripe)).for_each(|(amax, stripe)| {
+            amax.fill(0);
+            for row in stripe.chunks_exact(cols) {
+                for (a, block) in amax.iter_mut().zip(row.chunks(block_cols)) {
+                    *a = (*a).max(slice::amax_bits(block));
+                }
+            }
+        });
+        amax.iter().copied().max().unwrap_or(0)
+    }
+
+    /// amax that the delayed scale is taken from; writes the live one into the history.
+    fn delayed(&self, live: u32, step: u32, slots: &mut Slots) -> u32 {
+        let (ScaleSource::Delayed { history, length, algorithm }, Some(watch)) =
+            (self.source, self.watch)
+        else {
+            return live;
+        };
+        let length = (length as usize).clamp(1, HISTORY_WORDS);
+        let start = watch as usize * HISTORY_WORDS;
+        let ring = &mut slots.words_mut(history)[start..start + length];
+        let at = step as usize;
+        let chosen = match algorithm {
+            AmaxAlgorithm::Max => ring.iter().copied().max().unwrap_or(0),
+            AmaxAlgorithm::MostRecent => ring[(at + 2 * length - 2) % length],
+        };
+        ring[(at + length - 1) % length] = live;
+        if chosen == 0 { live } else { chosen }
+    }
+
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        let step = slots.step_word(self.step, step_state::STEP);
+        let seed = slots.step_word(self.step, step_state::SEED);
+        let blocks = self.blocks();
+        let mut scales = slots.take(self.scales);
+        let exponents = &mut scales.words()[..blocks];
+        let live = self.amaxes(&slots.words(self.input)[..rows * cols], exponents);
+        if let [only] = exponents {
+            *only = self.delayed(live, step, slots);
+        }
+        for e in exponents.iter_mut() {
+            *e = Scale::from_amax_bits(*e, self.format, self.margin).exponent as u32;
+        }
+        let exponents = &scales.words()[..blocks];
+
+        let gather = self.watch.is_some() && slots.full_stats;
+        let per_piece = parallel::rows_per_piece(cols);
+        let mut packed = slots.take(self.packed);
+        let mut partial = std::mem::take(&mut slots.scratch.partial);
+        partial.clear();
+        if rows * cols > 0 {
+            let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
+            let encoder = Encoder { op: self, exponents, key: hash::key(seed, step, stream) };
+            let src = slots.words(self.input)[..rows * cols].par_chunks(per_piece * cols);
+            let dst = &mut packed.words()[..self.packed_words()];
+            let dst = dst.par_chunks_mut(per_piece * cols.div_ceil(4));
+            if gather {
+                partial.resize(rows.div_ceil(per_piece), Partial::default());
+                src.zip(dst).zip(partial.par_iter_mut()).enumerate().for_each(
+                    |(i, ((src, dst), partial))| {
+                        encoder.rows(i * per_piece, src, dst, Some(partial));
+                    },
+                );
+            } else {
+                src.zip(dst).enumerate().for_each(|(i, (src, dst))| {
+                    encoder.rows(i * per_piece, src, dst, None);
+                });
+            }
+        }
+        slots.put(packed);
+        if let Some(watch) = self.watch {
+            let largest = exponents.iter().map(|e| *e as i32).max().unwrap_or(0);
+            let mut total = Partial::default();
+            partial.iter().for_each(|p| total.merge(p));
+            let [saturated, flushed, subnormal, nan] = total.counts;
+            let out = &mut slots.words_mut(self.stats)[watch as usize * STAT_WORDS..][..STAT_WORDS];
+            out.fill(0);
+            out[..9].copy_from_slice(&[
+                live,
+                largest as u32,
+                (rows * cols) as u32,
+                saturated,
+                flushed,
+                subnormal,
+                nan,
+                (total.signal as f32).to_bits(),
+                (total.error as f32).to_bits(),
+            ]);
+            out[STAT_HISTOGRAM..].copy_from_slice(&total.histogram);
+        }
+        slots.scratch.partial = partial;
+        slots.put(scales);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let mut list = vec![
+            Access::read(self.input, self.rows as usize * self.cols as usize),
+            Access::write(self.packed, self.packed_words()),
+            Access::write(self.scales, self.blocks()),
+            Access::read(self.step, step_state::WORDS),
+        ];
+        if let Some(watch) = self.watch {
+            let watch = watch as usize;
+            list.push(Access::update(self.stats, (watch + 1) * STAT_WORDS));
+            if let ScaleSource::Delayed { history, .. } = self.source {
+                list.push(Access::update(history, (watch + 1) * HISTORY_WORDS));
+            }
+        }
+        list
+    }
 }

@@ -1,6 +1,6 @@
 //! Reductions.
 
-use super::BufferId;
+use super::{Access, BufferId, Slots, parallel};
 
 /// `out[c] = Σ_r x[r, c]`, in f32, in any fixed order.
 #[derive(Debug, Clone, Copy)]
@@ -24,4 +24,45 @@ pub struct Sum {
     pub out: BufferId,
     /// Elements.
     pub len: u32,
+}
+
+impl ColumnSum {
+    /// Native twin: rows are added from the first to the last.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        let mut out = slots.take(self.out);
+        let x = slots.f32(self.x);
+        // A piece of columns reads `rows` times its width, so it is smaller than usual.
+        let width = (parallel::PIECE / rows.max(1)).max(64);
+        parallel::chunks(&mut out.f32()[..cols], width, |start, piece| {
+            piece.fill(0.0);
+            for r in 0..rows {
+                let row = &x[r * cols + start..r * cols + start + piece.len()];
+                for (o, v) in piece.iter_mut().zip(row) {
+                    *o += v;
+                }
+            }
+        });
+        slots.put(out);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        vec![Access::read(self.x, rows * cols), Access::write(self.out, cols)]
+    }
+}
+
+impl Sum {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        // In f64: the loss of a batch is a handful of numbers, and the figure is shown to the user.
+        let sum: f64 = slots.f32(self.x)[..self.len as usize].iter().map(|v| f64::from(*v)).sum();
+        slots.words_mut(self.out)[0] = (sum as f32).to_bits();
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        vec![Access::read(self.x, self.len as usize), Access::write(self.out, 1)]
+    }
 }
