@@ -94,16 +94,15 @@ impl Gpu {
         let mut limits = wgpu::Limits::defaults().or_worse_values_from(&available);
         limits.max_buffer_size = available.max_buffer_size;
         limits.max_storage_buffer_binding_size = available.max_storage_buffer_binding_size;
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-                label: Some("fp8-studio"),
-                required_features: wgpu::Features::empty(),
-                required_limits: limits,
-                experimental_features: wgpu::ExperimentalFeatures::disabled(),
-                memory_hints: wgpu::MemoryHints::Performance,
-                trace: wgpu::Trace::Off,
-            }))
-            .map_err(|e| EngineError::NoAdapter(format!("{} cannot be opened: {e}", info.name)))?;
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("fp8-studio"),
+            required_features: wgpu::Features::empty(),
+            required_limits: limits,
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        }))
+        .map_err(|e| EngineError::NoAdapter(format!("{} cannot be opened: {e}", info.name)))?;
         let faults = Arc::new(Faults::default());
         let lost = Arc::clone(&faults);
         device.set_device_lost_callback(move |reason, message| {
@@ -161,11 +160,9 @@ impl Gpu {
         }
         match error {
             None => Ok(made),
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(EngineError::OutOfMemory {
-                what: what.to_owned(),
-                needed: bytes,
-                available: 0,
-            }),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(EngineError::OutOfMemory { what: what.to_owned(), needed: bytes, available: 0 })
+            }
             Some(e) => Err(EngineError::Kernel { kernel: what.to_owned(), what: e.to_string() }),
         }
     }

@@ -2,6 +2,7 @@
 //! (`shaders/<family>.wgsl`) and its native CPU twin of the same name.
 
 pub mod activation;
+pub mod dispatch;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
@@ -143,6 +144,28 @@ impl Op {
     /// Runs the native twin.
     pub fn cpu(&self, slots: &mut Slots) {
         each_op!(self, op => op.cpu(slots));
+    }
+
+    /// Dispatches of its shader; with `full_stats` false only amax and scale of the statistics.
+    pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
+        match self {
+            Op::Quantise(op) => op.gpu(full_stats),
+            Op::Gemm(op) => op.gpu(),
+            Op::BiasActivation(op) => op.gpu(),
+            Op::ActivationBackward(op) => op.gpu(),
+            Op::ColumnSum(op) => op.gpu(),
+            Op::Sum(op) => op.gpu(),
+            Op::Dropout(op) => op.gpu(),
+            Op::LayerNorm(op) => op.gpu(),
+            Op::LayerNormBackward(op) => op.gpu(),
+            Op::Embed(op) => op.gpu(),
+            Op::EmbedBackward(op) => op.gpu(),
+            Op::SoftmaxCrossEntropy(op) => op.gpu(),
+            Op::MeanSquaredError(op) => op.gpu(),
+            Op::AdamW(op) => op.gpu(),
+            Op::SgdMomentum(op) => op.gpu(),
+            Op::Fill(op) => op.gpu(),
+        }
     }
 
     /// What it reads and writes.
