@@ -1,1 +1,105 @@
-//! Native executor.
+//! Native executor: runs the CPU twin of every op, on all cores.
+
+use super::{Batch, Engine, EngineInfo, StepParams, host};
+use crate::error::EngineError;
+use crate::fp8::slice::simd_name;
+use crate::kernels::{Op, Slots};
+use crate::plan::{BufferId, Plan};
+
+/// Runs a plan with native kernels.
+pub struct CpuEngine {
+    plan: Plan,
+    slots: Slots,
+}
+
+impl CpuEngine {
+    /// Takes the plan's memory, zeroed.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] if the plan is larger than an address space can hold.
+    pub fn open(plan: Plan) -> Result<Self, EngineError> {
+        let mut available = isize::MAX as u64;
+        for words in &plan.slots {
+            let needed = 4 * *words as u64;
+            let mut probe = Vec::<u32>::new();
+            if needed > available || probe.try_reserve_exact(*words).is_err() {
+                let what = "the training plan".to_owned();
+                return Err(EngineError::OutOfMemory { what, needed: plan.bytes(), available });
+            }
+            available -= needed;
+        }
+        let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
+        let slots = Slots::new(&plan.slots, place);
+        Ok(Self { plan, slots })
+    }
+
+    fn stage(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
+        let slots = &mut self.slots;
+        host::stage(&self.plan, batch, params, |id, words| {
+            let out = slots.words_mut(id);
+            let (head, tail) = out.split_at_mut(words.len());
+            head.copy_from_slice(words);
+            tail.fill(0);
+            Ok(())
+        })
+    }
+
+    fn loss_sum(&self) -> f32 {
+        self.slots.f32(self.plan.loss_sum)[0]
+    }
+}
+
+/// Runs a call list inside the thread pool, so that ops need not enter it one by one.
+fn run(ops: &[Op], slots: &mut Slots) {
+    rayon::scope(|_| ops.iter().for_each(|op| op.cpu(slots)));
+}
+
+impl Engine for CpuEngine {
+    fn info(&self) -> EngineInfo {
+        let threads = rayon::current_num_threads();
+        EngineInfo::Cpu { threads, simd: simd_name().to_owned() }
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError> {
+        host::check_batches(&self.plan, batches, steps)?;
+        let mut losses = Vec::with_capacity(batches.len());
+        for (i, (batch, params)) in batches.iter().zip(steps).enumerate() {
+            self.stage(batch, params)?;
+            // Only the last step's statistics can be asked for.
+            self.slots.full_stats = i + 1 == batches.len();
+            run(&self.plan.train_step, &mut self.slots);
+            losses.push(self.loss_sum() / batch.rows as f32);
+        }
+        Ok(losses)
+    }
+
+    fn prepare_eval(&mut self) -> Result<(), EngineError> {
+        run(&self.plan.prepare_eval, &mut self.slots);
+        Ok(())
+    }
+
+    fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
+        host::check_batch(&self.plan, batch, false)?;
+        self.stage(batch, &host::EVALUATION)?;
+        run(&self.plan.eval_step, &mut self.slots);
+        let len = batch.rows * self.plan.model.head.outputs();
+        Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
+    }
+
+    fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {
+        match self.plan.buffers.get(id.index()) {
+            Some(_) => Ok(self.slots.words(id).to_vec()),
+            None => Err(EngineError::Shape { op: "read", what: format!("no buffer {}", id.0) }),
+        }
+    }
+
+    fn write(&mut self, id: BufferId, words: &[u32]) -> Result<(), EngineError> {
+        host::check_words(&self.plan, id, words.len())?;
+        self.slots.words_mut(id).copy_from_slice(words);
+        Ok(())
+    }
+}

@@ -1,11 +1,14 @@
 //! The two executors of a plan. Both give the same FP8 bytes; f32 sums agree within a tolerance.
 
 pub mod cpu;
+pub mod device_memory;
+pub mod host;
 pub mod wgpu;
 
 use crate::device::{AdapterInfo, DeviceChoice};
 use crate::error::EngineError;
 use crate::fp8::TensorStats;
+use crate::fp8::stats::STAT_WORDS;
 use crate::model::init::Param;
 use crate::plan::{BufferId, Plan};
 
@@ -70,19 +73,56 @@ pub trait Engine: Send {
     fn write(&mut self, id: BufferId, words: &[u32]) -> Result<(), EngineError>;
 
     /// Statistics of the last training step, in the order of [`Plan::watched`].
-    fn stats(&mut self) -> Result<Vec<TensorStats>, EngineError>;
-    /// Loads parameter values by position.
-    fn load_params(&mut self, params: &[Param]) -> Result<(), EngineError>;
+    fn stats(&mut self) -> Result<Vec<TensorStats>, EngineError> {
+        let words = self.read(self.plan().stats)?;
+        let count = self.plan().watched.len();
+        Ok(words.chunks_exact(STAT_WORDS).take(count).filter_map(TensorStats::from_words).collect())
+    }
+
+    /// Loads parameter values by position; names and shapes must be those of the plan.
+    fn load_params(&mut self, params: &[Param]) -> Result<(), EngineError> {
+        host::check_params(self.plan(), params)?;
+        for (i, param) in params.iter().enumerate() {
+            let Some(id) = self.plan().params.get(i).map(|p| p.weight) else { break };
+            self.write(id, bytemuck::cast_slice(&param.values))?;
+        }
+        Ok(())
+    }
+
     /// Reads all parameters.
-    fn read_params(&mut self) -> Result<Vec<Param>, EngineError>;
+    fn read_params(&mut self) -> Result<Vec<Param>, EngineError> {
+        let list: Vec<_> = self
+            .plan()
+            .params
+            .iter()
+            .map(|p| (p.name.clone(), p.shape.clone(), p.weight))
+            .collect();
+        let read = |(name, shape, id): (String, Vec<usize>, BufferId)| {
+            let values = self.read(id)?.into_iter().map(f32::from_bits).collect();
+            Ok(Param { name, shape, values })
+        };
+        list.into_iter().map(read).collect()
+    }
 }
 
-/// Opens the engine that `choice` asks for. `Auto` falls back to the CPU, and the second value then
-/// says why in one sentence.
+/// Opens the engine that `choice` asks for, with all memory zero; load parameters next. `Auto`
+/// falls back to the CPU, and the second value then says why in one sentence.
+///
+/// # Errors
+/// [`EngineError`] if `Gpu` was asked for and cannot be had.
 pub fn open(
     choice: DeviceChoice,
     plan: Plan,
 ) -> Result<(Box<dyn Engine>, Option<String>), EngineError> {
-    let _ = (choice, plan);
-    todo!()
+    match choice {
+        DeviceChoice::Cpu => Ok((Box::new(cpu::CpuEngine::open(plan)?), None)),
+        DeviceChoice::Gpu => Ok((Box::new(wgpu::WgpuEngine::open(plan, true)?), None)),
+        DeviceChoice::Auto => match wgpu::WgpuEngine::open(plan.clone(), false) {
+            Ok(engine) => Ok((Box::new(engine), None)),
+            Err(reason) => {
+                let engine = Box::new(cpu::CpuEngine::open(plan)?);
+                Ok((engine, Some(format!("Using the CPU: {reason}"))))
+            }
+        },
+    }
 }

@@ -208,11 +208,7 @@ impl Engine for WgpuEngine {
         &self.plan
     }
 
-    fn train(
-        &mut self,
-        batches: &[Batch],
-        steps: &[StepParams],
-    ) -> Result<Vec<f32>, EngineError> {
+    fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError> {
         host::check_batches(&self.plan, batches, steps)?;
         let mut losses = Vec::with_capacity(batches.len());
         while losses.len() < batches.len() {

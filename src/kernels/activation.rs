@@ -42,7 +42,7 @@ pub struct ActivationBackward {
     pub activation: Activation,
 }
 
-const GELU_SCALE: f32 = 0.797_884_56;
+const GELU_SCALE: f32 = 0.797_884_6;
 const GELU_CUBIC: f32 = 0.044_715;
 
 /// tanh by one exponential; exact at both ends because the argument is clamped.

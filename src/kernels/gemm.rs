@@ -225,7 +225,7 @@ impl Gemm {
         let decoded = |o: &Operand| o.storage != Storage::F32;
         let width = m * usize::from(decoded(&self.a)) + n * usize::from(decoded(&self.b));
         // Blocks start on a word of the packed rows.
-        let block = if width == 0 { k } else { (BLOCK_ELEMENTS / width / 64 * 64).max(64) };
+        let block = BLOCK_ELEMENTS.checked_div(width).map_or(k, |b| (b / 64 * 64).max(64));
         let mut from = 0;
         while from < k {
             let to = (from + block).min(k);

@@ -332,9 +332,11 @@ impl Quantise {
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
         let (history, length, recent) = match self.source {
             ScaleSource::Current => (None, 1, false),
-            ScaleSource::Delayed { history, length, algorithm } => {
-                (Some(history), length.clamp(1, HISTORY_WORDS as u32), algorithm == AmaxAlgorithm::MostRecent)
-            }
+            ScaleSource::Delayed { history, length, algorithm } => (
+                Some(history),
+                length.clamp(1, HISTORY_WORDS as u32),
+                algorithm == AmaxAlgorithm::MostRecent,
+            ),
         };
         let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
         let params = [

@@ -185,3 +185,21 @@ pub struct Plan {
     /// amax history of every watched tensor, f32 `[watched, 1024]` (delayed scaling; else 1 word).
     pub history: BufferId,
 }
+
+impl Plan {
+    /// Buffers that outlive their last use to the end of the training step, so that the host can
+    /// read them: all gradients.
+    pub fn kept(&self) -> Vec<BufferId> {
+        self.params.iter().map(|p| p.gradient).collect()
+    }
+
+    /// Bytes that the plan's memory takes.
+    pub fn bytes(&self) -> u64 {
+        self.slots.iter().map(|words| 4 * *words as u64).sum()
+    }
+
+    /// A buffer by name, for tests and messages.
+    pub fn buffer(&self, name: &str) -> Option<BufferId> {
+        self.buffers.iter().position(|b| b.name == name).map(|i| BufferId(i as u32))
+    }
+}
