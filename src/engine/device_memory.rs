@@ -41,6 +41,11 @@ impl DeviceMemory {
         &self.gpu
     }
 
+    /// Gives the memory back and keeps the GPU with its pipelines.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
+    }
+
     /// The device buffer that holds `id`, and the words of it that belong to `id`.
     pub fn find(&self, id: BufferId) -> Result<(&wgpu::Buffer, usize), EngineError> {
         if id == SCRATCH {

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cpu_engine;
+mod gpu_quantise;
 mod gradient;
+mod pair;
