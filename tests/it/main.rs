@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cpu_engine;
+
+mod gpu_engine;
+mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
 mod pair;
+mod tolerance;

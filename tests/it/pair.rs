@@ -5,6 +5,8 @@ use fp8_studio::engine::device_memory::DeviceMemory;
 use fp8_studio::fp8::hash;
 use fp8_studio::kernels::{BufferId, Op, Slots, step_state};
 
+use crate::tolerance;
+
 /// Words behind every buffer that no op may touch.
 const GUARD: [u32; 5] = [0xdead_beef; 5];
 
@@ -78,9 +80,7 @@ pub fn step_words(step: u32, valid: u32) -> [u32; step_state::WORDS] {
 pub enum Match<'a> {
     /// Same bits.
     Bits,
-    /// f32, |difference| at most relative · |native| + absolute; NaN matches NaN.
-    Close(f32, f32),
-    /// f32, |difference| at most the bound of each element.
+    /// f32, |difference| at most the bound of each element; NaN matches NaN.
     Within(&'a [f32]),
 }
 
@@ -98,7 +98,6 @@ pub fn compare(native: &[u32], gpu: &[u32], how: Match<'_>) -> Result<(), String
                 }
                 continue;
             }
-            Match::Close(relative, absolute) => relative * a.abs() + absolute,
             Match::Within(bounds) => bounds.get(i).copied().unwrap_or(0.0),
         };
         // Written so that a NaN difference fails.
@@ -122,11 +121,13 @@ impl Pair {
         self.memory.write(id, words).unwrap();
     }
 
-    /// Runs an op on both and compares every buffer, guards included: what the op writes by
-    /// `how(buffer)`, everything else bit for bit. The GPU's memory then gets the native results,
-    /// so that the next op starts from the same bits.
-    pub fn run<'a>(&mut self, op: &Op, how: impl Fn(BufferId) -> Match<'a>) -> Result<(), String> {
+    /// Runs an op on both and compares every buffer, guards included: what the op writes within
+    /// [`tolerance::bounds`], everything else bit for bit. The GPU's memory then gets the native
+    /// results, so that the next op starts from the same bits.
+    pub fn run(&mut self, op: &Op) -> Result<(), String> {
+        let mut bounds = tolerance::bounds(op, &self.slots);
         op.cpu(&mut self.slots);
+        bounds.extend(tolerance::energies(op, &self.slots));
         let launches = self.memory.prepare(std::slice::from_ref(op), self.slots.full_stats);
         let launches = launches.map_err(|e| e.to_string())?;
         self.memory.run(&launches).map_err(|e| e.to_string())?;
@@ -137,7 +138,11 @@ impl Pair {
             let gpu = self.memory.read(id).map_err(|e| e.to_string())?;
             let writes = access.iter().filter(|a| a.buffer == id && a.writes);
             let written = writes.map(|a| a.words).max().unwrap_or(0);
-            compare(&native[..written], &gpu[..written], how(id))
+            let how = match bounds.iter().find(|(buffer, _)| *buffer == id) {
+                Some((_, bounds)) => Match::Within(bounds),
+                None => Match::Bits,
+            };
+            compare(&native[..written], &gpu[..written], how)
                 .and_then(|()| compare(&native[written..], &gpu[written..], Match::Bits))
                 .map_err(|e| format!("{op:?}, buffer {i} ({written} words written): {e}"))?;
             self.memory.write(id, native).map_err(|e| e.to_string())?;
@@ -177,22 +182,21 @@ pub fn wild(len: usize, salt: u32) -> Vec<u32> {
 fn the_comparator_notices_planted_differences() {
     let a = [1f32.to_bits(), 2f32.to_bits(), f32::NAN.to_bits()];
     assert!(compare(&a, &a, Match::Bits).is_ok());
-    assert!(compare(&a, &a, Match::Close(0.0, 0.0)).is_ok());
-    assert!(compare(&a, &a[..2], Match::Close(1.0, 1.0)).is_err());
+    assert!(compare(&a, &a, Match::Within(&[0.0; 3])).is_ok());
+    assert!(compare(&a, &a[..2], Match::Within(&[1.0; 3])).is_err());
     for i in 0..3 {
         let mut b = a;
         b[i] ^= 1 << 22;
         assert!(compare(&a, &b, Match::Bits).is_err());
         if i < 2 {
-            assert!(compare(&a, &b, Match::Close(1e-3, 1e-3)).is_err());
             assert!(compare(&a, &b, Match::Within(&[1e-3; 3])).is_err());
         }
     }
     // A NaN on one side only.
     let b = [1f32.to_bits(), f32::NAN.to_bits(), f32::NAN.to_bits()];
-    assert!(compare(&a, &b, Match::Close(1e9, 1e9)).is_err());
+    assert!(compare(&a, &b, Match::Within(&[1e9; 3])).is_err());
     let b = [1f32.to_bits(), 2f32.to_bits(), 3f32.to_bits()];
-    assert!(compare(&a, &b, Match::Close(1e9, 1e9)).is_err());
+    assert!(compare(&a, &b, Match::Within(&[1e9; 3])).is_err());
 }
 
 #[test]
@@ -202,11 +206,11 @@ fn a_pair_notices_a_wrong_result_and_a_write_past_the_end() {
     let out = layout.out(300);
     let mut pair = layout.pair(gpu());
     let fill = |words| Op::Fill(Fill { out, words, value: 7 });
-    pair.run(&fill(300), |_| Match::Bits).unwrap();
+    pair.run(&fill(300)).unwrap();
 
     // The op on the GPU works on another value than the native one has.
     pair.memory.write(out, &[9; 300]).unwrap();
-    let error = pair.run(&fill(200), |_| Match::Bits).unwrap_err();
+    let error = pair.run(&fill(200)).unwrap_err();
     assert!(error.contains("200 words written"), "{error}");
 
     // Guards differ.
@@ -214,5 +218,5 @@ fn a_pair_notices_a_wrong_result_and_a_write_past_the_end() {
     let out = layout.out(300);
     let mut pair = layout.pair(pair.into_gpu());
     pair.memory.write(out, &[7; 301]).unwrap();
-    assert!(pair.run(&Op::Fill(Fill { out, words: 300, value: 7 }), |_| Match::Bits).is_err());
+    assert!(pair.run(&Op::Fill(Fill { out, words: 300, value: 7 })).is_err());
 }
