@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gpu::{Gpu, Kernel};
+use super::gpu::Gpu;
+use super::launch::Kernel;
 use super::{AdapterInfo, shader};
 use crate::error::EngineError;
 use crate::fp8::{Format, hash};

@@ -2,7 +2,7 @@
 //! [`crate::kernels::Slots`].
 
 use crate::device::Gpu;
-use crate::device::gpu::{Kernel, Launch};
+use crate::device::launch::{Kernel, Launch};
 use crate::error::EngineError;
 use crate::kernels::dispatch::{SCRATCH, SCRATCH_WORDS};
 use crate::kernels::{BufferId, Dispatch, Op};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::device_memory::{DeviceMemory, record};
 use super::{Batch, Engine, EngineInfo, StepParams, host};
-use crate::device::gpu::Launch;
+use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
 use crate::error::EngineError;
 use crate::plan::{BufferId, Plan};

@@ -1,8 +1,7 @@
 //! Bias and activation, forward and backward.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, groups, read, write};
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 use crate::model::Activation;
 
 /// `pre = x + bias` (in place in `x`), `out = f(pre)`. With no activation, `out == x`.

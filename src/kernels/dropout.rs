@@ -1,8 +1,7 @@
 //! Dropout by a counter hash, so that backward repeats the mask without storing it.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, groups, read, write};
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 use crate::fp8::hash;
 
 /// In place: `x[i] = keep(i) ? x[i] * s : 0` with `s = 1/(1−rate)` rounded once to f32.

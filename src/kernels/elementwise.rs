@@ -1,8 +1,7 @@
 //! Small elementwise helpers.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, groups, write};
-use super::{Access, BufferId, Slots};
+use super::{Access, BufferId, Dispatch, Slots};
 
 /// Sets `words` words to `value` (bits).
 #[derive(Debug, Clone, Copy)]

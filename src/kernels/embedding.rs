@@ -1,8 +1,7 @@
 //! Category look-up. One call copies one input: the dense numbers or one table's rows.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, groups, read, write};
-use super::{Access, BufferId, Slots};
+use super::{Access, BufferId, Dispatch, Slots};
 
 /// `out[r, offset..offset+dim] = table[categories[r, column], ..]`. Indices past the table are
 /// read as row 0, the "unknown" row. With `table: None` it copies `dense[r, 0..dim]`.

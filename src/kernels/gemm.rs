@@ -1,8 +1,7 @@
 //! Matrix product with f32 or packed FP8 operands and f32 accumulation.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, format_code, read, write};
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, slice};
 

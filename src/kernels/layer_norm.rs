@@ -1,8 +1,7 @@
 //! Layer normalisation over the features of each row, ε 1e-5.
 
-use super::Dispatch;
 use super::dispatch::{ROW_LANES, dispatch, read, write};
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 
 /// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward. Two passes:
 /// the mean, then `rstd = 1/sqrt(Σ(x − mean)²/cols + 1e-5)` (biased variance).

@@ -1,8 +1,7 @@
 //! Losses with their gradients. Rows at or past `step_state::VALID` give zero loss and gradient.
 
-use super::Dispatch;
 use super::dispatch::{ROW_LANES, dispatch, groups, read, write};
-use super::{Access, BufferId, Slots, step_state};
+use super::{Access, BufferId, Dispatch, Slots, step_state};
 
 /// Softmax cross-entropy, stable (row maximum subtracted). A target past the last class is read as
 /// the last class (engines refuse such batches beforehand).

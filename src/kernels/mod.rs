@@ -175,8 +175,8 @@ impl Op {
 }
 
 /// How one WGSL entry point is dispatched for one op. Binding `i` of group 0 is `buffers[i]`
-/// (read-write storage, `array<u32>` or `array<f32>` as the shader declares); the last binding is
-/// a uniform of `params`.
+/// (storage, read-write where it is marked as written; `array<u32>` or `array<f32>` as the shader
+/// declares); the last binding is a uniform of `params`.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     /// File name under `shaders/`, for messages and the pipeline cache.
@@ -189,6 +189,7 @@ pub struct Dispatch {
     pub buffers: Vec<(BufferId, bool)>,
     /// Uniform words, padded to a multiple of four by the engine.
     pub params: Vec<u32>,
-    /// Workgroups; more than 65,535 in x are folded into y by `fold_groups`.
+    /// Workgroups; more than 65,535 in x are folded into y by
+    /// [`crate::device::launch::fold_groups`].
     pub groups: [u32; 3],
 }

@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::Dispatch;
 use super::dispatch::{dispatch, groups, read, write};
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 
 /// AdamW as in PyTorch: `w ← w·(1 − lr·λ)`, moments, then
 /// `w ← w − lr·m·c1 / (sqrt(v·c2) + ε)` with c1, c2 the bias corrections; the moments are

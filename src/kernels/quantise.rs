@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::Dispatch;
 use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 use crate::device::shader::LANES;
 use crate::fp8::stats::{HISTOGRAM_BINS, STAT_HISTOGRAM, STAT_WORDS, histogram_bin};
 use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};

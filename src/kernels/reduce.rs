@@ -1,8 +1,7 @@
 //! Reductions.
 
-use super::Dispatch;
 use super::dispatch::{dispatch, read, write};
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 
 /// `out[c] = Σ_r x[r, c]`, in f32, in any fixed order.
 #[derive(Debug, Clone, Copy)]

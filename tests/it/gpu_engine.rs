@@ -23,8 +23,8 @@ const STEPS: usize = 20;
 /// element out of the hundreds that a loss here is made of, and few flip: some 1e-4 of the loss per
 /// flip, and AdamW's normalised updates neither grow nor forget it within 20 steps. In f32 there is
 /// no such border, and only rounding is left.
-const FP8_CURVE: f32 = 2e-3;
-const F32_CURVE: f32 = 2e-5;
+const FP8_CURVE: f32 = 1e-3;
+const F32_CURVE: f32 = 1e-5;
 
 fn model(activation: Activation, extras: bool, head: Head) -> ModelSpec {
     let embeddings = if extras {
