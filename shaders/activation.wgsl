@@ -14,9 +14,9 @@ fn gelu_tanh(x: f32) -> f32 {
     return tanh(clamp(u, -15.0, 15.0));
 }
 
-// The clamp keeps exp finite; below it the sigmoid is smaller than any f32 that matters.
+// Below -85 the sigmoid is 0 in effect; the clamp keeps exp finite.
 fn sigmoid(x: f32) -> f32 {
-    return 1.0 / (1.0 + exp(-clamp(x, -85.0, 85.0)));
+    return select(1.0 / (1.0 + exp(-clamp(x, -85.0, 85.0))), 0.0, x < -85.0);
 }
 
 // Comparisons are written so that NaN passes through and shows in the loss.

@@ -27,13 +27,13 @@ fn forward(
     for (var c = lane; c < cols; c += LANES) {
         sum += x[start + c];
     }
-    let mean = tree_sum(lane, sum) / f32(p.cols);
+    let mean = tree_sum(lane, sum) / f32(max(p.cols, 1u));
     var squares = 0.0;
     for (var c = lane; c < cols; c += LANES) {
         let d = x[start + c] - mean;
         squares += d * d;
     }
-    let rstd = 1.0 / sqrt(tree_sum(lane, squares) / f32(p.cols) + 1e-5);
+    let rstd = 1.0 / sqrt(tree_sum(lane, squares) / f32(max(p.cols, 1u)) + 1e-5);
     for (var c = lane; c < cols; c += LANES) {
         out[start + c] = (x[start + c] - mean) * rstd * gain[c] + shift[c];
     }
@@ -73,8 +73,8 @@ fn backward(
         sum += g;
         product += g * (back_x[start + c] - mean) * rstd;
     }
-    let mean_g = tree_sum(lane, sum) / f32(q.cols);
-    let mean_gh = tree_sum(lane, product) / f32(q.cols);
+    let mean_g = tree_sum(lane, sum) / f32(max(q.cols, 1u));
+    let mean_gh = tree_sum(lane, product) / f32(max(q.cols, 1u));
     for (var c = lane; c < cols; c += LANES) {
         let g = grad_out[start + c] * back_gain[c];
         let h = (back_x[start + c] - mean) * rstd;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::adapter::Candidate;
+use super::launch::{Kernel, Launch, Pipeline, build, fold_groups};
 use super::{AdapterInfo, Capabilities};
 use crate::error::EngineError;
 
@@ -23,56 +24,6 @@ struct Faults {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One entry point with the access of its storage buffers; the last binding is a uniform.
-#[derive(Debug, Clone, Copy)]
-pub struct Kernel<'a> {
-    /// Shader name, for messages.
-    pub shader: &'a str,
-    /// Complete WGSL source.
-    pub source: &'a str,
-    /// Entry point.
-    pub entry: &'a str,
-    /// For every storage buffer in binding order: whether it is written.
-    pub written: &'a [bool],
-}
-
-#[derive(Debug, Clone)]
-struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-}
-
-/// A kernel bound to its buffers and parameters, ready to be recorded any number of times.
-#[derive(Debug)]
-pub struct Launch {
-    pipeline: wgpu::ComputePipeline,
-    group: wgpu::BindGroup,
-    groups: [u32; 3],
-}
-
-impl Launch {
-    /// Records the call.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        if self.groups.contains(&0) {
-            return;
-        }
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.groups[0], self.groups[1], self.groups[2]);
-    }
-}
-
-/// Folds more groups than `most` in x into y. The kernels number groups `x + y * count.x` and ignore
-/// those past the end.
-pub fn fold_groups(groups: [u32; 3], most: u32) -> [u32; 3] {
-    let [x, y, z] = groups;
-    if x <= most || most == 0 {
-        return groups;
-    }
-    let rows = x.div_ceil(most);
-    [x.div_ceil(rows), y.saturating_mul(rows), z]
 }
 
 /// An opened GPU. It belongs to one thread at a time, which is also its only poller.
@@ -94,16 +45,15 @@ impl Gpu {
         let mut limits = wgpu::Limits::defaults().or_worse_values_from(&available);
         limits.max_buffer_size = available.max_buffer_size;
         limits.max_storage_buffer_binding_size = available.max_storage_buffer_binding_size;
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-                label: Some("fp8-studio"),
-                required_features: wgpu::Features::empty(),
-                required_limits: limits,
-                experimental_features: wgpu::ExperimentalFeatures::disabled(),
-                memory_hints: wgpu::MemoryHints::Performance,
-                trace: wgpu::Trace::Off,
-            }))
-            .map_err(|e| EngineError::NoAdapter(format!("{} cannot be opened: {e}", info.name)))?;
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("fp8-studio"),
+            required_features: wgpu::Features::empty(),
+            required_limits: limits,
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        }))
+        .map_err(|e| EngineError::NoAdapter(format!("{} cannot be opened: {e}", info.name)))?;
         let faults = Arc::new(Faults::default());
         let lost = Arc::clone(&faults);
         device.set_device_lost_callback(move |reason, message| {
@@ -161,11 +111,9 @@ impl Gpu {
         }
         match error {
             None => Ok(made),
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(EngineError::OutOfMemory {
-                what: what.to_owned(),
-                needed: bytes,
-                available: 0,
-            }),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(EngineError::OutOfMemory { what: what.to_owned(), needed: bytes, available: 0 })
+            }
             Some(e) => Err(EngineError::Kernel { kernel: what.to_owned(), what: e.to_string() }),
         }
     }
@@ -359,46 +307,4 @@ impl Gpu {
     pub fn destroy(&self) {
         self.device.destroy();
     }
-}
-
-fn build(device: &wgpu::Device, kernel: &Kernel<'_>, label: &str) -> Pipeline {
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
-    });
-    let binding = |i: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
-        binding: i as u32,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-        count: None,
-    };
-    let mut entries: Vec<_> = kernel
-        .written
-        .iter()
-        .enumerate()
-        .map(|(i, written)| binding(i, wgpu::BufferBindingType::Storage { read_only: !written }))
-        .collect();
-    entries.push(binding(kernel.written.len(), wgpu::BufferBindingType::Uniform));
-    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: Some(label),
-        entries: &entries,
-    });
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(label),
-        bind_group_layouts: &[Some(&layout)],
-        immediate_size: 0,
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(label),
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some(kernel.entry),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            constants: &[],
-            // Every kernel writes its workgroup memory before it reads it.
-            zero_initialize_workgroup_memory: false,
-        },
-        cache: None,
-    });
-    Pipeline { pipeline, layout }
 }

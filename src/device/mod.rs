@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod gpu;
+pub mod launch;
 pub mod self_test;
 pub mod shader;
 

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gpu::{Gpu, Kernel};
+use super::gpu::Gpu;
+use super::launch::Kernel;
 use super::{AdapterInfo, shader};
 use crate::error::EngineError;
 use crate::fp8::{Format, hash};
@@ -130,8 +131,17 @@ fn encode_inputs() -> Vec<u32> {
     }
     // Zero, subnormals, the smallest and largest normal, infinities, quiet and signalling NaNs.
     for bits in [
-        0, 1, 0x0040_0000, 0x007f_ffff, 0x0080_0000, 0x0080_0001, 0x7f7f_ffff, 0x7f80_0000,
-        0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff,
+        0,
+        1,
+        0x0040_0000,
+        0x007f_ffff,
+        0x0080_0000,
+        0x0080_0001,
+        0x7f7f_ffff,
+        0x7f80_0000,
+        0x7f80_0001,
+        0x7fc0_0000,
+        0x7fff_ffff,
     ] {
         inputs.extend([bits, bits | 0x8000_0000]);
     }
@@ -157,7 +167,9 @@ fn compare(name: &str, got: &[u32], want: &[u32], place: impl Fn(usize) -> Strin
         _ if got.len() != want.len() => {
             (false, format!("{} values came back, {} expected", got.len(), want.len()))
         }
-        Some(i) => (false, format!("{}: got {:#010x}, expected {:#010x}", place(i), got[i], want[i])),
+        Some(i) => {
+            (false, format!("{}: got {:#010x}, expected {:#010x}", place(i), got[i], want[i]))
+        }
         None => (true, format!("{} values are exact", got.len())),
     };
     Probe { name: name.to_owned(), passed, message }

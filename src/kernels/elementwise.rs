@@ -1,6 +1,7 @@
 //! Small elementwise helpers.
 
-use super::{Access, BufferId, Slots};
+use super::dispatch::{dispatch, groups, write};
+use super::{Access, BufferId, Dispatch, Slots};
 
 /// Sets `words` words to `value` (bits).
 #[derive(Debug, Clone, Copy)]
@@ -22,5 +23,13 @@ impl Fill {
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         vec![Access::write(self.out, self.words as usize)]
+    }
+}
+
+impl Fill {
+    /// Dispatches of `shaders/elementwise.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [self.words, self.value];
+        vec![dispatch("elementwise", "fill", &[], &[write(self.out)], &params, groups(self.words))]
     }
 }
