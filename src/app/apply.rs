@@ -412,14 +412,7 @@ fn load(
         project.target.as_ref().map(|target| services.infer_task(&dataset, &columns, target));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&folder);
-    Ok(LoadedProject {
-        folder,
-        project,
-        dataset: Arc::new(dataset),
-        summaries,
-        task,
-        interrupted,
-    })
+    Ok(LoadedProject { folder, project, dataset: Arc::new(dataset), summaries, task, interrupted })
 }
 
 /// The project of a path: the one it is, or one made for the data it is.

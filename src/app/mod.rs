@@ -52,8 +52,7 @@ pub enum Step {
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 5] =
-        [Self::Home, Self::Data, Self::Configure, Self::Train, Self::Export];
+    pub const ALL: [Self; 5] = [Self::Home, Self::Data, Self::Configure, Self::Train, Self::Export];
 
     /// Name.
     pub fn name(self) -> &'static str {
