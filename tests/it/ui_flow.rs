@@ -4,13 +4,13 @@ use egui_kittest::kittest::NodeT;
 use fp8_studio::app::Step;
 use fp8_studio::train::{Control, Event, RunState, StopReason};
 
-use super::ui_support::{Window, finish, play};
+use super::ui_support::{Window, finish, go_on, play};
 
 #[test]
 fn from_home_to_a_model_file_in_few_clicks() {
     let mut w = Window::new();
     w.see("What would you like to learn from?");
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.see("344");
     w.see("multiclass classification");
     w.see("Adelie, Chinstrap, Gentoo");
@@ -24,7 +24,7 @@ fn from_home_to_a_model_file_in_few_clicks() {
     w.see("Training");
     w.see("Epoch 11 of 30");
     assert!(w.node("Next: Export").accesskit_node().is_disabled());
-    play(&run, 30);
+    go_on(&run, 11, 30);
     finish(&run, StopReason::Completed);
     w.settle();
     w.see("Of 100 new rows, it gets about 97 right.");
@@ -42,7 +42,7 @@ fn from_home_to_a_model_file_in_few_clicks() {
 #[test]
 fn pause_resume_and_stop_reach_the_run() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     let run = w.run();
@@ -68,7 +68,7 @@ fn pause_resume_and_stop_reach_the_run() {
 #[test]
 fn edits_make_the_result_stale_and_undo_makes_it_fresh() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     play(&w.run(), 30);
@@ -88,7 +88,7 @@ fn edits_make_the_result_stale_and_undo_makes_it_fresh() {
 #[test]
 fn another_target_makes_another_task() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("What to predict");
     w.click("body_mass_g");
     w.see("The model will estimate body_mass_g as a number.");
@@ -104,7 +104,7 @@ fn another_target_makes_another_task() {
 fn a_run_goes_on_while_the_window_is_hidden() {
     use eframe::App;
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     let run = w.run();
@@ -122,7 +122,7 @@ fn a_run_goes_on_while_the_window_is_hidden() {
 #[test]
 fn the_keyboard_is_enough() {
     let mut w = Window::new();
-    focus(&mut w, "Penguins");
+    focus(&mut w, "Open sample Penguins");
     w.harness.key_press(egui::Key::Enter);
     w.settle();
     w.see("multiclass classification");

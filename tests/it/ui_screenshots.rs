@@ -9,7 +9,7 @@ use fp8_studio::app::{Command, Interrupted, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::train::{Event, StopReason};
 
-use super::ui_support::{Script, Window, finish, play, project};
+use super::ui_support::{Script, Window, finish, go_on, play, project};
 
 fn take(w: &mut Window, folder: &Path, name: &str) {
     w.harness.remove_cursor();
@@ -71,7 +71,7 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.settle();
     take(&mut w, folder, &format!("{tag}-4-train-running"));
     let rest = w.run();
-    play(&rest, 30);
+    go_on(&rest, 18, 30);
     finish(&rest, StopReason::Completed);
     w.settle();
     take(&mut w, folder, &format!("{tag}-4-train-done"));
@@ -81,6 +81,7 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.click("Save model file…");
     take(&mut w, folder, &format!("{tag}-5-export-done"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
     w.click("Fast");
     w.click("Start training");
     play(&w.run(), 3);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::Harness;
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::NodeT;
 use fp8_studio::app::{Command, Interrupted, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::train::{Event, RunState, StopReason};
@@ -55,9 +55,9 @@ fn data_while_loading_can_be_cancelled() {
     let script = Arc::new(Script::default());
     script.hold_open.store(true, Relaxed);
     let mut w = Window::with([1280.0, 800.0], Arc::clone(&script), |_| {});
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.see("Opening Penguins…");
-    w.harness.get_by_label("Cancel").click();
+    w.click("Cancel");
     script.hold_open.store(false, Relaxed);
     w.settle();
     assert_eq!(w.harness.state().state.step, Step::Home);
@@ -91,7 +91,7 @@ fn images_are_shown_as_images() {
 #[test]
 fn rows_are_drawn_only_where_they_can_be_seen() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Rows");
     w.see("Torgersen");
     let drawn = w.texts().len();
@@ -101,13 +101,13 @@ fn rows_are_drawn_only_where_they_can_be_seen() {
 #[test]
 fn wrong_settings_are_named_and_block_training() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
-    let field = w.harness.get_by_label("Size of each learning step");
+    let field = w.node("Size of each learning step");
     field.focus();
     w.harness.run_steps(2);
     w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
-    w.harness.get_by_label("Size of each learning step").type_text("7");
+    w.node("Size of each learning step").type_text("7");
     w.settle();
     w.see("A number above 0 and up to 1");
     let start = w.node("Start training");
@@ -125,7 +125,7 @@ fn a_run_that_cannot_start_says_why() {
     let mut w = Window::new();
     *w.script.fail_start.lock().unwrap() =
         Some(UserError::new("No usable GPU", "Choose the CPU engine; it needs no GPU."));
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     w.see("No usable GPU");
@@ -137,7 +137,7 @@ fn a_run_that_cannot_start_says_why() {
 #[test]
 fn a_failed_run_shows_its_diagnosis() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     let run = w.run();
@@ -156,7 +156,7 @@ fn a_failed_run_shows_its_diagnosis() {
 #[test]
 fn a_cancelled_run_can_be_started_again() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     w.run().send(Event::State(RunState::Cancelled));
@@ -181,7 +181,7 @@ fn a_failed_export_says_why_and_can_be_tried_again() {
 }
 
 fn trained(w: &mut Window) {
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     play(&w.run(), 30);
@@ -193,7 +193,7 @@ fn trained(w: &mut Window) {
 #[test]
 fn nothing_else_opens_while_it_trains() {
     let mut w = Window::new();
-    w.click("Penguins");
+    w.click("Open sample Penguins");
     w.click("Next: Configure");
     w.click("Start training");
     play(&w.run(), 2);
@@ -245,7 +245,7 @@ fn the_name_check_finds_a_planted_nameless_control() {
     let mut harness = Harness::builder().with_accessibility_check(false).build_ui(move |ui| {
         ui.text_edit_singleline(&mut text);
         ui.add(egui::DragValue::new(&mut 3));
-        ui.button("named");
+        let _ = ui.button("named");
     });
     harness.run_steps(2);
     assert_eq!(unnamed(&harness).len(), 2);

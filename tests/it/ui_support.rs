@@ -304,6 +304,11 @@ pub fn scores(loss: f32, accuracy: f64) -> Scores {
 
 /// Plays the beginning and `epochs` epochs of a run of 30.
 pub fn play(run: &Run, epochs: usize) {
+    begin(run);
+    go_on(run, 1, epochs);
+}
+
+fn begin(run: &Run) {
     run.send(Event::State(RunState::Preparing));
     run.send(Event::Started {
         engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
@@ -316,8 +321,12 @@ pub fn play(run: &Run, epochs: usize) {
     });
     run.send(Event::State(RunState::Running));
     run.send(Event::Log("Training on 241 rows, validating on 35, testing on 68.".into()));
+}
+
+/// Plays the epochs `from..=to` of a run.
+pub fn go_on(run: &Run, from: usize, to: usize) {
     let mut best = f32::INFINITY;
-    for epoch in 1..=epochs {
+    for epoch in from..=to {
         let t = epoch as f32;
         let loss = 1.05 * (-0.16 * t).exp() + 0.05;
         for part in 0..4 {
@@ -452,16 +461,24 @@ impl Window {
     }
 
     pub fn click(&mut self, label: &str) {
-        let node = self.harness.get_by_label(label);
+        let node = self.node(label);
         assert!(!node.accesskit_node().is_disabled(), "{label} is disabled");
         node.scroll_to_me();
         self.harness.run_steps(3);
-        self.harness.get_by_label(label).click();
+        self.node(label).click();
         self.settle();
     }
 
+    /// The control with this name.
+    #[track_caller]
     pub fn node<'a>(&'a self, label: &'a str) -> Node<'a> {
-        self.harness.get_by_label(label)
+        let mut found: Vec<Node<'a>> = self
+            .harness
+            .query_all_by_label(label)
+            .filter(|n| egui::accessibility::is_input(n.accesskit_node().role()))
+            .collect();
+        assert!(found.len() == 1, "{} controls \"{label}\" in {:#?}", found.len(), self.texts());
+        found.remove(0)
     }
 
     pub fn has(&self, text: &str) -> bool {

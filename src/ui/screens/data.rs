@@ -134,12 +134,15 @@ fn figures(ui: &mut Ui, project: &ProjectState) {
             let used = project
                 .columns()
                 .iter()
-                .filter(|(_, t)| !matches!(t, ColumnType::Ignore | ColumnType::Text))
+                .filter(|(name, t)| {
+                    !matches!(t, ColumnType::Ignore | ColumnType::Text)
+                        && project.project.target.as_ref() != Some(name)
+                })
                 .count();
             let share = if cells > 0 { missing as f64 / cells as f64 } else { 0.0 };
             vec![
                 ("Rows", count(table.rows()), format!("from {}", project.dataset.name)),
-                ("Columns", count(table.columns().len()), format!("{used} used for training")),
+                ("Columns", count(table.columns().len()), format!("{used} to learn from")),
                 ("Missing cells", count(missing), widgets::plot::format_value(share, true, false)),
             ]
         }
@@ -338,6 +341,7 @@ fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     let width = ui.available_width();
     let wide = width > 520.0;
     let target = project.project.target.as_deref();
+    ui.spacing_mut().item_spacing.y = 0.0;
     TableBuilder::new(ui)
         .id_salt("columns")
         .vscroll(false)
@@ -464,6 +468,7 @@ fn rows_list(ui: &mut Ui, project: &ProjectState, table: &Table) {
     let columns = table.columns();
     let height = (ui.ctx().content_rect().height() * 0.5).clamp(180.0, 460.0);
     egui::ScrollArea::horizontal().id_salt("rows-x").auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
         TableBuilder::new(ui)
             .id_salt("rows")
             .striped(true)

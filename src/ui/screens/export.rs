@@ -122,10 +122,14 @@ fn written(ui: &mut Ui, report: &ExportReport) {
         fact(ui, "Size", &bytes(report.bytes));
         let (eight, all) = report.tensors;
         fact(ui, "Tensors in 8 bits", &format!("{eight} of {all}"));
+        let difference = match report.proof_difference {
+            0.0 => "none".to_owned(),
+            d => format!("{d:.1e}"),
+        };
         fact(
             ui,
             "Largest difference to the trained model",
-            &format!("{:.1e} on {} rows", report.proof_difference, count(report.proof_rows)),
+            &format!("{difference}, on {} rows", count(report.proof_rows)),
         );
     });
     card(ui, |ui| {

@@ -103,7 +103,8 @@ fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     grid(ui, state.samples.len(), 230.0, |ui, index, width| {
         let Some(sample) = state.samples.get(index) else { return };
         let Sample { name, title, description } = sample;
-        let response = clickable_card(ui, Vec2::new(width, 138.0), title, blocked, false, |ui| {
+        let label = format!("Open sample {title}");
+        let response = clickable_card(ui, Vec2::new(width, 116.0), &label, blocked, false, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = space::S;

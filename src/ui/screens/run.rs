@@ -1,17 +1,16 @@
 //! Parts of the Train step: figures, curves, result, log.
 
-use egui::{Label, RichText, Ui, Vec2};
+use egui::{Label, RichText, Ui};
 
 use super::train::Local;
 use super::{count, duration};
 use crate::app::{LiveRun, ProjectState};
-use crate::data::Task;
 use crate::engine::EngineInfo;
 use crate::metrics::MetricKind;
 use crate::train::{StopReason, Summary};
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::page::{fact, grid};
+use crate::ui::widgets::page::{column, fact, grid};
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::{self, Mood, card, section, segmented, small, stat};
 
@@ -91,29 +90,19 @@ pub fn figures(ui: &mut Ui, run: &LiveRun) {
 
 /// The curves of loss and metric.
 pub fn curves(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
-    let wide = ui.available_width() > 700.0;
-    let count = 1 + usize::from(!run.metrics.is_empty());
     let available = ui.available_width();
-    let width = if wide && count == 2 { (available - space::M) / 2.0 } else { available };
-    let parts = |ui: &mut Ui, local: &mut Local| {
-        ui.allocate_ui(Vec2::new(width, 0.0), |ui| {
-            ui.set_width(width);
-            card(ui, |ui| loss_plot(ui, run, local));
-        });
-        if !run.metrics.is_empty() {
-            ui.allocate_ui(Vec2::new(width, 0.0), |ui| {
-                ui.set_width(width);
-                card(ui, |ui| metric_plot(ui, run));
-            });
-        }
-    };
-    if wide && count == 2 {
+    if run.metrics.is_empty() {
+        card(ui, |ui| loss_plot(ui, run, local));
+    } else if available > 700.0 {
+        let width = (available - space::M) / 2.0;
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = space::M;
-            parts(ui, local);
+            column(ui, width, |ui| card(ui, |ui| loss_plot(ui, run, local)));
+            column(ui, width, |ui| card(ui, |ui| metric_plot(ui, run)));
         });
     } else {
-        parts(ui, local);
+        card(ui, |ui| loss_plot(ui, run, local));
+        card(ui, |ui| metric_plot(ui, run));
     }
 }
 
@@ -201,7 +190,7 @@ pub fn in_words(project: &ProjectState, summary: &Summary) -> (String, String) {
 }
 
 /// The result card.
-pub fn result(ui: &mut Ui, project: &ProjectState, run: &LiveRun, summary: &Summary) {
+pub fn result(ui: &mut Ui, project: &ProjectState, summary: &Summary) {
     let p = theme::palette(ui);
     card(ui, |ui| {
         ui.horizontal_top(|ui| {
@@ -244,7 +233,6 @@ pub fn result(ui: &mut Ui, project: &ProjectState, run: &LiveRun, summary: &Summ
             });
         });
     });
-    let _ = (&run.task, matches!(run.task, Task::Regression));
 }
 
 /// The log.

@@ -1,6 +1,6 @@
 //! Part of the Train step: what 8 bits do to every tensor.
 
-use egui::{Ui, Vec2};
+use egui::Ui;
 
 use super::train::Local;
 use crate::app::LiveRun;
@@ -8,6 +8,7 @@ use crate::app::live::TensorTrack;
 use crate::fp8::Format;
 use crate::plan::TensorRole;
 use crate::ui::theme::space;
+use crate::ui::widgets::page::column;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::{card, heat, section, segmented, small};
 
@@ -110,12 +111,8 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
     if wide {
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = space::L;
-            for part in [&range as &dyn Fn(&mut Ui), &lost] {
-                ui.allocate_ui(Vec2::new(width, 0.0), |ui| {
-                    ui.set_width(width);
-                    ui.vertical(part);
-                });
-            }
+            column(ui, width, range);
+            column(ui, width, lost);
         });
     } else {
         range(ui);

@@ -1,6 +1,6 @@
 //! Train: start, watch, pause, stop, and what came of it.
 
-use egui::{ProgressBar, RichText, Ui};
+use egui::{RichText, Ui};
 
 use super::{count, duration, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
@@ -118,9 +118,8 @@ fn header(ui: &mut Ui, run: &LiveRun, out: &mut Vec<Command>) {
         return;
     }
     if let Some(share) = run.fraction() {
-        let p = theme::palette(ui);
-        let bar = ProgressBar::new(share).desired_height(10.0).fill(p.accent);
-        ui.add(bar).accessible_name(format!("Training progress: {:.0} %", share * 100.0));
+        let width = ui.available_width();
+        widgets::state::progress(ui, width, share, "Training progress");
     }
     if let (Some(start), Some(pace)) = (&run.start, run.pace) {
         let epoch = (pace.epoch.floor() as usize + 1).min(start.epochs);
@@ -171,7 +170,7 @@ fn outcome(ui: &mut Ui, project: &ProjectState, run: &LiveRun, out: &mut Vec<Com
     match run.state {
         RunState::Done => {
             if let Some(summary) = &run.summary {
-                run::result(ui, project, run, summary);
+                run::result(ui, project, summary);
             }
         }
         RunState::Failed => {

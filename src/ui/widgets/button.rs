@@ -30,7 +30,7 @@ pub struct Button<'a> {
     icon_only: bool,
     small: bool,
     blocked: Option<&'a str>,
-    selected: bool,
+    chosen: bool,
     hint: Option<&'a str>,
     width: Option<f32>,
 }
@@ -46,7 +46,7 @@ impl<'a> Button<'a> {
             icon_only: false,
             small: false,
             blocked: None,
-            selected: false,
+            chosen: false,
             hint: None,
             width: None,
         }
@@ -88,9 +88,9 @@ impl<'a> Button<'a> {
         Self { blocked: why, ..self }
     }
 
-    /// Shows it as chosen.
-    pub fn selected(self, selected: bool) -> Self {
-        Self { selected, ..self }
+    /// Says that it is the chosen one of several.
+    pub fn chosen(self, chosen: bool) -> Self {
+        Self { chosen, ..self }
     }
 
     /// Says more on hover.
@@ -141,9 +141,7 @@ impl<'a> Button<'a> {
         let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::click());
         response.widget_info(|| {
             let mut info = WidgetInfo::labeled(Role::Button, enabled, self.label);
-            if self.selected {
-                info.selected = Some(true);
-            }
+            info.selected = self.chosen.then_some(true);
             info
         });
         if let Some(why) = self.blocked {
@@ -160,7 +158,7 @@ impl<'a> Button<'a> {
             _ if !enabled => (p.sunken, p.disabled_text, Stroke::new(1.0, p.border)),
             Kind::Primary if hot => (p.accent_hover, p.on_accent, Stroke::NONE),
             Kind::Primary => (p.accent, p.on_accent, Stroke::NONE),
-            _ if self.selected => (p.accent_soft, p.accent, Stroke::NONE),
+            _ if self.chosen => (p.surface, p.accent, Stroke::new(1.0, p.outline)),
             Kind::Secondary if hot => (p.hover, p.text, Stroke::new(1.0, p.outline)),
             Kind::Secondary => (p.surface, p.text, Stroke::new(1.0, p.outline)),
             Kind::Quiet if hot => (p.hover, p.text, Stroke::NONE),

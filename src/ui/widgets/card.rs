@@ -71,25 +71,21 @@ pub fn clickable_card(
 
 /// A word or two on a coloured ground.
 pub fn badge(ui: &mut Ui, mood: Mood, glyph: Option<char>, text: &str) -> Response {
-    let (text_colour, fill) = mood.colours(theme::palette(ui));
-    Frame::new()
-        .fill(fill)
-        .corner_radius(CornerRadius::same(radius::S + 2))
-        .inner_margin(Margin::symmetric(8, 3))
-        .show(ui, |ui| {
-            ui.horizontal(|ui| {
-                ui.spacing_mut().item_spacing.x = space::XS;
-                ui.spacing_mut().interact_size.y = 16.0;
-                if let Some(glyph) = glyph {
-                    icon(ui, glyph, 14.0, text_colour);
-                }
-                ui.add(
-                    Label::new(RichText::new(text).font(theme::small_medium()).color(text_colour))
-                        .extend(),
-                );
-            });
-        })
-        .response
+    let (colour, fill) = mood.colours(theme::palette(ui));
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), theme::small_medium(), colour);
+    let glyph_width = if glyph.is_some() { 19.0 } else { 0.0 };
+    let size = Vec2::new(galley.size().x + glyph_width + 16.0, 24.0);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    ui.painter().rect_filled(rect, CornerRadius::same(radius::S + 2), fill);
+    let y = rect.center().y;
+    if let Some(glyph) = glyph {
+        let at = egui::pos2(rect.min.x + 15.0, y);
+        ui.painter().text(at, egui::Align2::CENTER_CENTER, glyph, theme::icon_font(14.0), colour);
+    }
+    let at = egui::pos2(rect.min.x + 8.0 + glyph_width, y - galley.size().y / 2.0);
+    ui.painter().galley(at, galley, colour);
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
+    response
 }
 
 /// A message over the full width: title, text, and room for buttons.

@@ -53,15 +53,24 @@ pub fn problem(ui: &mut Ui, text: &str) {
 /// A row of choices of which one is taken; returns the one pressed.
 pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, current: T, choices: &[(T, &str)]) -> Option<T> {
     let mut pressed = None;
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = Vec2::splat(space::XS);
-        for (value, name) in choices {
-            let button = Button::new(Kind::Quiet, name).selected(*value == current).small();
-            if button.pressed(ui) {
-                pressed = Some(*value);
-            }
-        }
-    });
+    let p = theme::palette(ui);
+    egui::Frame::new()
+        .fill(p.sunken)
+        .corner_radius(egui::CornerRadius::same(theme::radius::M + 2))
+        .inner_margin(egui::Margin::same(3))
+        .show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing = Vec2::splat(2.0);
+                ui.spacing_mut().interact_size.y = theme::size::BUTTON_SMALL;
+                for (value, name) in choices {
+                    let kind = if *value == current { Kind::Secondary } else { Kind::Quiet };
+                    let chosen = *value == current;
+                    if Button::new(kind, name).chosen(chosen).small().pressed(ui) {
+                        pressed = Some(*value);
+                    }
+                }
+            });
+        });
     pressed.filter(|v| *v != current)
 }
 

@@ -97,6 +97,7 @@ pub fn grid(ui: &mut Ui, count: usize, smallest: f32, mut part: impl FnMut(&mut 
 
 /// Two words, one plain and one strong, as in a list of facts.
 pub fn fact(ui: &mut Ui, name: &str, value: &str) {
+    ui.spacing_mut().interact_size.y = 20.0;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         muted(ui, name);

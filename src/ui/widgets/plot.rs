@@ -1,7 +1,9 @@
 //! Curves with axes, units, a legend that shows the newest values, and values on hover.
 
-use egui::{Label, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2, Vec2b, WidgetInfo};
-use egui_plot::{GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
+use egui::{Label, Rangef, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2, Vec2b, WidgetInfo};
+use egui_plot::{
+    AxisHints, GridInput, GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine,
+};
 
 use super::small;
 use crate::ui::theme::{self, space};
@@ -121,11 +123,27 @@ impl<'a> Curves<'a> {
             .allow_boxed_zoom(true)
             .grid_color(p.grid)
             .set_margin_fraction(Vec2::new(0.02, 0.08))
-            .x_axis_label(RichText::new(self.x).font(theme::small()).color(p.muted))
-            .y_axis_min_width(44.0)
-            .y_axis_formatter(move |mark: GridMark, _| {
-                format_value(from_axis(mark.value), percent, whole)
+            .x_grid_spacer(|input: GridInput| marks(input.bounds, 8.0, 1.0))
+            .y_grid_spacer(move |input: GridInput| {
+                marks(input.bounds, 5.0, if log { 0.25 } else { 1e-9 })
             })
+            .custom_x_axes(vec![
+                AxisHints::new_x()
+                    .label(RichText::new(self.x).font(theme::small()).color(p.muted))
+                    .label_spacing(Rangef::new(10.0, 20.0))
+                    .tick_label_color(p.muted)
+                    .tick_label_font(theme::small()),
+            ])
+            .custom_y_axes(vec![
+                AxisHints::new_y()
+                    .min_thickness(46.0)
+                    .label_spacing(Rangef::new(8.0, 14.0))
+                    .tick_label_color(p.muted)
+                    .tick_label_font(theme::small())
+                    .formatter(move |mark: GridMark, _| {
+                        format_value(from_axis(mark.value), percent, whole)
+                    }),
+            ])
             .label_formatter(move |at: &HoverPosition<'_>| {
                 let (name, point) = match at {
                     HoverPosition::NearDataPoint { plot_name, position, .. } => {
@@ -220,6 +238,27 @@ impl<'a> Curves<'a> {
     }
 }
 
+/// Lines at round values, about `wanted` of them, at least `smallest` apart.
+fn marks((from, to): (f64, f64), wanted: f64, smallest: f64) -> Vec<GridMark> {
+    let step = round_step((to - from) / wanted).max(smallest);
+    if !step.is_finite() || !from.is_finite() || (to - from) / step > 1000.0 {
+        return Vec::new();
+    }
+    let (first, last) = ((from / step).ceil() as i64, (to / step).floor() as i64);
+    (first..=last).map(|i| GridMark { value: i as f64 * step, step_size: step }).collect()
+}
+
+/// The next of 1, 2, 5 times a power of ten.
+fn round_step(step: f64) -> f64 {
+    let power = 10f64.powf(step.max(1e-12).log10().floor());
+    match step / power {
+        r if r <= 1.0 => power,
+        r if r <= 2.0 => 2.0 * power,
+        r if r <= 5.0 => 5.0 * power,
+        _ => 10.0 * power,
+    }
+}
+
 /// A value as short as it can be told apart on an axis.
 pub fn format_value(value: f64, percent: bool, whole: bool) -> String {
     if percent {
@@ -254,6 +293,14 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_round() {
+        let at = |b, w, s| marks(b, w, s).iter().map(|m| m.value).collect::<Vec<_>>();
+        assert_eq!(at((0.0, 1.0), 5.0, 1e-9), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+        assert_eq!(at((0.0, 3.0), 8.0, 1.0), [0.0, 1.0, 2.0, 3.0]);
+        assert!(at((f64::NAN, 1.0), 5.0, 1.0).is_empty());
+    }
 
     #[test]
     fn values_are_short() {

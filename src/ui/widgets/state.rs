@@ -1,6 +1,9 @@
 //! What stands where content is not there yet: nothing, loading, failed.
 
-use egui::{Align, Label, Layout, ProgressBar, RichText, Spinner, Ui};
+use egui::{
+    Align, CornerRadius, Label, Layout, Response, RichText, Role, Sense, Spinner, Ui, Vec2,
+    WidgetInfo,
+};
 
 use super::{icon, title};
 use crate::error::UserError;
@@ -38,19 +41,33 @@ pub fn empty(ui: &mut Ui, glyph: char, heading: &str, text: &str, buttons: impl 
 pub fn loading(ui: &mut Ui, heading: &str, share: Option<f32>, buttons: impl FnOnce(&mut Ui)) {
     centred(ui, |ui| {
         title(ui, heading);
-        let bar = match share {
-            Some(share) => ProgressBar::new(share).show_percentage(),
+        match share {
+            Some(share) => {
+                let width = ui.available_width().min(320.0);
+                progress(ui, width, share, heading);
+                centred_text(ui, &format!("{:.0} %", share * 100.0));
+            }
             None => {
                 ui.add(Spinner::new().size(28.0)).accessible_name("Working");
-                ui.add_space(space::XS);
-                buttons(ui);
-                return;
             }
-        };
-        ui.add(bar.desired_width(320.0)).accessible_name(heading);
+        }
         ui.add_space(space::XS);
         buttons(ui);
     });
+}
+
+/// A bar that fills up; `label` is read aloud with the share.
+pub fn progress(ui: &mut Ui, width: f32, share: f32, label: &str) -> Response {
+    let p = theme::palette(ui);
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 8.0), Sense::hover());
+    let corner = CornerRadius::same(4);
+    ui.painter().rect_filled(rect, corner, p.border);
+    let mut done = rect;
+    done.set_width((rect.width() * share.clamp(0.0, 1.0)).max(8.0));
+    ui.painter().rect_filled(done, corner, p.accent);
+    let spoken = format!("{label}: {:.0} %", share * 100.0);
+    response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, &spoken));
+    response
 }
 
 /// Something failed: what, where, what to do next.
