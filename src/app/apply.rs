@@ -12,7 +12,7 @@ use super::{
 };
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Progress, Samples, SplitConfig};
-use crate::error::UserError;
+use crate::error::{DataError, UserError};
 use crate::project::{Project, VERSION};
 use crate::train::worker::Job;
 use crate::train::{Control, RunState, StopReason, TrainConfig};
@@ -176,7 +176,7 @@ impl AppState {
                     self.start(run, true);
                 }
             }
-            Err(e) if e.what == "Cancelled" => {
+            Err(e) if e == UserError::from(DataError::Cancelled) => {
                 self.workspace = Workspace::Empty;
                 self.step = Step::Home;
                 self.resume_after_open = None;
@@ -412,14 +412,7 @@ fn load(
         project.target.as_ref().map(|target| services.infer_task(&dataset, &columns, target));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&folder);
-    Ok(LoadedProject {
-        folder,
-        project,
-        dataset: Arc::new(dataset),
-        summaries,
-        task,
-        interrupted,
-    })
+    Ok(LoadedProject { folder, project, dataset: Arc::new(dataset), summaries, task, interrupted })
 }
 
 /// The project of a path: the one it is, or one made for the data it is.

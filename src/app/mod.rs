@@ -27,7 +27,7 @@ pub use services::{Engines, ExportReport, Interrupted, Sample, Services};
 pub use settings::{PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
 
-use crate::error::UserError;
+use crate::error::{DataError, UserError};
 
 /// Asks the window to look at the state again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -52,8 +52,7 @@ pub enum Step {
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 5] =
-        [Self::Home, Self::Data, Self::Configure, Self::Train, Self::Export];
+    pub const ALL: [Self; 5] = [Self::Home, Self::Data, Self::Configure, Self::Train, Self::Export];
 
     /// Name.
     pub fn name(self) -> &'static str {
@@ -178,8 +177,13 @@ impl AppState {
     /// Takes in what tasks and the run have come to and saves what was edited. Returns when it
     /// wants to be called again although nothing happens.
     pub fn pump(&mut self, now: Instant) -> Option<Duration> {
-        while let Some(outcome) = self.tasks.finished() {
-            self.take_in(outcome);
+        while let Some((outcome, cancelled)) = self.tasks.finished() {
+            self.take_in(match outcome {
+                Outcome::Opened { attempt, .. } if cancelled => {
+                    Outcome::Opened { attempt, result: Err(DataError::Cancelled.into()) }
+                }
+                outcome => outcome,
+            });
         }
         if let Some(project) = self.project_mut()
             && let Some(run) = &mut project.run

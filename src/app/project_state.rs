@@ -159,9 +159,10 @@ impl ProjectState {
         let inputs = match &self.dataset.samples {
             Samples::Images(i) => i.width * i.height * i.channels,
             Samples::Table(_) => {
-                let columns = self.summaries.iter().map(|s| {
-                    (s.name.as_str(), self.column_type(&s.name, s.inferred), s.distinct)
-                });
+                let columns = self
+                    .summaries
+                    .iter()
+                    .map(|s| (s.name.as_str(), self.column_type(&s.name, s.inferred), s.distinct));
                 let target = self.project.target.as_deref().unwrap_or_default();
                 settings::input_width(columns, target, self.project.prep.one_hot_limit)
             }

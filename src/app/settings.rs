@@ -33,7 +33,9 @@ impl Preset {
         match self {
             Self::Fast => "A first answer soon: a small network and few passes over the data.",
             Self::Balanced => "Good for most data. Start here.",
-            Self::Careful => "Takes longer: a larger network, smaller steps, and parts switched off at random so that it learns rules instead of rows.",
+            Self::Careful => {
+                "Takes longer: a larger network, smaller steps, and parts switched off at random so that it learns rules instead of rows."
+            }
         }
     }
 

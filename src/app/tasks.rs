@@ -89,11 +89,13 @@ impl Tasks {
         id
     }
 
-    /// The next finished task's result, if there is one.
-    pub fn finished(&mut self) -> Option<Outcome> {
+    /// The next finished task's result, if there is one, and whether it was asked to stop (it may
+    /// have finished all the same).
+    pub fn finished(&mut self) -> Option<(Outcome, bool)> {
         let (id, outcome) = self.receiver.try_recv().ok()?;
+        let cancelled = self.get(id).is_some_and(TaskInfo::cancelling);
         self.running.retain(|t| t.id != id);
-        Some(outcome)
+        Some((outcome, cancelled))
     }
 
     /// Asks a task to stop.
@@ -126,7 +128,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    fn wait(tasks: &mut Tasks) -> Outcome {
+    fn wait(tasks: &mut Tasks) -> (Outcome, bool) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(outcome) = tasks.finished() {
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(tasks.running().len(), 1);
         tasks.cancel(id);
         assert!(tasks.get(id).is_some_and(TaskInfo::cancelling));
-        assert!(matches!(wait(&mut tasks), Outcome::Picked { .. }));
+        assert!(matches!(wait(&mut tasks), (Outcome::Picked { .. }, true)));
         assert!(tasks.running().is_empty());
     }
 
@@ -165,6 +167,6 @@ mod tests {
         let mut tasks = Tasks::default();
         let wake: Wake = Arc::new(|| {});
         tasks.spawn("failing", false, &wake, |_| panic!("planted"), Outcome::Failed);
-        assert!(matches!(wait(&mut tasks), Outcome::Failed(_)));
+        assert!(matches!(wait(&mut tasks), (Outcome::Failed(_), false)));
     }
 }

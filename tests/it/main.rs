@@ -14,3 +14,7 @@ mod safetensors_python;
 mod support;
 mod tolerance;
 mod training;
+mod ui_flow;
+mod ui_screenshots;
+mod ui_states;
+mod ui_support;

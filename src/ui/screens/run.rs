@@ -1,0 +1,259 @@
+//! Parts of the Train step: figures, curves, result, log.
+
+use egui::{Label, RichText, Ui};
+
+use super::train::Local;
+use super::{count, duration};
+use crate::app::{LiveRun, ProjectState};
+use crate::engine::EngineInfo;
+use crate::metrics::MetricKind;
+use crate::train::{StopReason, Summary};
+use crate::ui::icons;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::page::{column, fact, grid};
+use crate::ui::widgets::plot::{Curves, format_value};
+use crate::ui::widgets::{self, Mood, card, section, segmented, small, stat};
+
+/// Name of a metric.
+pub fn metric_name(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::Accuracy => "Accuracy",
+        MetricKind::R2 => "R²",
+        MetricKind::Rmse => "RMSE",
+    }
+}
+
+/// A metric's value as people write it.
+pub fn metric_value(kind: MetricKind, value: f64) -> String {
+    format_value(value, kind == MetricKind::Accuracy, false)
+}
+
+/// The engine in words.
+pub fn engine_name(engine: &EngineInfo) -> (String, String) {
+    match engine {
+        EngineInfo::Cpu { threads, simd } => {
+            ("CPU".to_owned(), format!("{threads} threads, {simd}"))
+        }
+        EngineInfo::Gpu(adapter) => (adapter.name.clone(), adapter.backend.clone()),
+    }
+}
+
+/// The row of figures.
+pub fn figures(ui: &mut Ui, run: &LiveRun) {
+    let mut facts: Vec<(String, String, String)> = Vec::new();
+    let loss = |v: f32| format_value(f64::from(v), false, false);
+    if let Some(pace) = run.pace {
+        let rate =
+            format!("learning rate {}", format_value(f64::from(pace.learning_rate), false, false));
+        facts.push(("Training loss".to_owned(), loss(pace.loss), rate));
+    }
+    if let Some(last) = run.last_epoch {
+        let best = run.best.map_or(String::new(), |b| {
+            format!("best {} in epoch {}", loss(b.validation_loss), b.epoch)
+        });
+        facts.push(("Validation loss".to_owned(), loss(last.validation_loss), best));
+        if let Some((kind, value)) = last.metric {
+            facts.push((
+                format!("Validation {}", metric_name(kind).to_lowercase()),
+                metric_value(kind, value),
+                format!("after epoch {}", last.epoch),
+            ));
+        }
+    }
+    if let Some(pace) = run.pace {
+        facts.push((
+            "Speed".to_owned(),
+            count(pace.rows_per_second as usize),
+            "rows per second".to_owned(),
+        ));
+    }
+    if let Some(start) = &run.start {
+        let (name, more) = engine_name(&start.engine);
+        facts.push(("Computed by".to_owned(), name, more));
+    }
+    grid(ui, facts.len(), 150.0, |ui, i, width| {
+        if let Some((name, value, below)) = facts.get(i) {
+            stat(ui, width, name, value, below);
+        }
+    });
+    if let Some(why) = run.start.as_ref().and_then(|s| s.fallback.as_ref()) {
+        widgets::banner(
+            ui,
+            Mood::Warn,
+            icons::INFO,
+            "Another engine is used than asked for",
+            why,
+            |_| {},
+        );
+    }
+}
+
+/// The curves of loss and metric.
+pub fn curves(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
+    let available = ui.available_width();
+    if run.metrics.is_empty() {
+        card(ui, |ui| loss_plot(ui, run, local));
+    } else if available > 700.0 {
+        let width = (available - space::M) / 2.0;
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = space::M;
+            column(ui, width, |ui| card(ui, |ui| loss_plot(ui, run, local)));
+            column(ui, width, |ui| card(ui, |ui| metric_plot(ui, run)));
+        });
+    } else {
+        card(ui, |ui| loss_plot(ui, run, local));
+        card(ui, |ui| metric_plot(ui, run));
+    }
+}
+
+fn loss_plot(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
+    let best = run.best.map(|b| {
+        (b.epoch as f64, f64::from(b.validation_loss), format!("best: epoch {}", b.epoch))
+    });
+    Curves::new("loss", "Loss", "Epoch")
+        .curve("training", run.train_loss.points(), false)
+        .curve("validation", run.validation_loss.points(), true)
+        .mark(best)
+        .log(local.log_loss)
+        .show(ui);
+    ui.horizontal(|ui| {
+        small(ui, "Scale");
+        let choices = [(false, "Linear"), (true, "Logarithmic")];
+        if let Some(log) = segmented(ui, local.log_loss, &choices) {
+            local.log_loss = log;
+        }
+    });
+}
+
+fn metric_plot(ui: &mut Ui, run: &LiveRun) {
+    let Some((kind, series)) = run.metrics.first() else { return };
+    let title = format!("{} on validation rows", metric_name(*kind));
+    let mut plot =
+        Curves::new("metric", &title, "Epoch").curve(metric_name(*kind), series.points(), false);
+    if *kind == MetricKind::Accuracy {
+        plot = plot.percent();
+    }
+    let best = run.best.and_then(|b| {
+        let (_, value) = b.metric?;
+        Some((b.epoch as f64, value, format!("best: epoch {}", b.epoch)))
+    });
+    plot.mark(best).show(ui);
+    small(
+        ui,
+        match kind {
+            MetricKind::Accuracy => "Share of rows that get the right answer. Higher is better.",
+            MetricKind::R2 => "1 is perfect, 0 is no better than the mean. Higher is better.",
+            MetricKind::Rmse => {
+                "Typical size of the error, in the unit of the target. Lower is better."
+            }
+        },
+    );
+}
+
+/// What came of the run, in plain words.
+pub fn in_words(project: &ProjectState, summary: &Summary) -> (String, String) {
+    let target = project.project.target.as_deref().unwrap_or("the answer");
+    let (kind, value) =
+        summary.test.metrics.first().copied().unwrap_or((MetricKind::Accuracy, 0.0));
+    match kind {
+        MetricKind::Accuracy => (
+            format!("Of 100 new rows, it gets about {:.0} right.", value * 100.0),
+            format!(
+                "Always giving the commonest answer would get about {:.0} right. Measured on {} test rows that training never saw.",
+                summary.baseline * 100.0,
+                count(summary.test.rows)
+            ),
+        ),
+        MetricKind::R2 | MetricKind::Rmse => {
+            let error = summary
+                .test
+                .metrics
+                .iter()
+                .find(|(k, _)| *k == MetricKind::Rmse)
+                .map_or(String::new(), |(_, v)| {
+                    format!(" Its typical error is {}.", format_value(*v, false, false))
+                });
+            let explained = if kind == MetricKind::R2 {
+                format!("It explains {:.0} % of what makes {target} differ.", value * 100.0)
+            } else {
+                format!("It estimates {target}.")
+            };
+            (
+                explained + &error,
+                format!(
+                    "Always answering with the mean would explain 0 %. Measured on {} test rows that training never saw.",
+                    count(summary.test.rows)
+                ),
+            )
+        }
+    }
+}
+
+/// The result card.
+pub fn result(ui: &mut Ui, project: &ProjectState, summary: &Summary) {
+    let p = theme::palette(ui);
+    card(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = space::XL;
+            if let Some((kind, value)) = summary.test.metrics.first() {
+                ui.vertical(|ui| {
+                    ui.set_width(150.0);
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    let text = metric_value(*kind, *value);
+                    let text = RichText::new(text).font(theme::display()).color(p.success);
+                    ui.add(Label::new(text).extend());
+                    small(ui, format!("test {}", metric_name(*kind).to_lowercase()));
+                });
+            }
+            ui.vertical(|ui| {
+                let (words, context) = in_words(project, summary);
+                ui.add(Label::new(RichText::new(words).font(theme::heading())).wrap());
+                widgets::muted(ui, context);
+                ui.horizontal_wrapped(|ui| {
+                    ui.spacing_mut().item_spacing.x = space::L;
+                    fact(ui, "Took", &duration(summary.seconds));
+                    fact(
+                        ui,
+                        "Best epoch",
+                        &format!("{} of {}", summary.best_epoch, summary.epochs),
+                    );
+                    fact(ui, "Parameters", &count(summary.parameters));
+                });
+                small(
+                    ui,
+                    match summary.reason {
+                        StopReason::Completed => "All epochs are done.",
+                        StopReason::EarlyStopped => {
+                            "It ended early because it had stopped getting better."
+                        }
+                        StopReason::Stopped => "You stopped it; the best model so far was kept.",
+                        StopReason::Cancelled => "It was cancelled.",
+                    },
+                );
+            });
+        });
+    });
+}
+
+/// The log.
+pub fn log(ui: &mut Ui, run: &LiveRun) {
+    if run.log.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        section(ui, "Log", "");
+        let height = ui.text_style_height(&egui::TextStyle::Monospace) + 2.0;
+        egui::ScrollArea::vertical()
+            .id_salt("log")
+            .max_height(160.0)
+            .stick_to_bottom(true)
+            .auto_shrink([false, true])
+            .show_rows(ui, height, run.log.len(), |ui, rows| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                for line in run.log.range(rows) {
+                    let text = RichText::new(line).monospace().color(theme::palette(ui).muted);
+                    ui.add(Label::new(text).truncate().selectable(true));
+                }
+            });
+    });
+}
