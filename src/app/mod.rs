@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod columns;
 pub mod command;
+pub mod headless;
 pub mod live;
 pub mod notify;
 pub mod prefs;

@@ -102,7 +102,7 @@ fn candidate(adapter: wgpu::Adapter) -> Candidate {
 
 /// All adapters of the system's native interfaces, best first. OpenGL is left out: its compute
 /// shaders are optional and the native interfaces reach the same devices.
-fn candidates() -> Vec<Candidate> {
+pub(super) fn candidates() -> Vec<Candidate> {
     if wgpu::Instance::enabled_backend_features().is_empty() {
         return Vec::new();
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use adapter::{Capabilities, adapters, choose, describe};
 pub use gpu::Gpu;
-pub use self_test::{SelfTest, self_test};
+pub use self_test::{SelfTest, self_test, self_test_all};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adapter::{Candidate, candidates};
 use super::gpu::Gpu;
 use super::launch::Kernel;
 use super::{AdapterInfo, shader};
@@ -53,6 +54,15 @@ impl SelfTest {
 /// Runs all probes. An error means that the adapter could not run them at all.
 pub fn self_test(gpu: &mut Gpu) -> Result<SelfTest, EngineError> {
     run(gpu, &Expected::native())
+}
+
+/// Tests every adapter, best first. An error says why one could not be tested at all.
+pub fn self_test_all() -> Vec<(AdapterInfo, Result<SelfTest, EngineError>)> {
+    let test = |candidate: Candidate| match candidate.capabilities.lacking() {
+        Some(what) => Err(EngineError::NoAdapter(what)),
+        None => self_test(&mut Gpu::open(candidate)?),
+    };
+    candidates().into_iter().map(|c| (c.info.clone(), test(c))).collect()
 }
 
 const SCALES: [i32; 5] = [0, 3, -9, 126, -126];

@@ -22,9 +22,10 @@ const EXAMPLES: &str = "\
 Examples:
   fp8-studio                                    open the window
   fp8-studio samples                            list the sample projects that come along
-  fp8-studio samples penguins my-penguins       copy one to a folder of your own
-  fp8-studio train my-penguins                  train its model
-  fp8-studio export my-penguins                 write its newest model to a file
+  fp8-studio samples penguins                   copy one to this folder
+  fp8-studio check penguins                     look for problems in its data
+  fp8-studio train penguins                     train its model
+  fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
 
   fp8-studio train customers.csv --target churned     your own table, one column to predict
@@ -68,7 +69,7 @@ pub struct TrainArgs {
     /// A project folder, or data: a CSV or TSV table, a folder of images, a folder of IDX files
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict (needed for a table without a project)
+    /// Column to predict [default: as the project says, else a guess that is shown]
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
     /// Number format of the matrix products: 8-bit (fp8) or 32-bit (f32)
@@ -98,7 +99,8 @@ pub struct TrainArgs {
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
-    /// Folder for this run [default: a new one in `runs` beside the project file]
+    /// Folder for this run [default: a new one in `runs` of the project; for data without a project,
+    /// a folder of this program that the run's end names]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// No progress, only the results
@@ -156,7 +158,7 @@ pub struct CheckArgs {
     /// A project folder, or data
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict (for a table without a project)
+    /// Column to predict [default: as the project says, else a guess that is shown]
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
     /// Findings as JSON on standard output
@@ -209,7 +211,7 @@ pub struct InfoArgs {
 pub struct SamplesArgs {
     /// Sample to copy; none lists them
     pub name: Option<String>,
-    /// Folder to make [default: named as the sample]
+    /// Folder to copy it into [default: here]
     #[arg(requires = "name")]
     pub folder: Option<PathBuf>,
 }

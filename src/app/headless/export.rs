@@ -17,23 +17,17 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), UserError> {
 
 /// The run of a folder: the folder itself, or the newest of a project that has a model.
 fn newest(source: &Path) -> Result<RunFolder, UserError> {
-    if !source.exists() {
-        return Err(UserError::new(
-            format!("{} does not exist", source.display()),
-            "Give the run folder that `train` named at its end, or the project folder.",
-        ));
+    if source.join(run_folder::RECORD).is_file() {
+        return Ok(RunFolder::open(source)?);
     }
-    let folder = if source.is_file() { source.parent().unwrap_or(source) } else { source };
-    if RunFolder::holds_run(folder) {
-        return Ok(RunFolder::open(folder)?);
-    }
-    let runs = run_folder::list(folder);
+    let project = super::source::open_project(source)?;
+    let runs = run_folder::list(&project.folder);
     let done = |r: &&RunFolder| r.record.summary.is_some() && r.has_model();
     let found = runs.iter().find(done).or_else(|| runs.iter().find(|r| r.has_model()));
     found.cloned().ok_or_else(|| {
         UserError::new(
             format!("{} has no trained model yet", source.display()),
-            format!("Train one first: fp8-studio train {}", source.display()),
+            format!("Train one first: fp8-studio train {}", terminal::quoted(source)),
         )
     })
 }
@@ -57,6 +51,6 @@ fn text(run: &RunFolder, report: &ExportReport) -> String {
         terminal::table(&rows),
         report.proof_rows,
         report.max_difference,
-        report.path.display(),
+        terminal::quoted(&report.path),
     )
 }

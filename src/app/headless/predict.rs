@@ -14,17 +14,15 @@ use crate::error::{ExportError, UserError};
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     let model = Model::load(&args.model)?;
     let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
-    for note in data.notes.iter().filter(|n| n.repair) {
-        terminal::note(&format!("{}: {}", data.name, note.text));
-    }
+    super::source::notes(&data);
     match &args.output {
         None => match write(model, &data, BufWriter::new(io::stdout().lock())) {
             // A reader that went away, as `head` does.
             Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|e| e.of(Path::new("standard output"))),
+            result => result.map_err(|e| e.of(&args.input, Path::new("standard output"))),
         },
         Some(path) => {
-            let result = to_file(model, &data, path).map_err(|e| e.of(path));
+            let result = to_file(model, &data, path).map_err(|e| e.of(&args.input, path));
             if result.is_ok() {
                 let rows = terminal::count(data.len());
                 terminal::note(&format!("Wrote {rows} predictions to {}", path.display()));
@@ -57,10 +55,14 @@ impl From<csv::Error> for Failure {
 }
 
 impl Failure {
-    fn of(self, path: &Path) -> UserError {
+    fn of(self, input: &Path, output: &Path) -> UserError {
         match self {
-            Self::Predict(e) => e.into(),
-            Self::Write(source) => ExportError::Io { path: path.to_owned(), source }.into(),
+            Self::Predict(e) => {
+                let mut e = UserError::from(e);
+                e.place.path.get_or_insert_with(|| input.to_owned());
+                e
+            }
+            Self::Write(source) => ExportError::Io { path: output.to_owned(), source }.into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Writing to the terminal.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use crate::error::UserError;
 
@@ -81,6 +82,16 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// The path as it can be pasted into a shell.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains(|c: char| c.is_whitespace() || "'\"$&;()".contains(c)) {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +115,11 @@ mod tests {
         assert_eq!(duration(0.31), "0.3 s");
         assert_eq!(duration(42.4), "42 s");
         assert_eq!(duration(125.0), "2 min 5 s");
+    }
+
+    #[test]
+    fn paths_can_be_pasted() {
+        assert_eq!(quoted(Path::new("a/b-c")), "a/b-c");
+        assert_eq!(quoted(Path::new("my data/it's")), "'my data/it'\\''s'");
     }
 }

@@ -1,6 +1,6 @@
 //! `fp8-studio train`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +27,7 @@ struct Report<'a> {
 
 /// Trains and shows the results.
 pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
-    let source = source::open(&args.source, args.target.as_deref())?;
-    if !args.quiet {
-        for note in &source.dataset.notes {
-            terminal::note(&format!("{}: {}", source.dataset.name, note.text));
-        }
-    }
+    let source = source::open(&args.source, args.target.as_deref(), !args.quiet)?;
     let job = job(args, source)?;
     let (project, folder, precision) =
         (job.project.clone(), job.folder.clone(), job.config.precision);
@@ -81,23 +76,21 @@ fn interrupts() -> Result<Receiver<()>, UserError> {
 }
 
 fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
-    let mut config = source.train.clone();
+    let Source { project, dataset, schema } = source;
+    let mut config = project.train.clone();
     apply(args, &mut config)?;
-    let mut folder =
-        args.out.clone().unwrap_or_else(|| run_folder::new_path(&source.folder));
+    let mut folder = args.out.clone().unwrap_or_else(|| run_folder::new_path(&project.folder));
     if args.resume {
-        let run = resumable(args.out.as_deref(), &source.folder)?;
+        let run = resumable(args.out.as_deref(), &project.folder)?;
         folder = run.path;
-        let device = config.device;
-        config = run.record.config;
-        config.device = device;
+        config = TrainConfig { device: config.device, ..run.record.config };
     }
     Ok(Job {
-        project: source.name,
-        dataset: Arc::new(source.dataset),
-        schema: source.schema,
-        prep: source.prep,
-        split: source.split,
+        project: project.name,
+        dataset: Arc::new(dataset),
+        schema,
+        prep: project.prep,
+        split: project.split,
         config,
         folder,
         resume: args.resume,
@@ -226,7 +219,7 @@ impl Watch {
 }
 
 /// The table at the end.
-fn results(project: &str, precision: Precision, s: &Summary, folder: &PathBuf) -> String {
+fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
     let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
     let mut scores = vec![row(&["", "validation", "test"])];
     for (kind, value) in &s.test.metrics {
@@ -269,18 +262,8 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &PathBuf) -
     format!(
         "\n{project}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
         terminal::table(&scores),
-        quoted(folder),
+        terminal::quoted(folder),
     )
-}
-
-/// The path as it can be pasted into a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.contains(|c: char| c.is_whitespace() || "'\"$&;()".contains(c)) {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]
@@ -310,11 +293,5 @@ mod tests {
             Precision::Fp8(Recipe::delayed())
         );
         assert!(applied("--precision f32 --recipe delayed", f32).is_err());
-    }
-
-    #[test]
-    fn paths_can_be_pasted() {
-        assert_eq!(quoted(Path::new("a/b-c")), "a/b-c");
-        assert_eq!(quoted(Path::new("my data/it's")), "'my data/it'\\''s'");
     }
 }
