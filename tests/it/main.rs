@@ -1,6 +1,9 @@
 //! Integration tests, one binary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod architecture;
+mod cli;
 mod cpu_engine;
 mod data;
 mod export;
