@@ -98,7 +98,7 @@ fn compare(live: &[f32], file: &[f32]) -> Result<f32, String> {
     let mut worst = 0.0_f32;
     for (i, (a, b)) in live.iter().zip(file).enumerate() {
         let difference = (a - b).abs();
-        if difference.is_nan() || difference > TOLERANCE * largest {
+        if !a.is_finite() || !b.is_finite() || difference > TOLERANCE * largest {
             return Err(format!("output {i} of the proof is {b}, but the live model gives {a}"));
         }
         worst = worst.max(difference);

@@ -10,7 +10,7 @@ use fp8_studio::device::DeviceChoice;
 use fp8_studio::engine;
 use fp8_studio::eval;
 use fp8_studio::plan::{self, PlanConfig};
-use fp8_studio::train::{RunFolder, StopReason};
+use fp8_studio::train::{RunFolder, StopReason, checkpoint};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fp8-studio"));
@@ -380,7 +380,8 @@ fn samples_are_listed() {
     }
 }
 
-/// Starts a run that would take for ever and waits until it has trained an epoch.
+/// Starts a run that would take for ever and waits until it has saved a model, and a checkpoint to
+/// resume from that is not the first.
 #[cfg(unix)]
 fn endless(folder: &Path, run: &Path) -> std::process::Child {
     let child = program()
@@ -391,8 +392,11 @@ fn endless(folder: &Path, run: &Path) -> std::process::Child {
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    while !run.join("checkpoint-best.safetensors").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no epoch after a minute");
+    let saved = |file: &str| {
+        checkpoint::load_last(&run.join(file)).is_ok_and(|(_, position)| position.step > 0)
+    };
+    while !(run.join(checkpoint::BEST).exists() && saved(checkpoint::LAST)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing saved after a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
     child
