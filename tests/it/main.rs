@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cpu_engine;
+mod data;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
