@@ -9,6 +9,7 @@ mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
 mod pair;
+mod quality;
 mod resume;
 mod samples;
 mod support;
