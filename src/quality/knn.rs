@@ -97,8 +97,8 @@ impl Graph {
         self.distances.chunks(self.k).zip(self.neighbours.chunks(self.k)).map(first).collect()
     }
 
-    /// Mean distance above which a row is an outlier: Q3 + 1.7·IQR (threshold 0.37037 of cleanlab, 1/0.37037 − 1) of the mean distances,
-    /// as cleanlab.
+    /// Mean distance above which a row is an outlier: Q3 + 1.7·IQR of the mean distances (cleanlab
+    /// states 1.7 as 1/threshold − 1).
     pub fn outlier_limit(&self) -> f64 {
         let sorted = stats::sorted(self.mean_distances());
         let (q1, q3) = (stats::quantile(&sorted, 0.25), stats::quantile(&sorted, 0.75));

@@ -11,6 +11,7 @@ pub mod checks;
 mod context;
 #[cfg(test)]
 mod golden;
+mod image_context;
 mod knn;
 mod patterns;
 pub mod pps;

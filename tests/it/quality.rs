@@ -7,7 +7,7 @@ use fp8_studio::data::{
     Column, ColumnType, Dataset, ImportOptions, Progress, Samples, Schema, Split, SplitConfig,
     Table, Task, open,
 };
-use fp8_studio::quality::{Report, Severity, check};
+use fp8_studio::quality::{Report, check};
 use proptest::prelude::*;
 
 /// Opens a path under projects/, splits it as by default and checks it.

@@ -1,6 +1,7 @@
 //! The registry of checks, one file each.
 
-use super::context::{ImageContext, Labels, TableContext};
+use super::context::{Labels, TableContext};
+use super::image_context::ImageContext;
 use super::{Finding, MAX_ROWS, Severity};
 
 mod category_spelling;
