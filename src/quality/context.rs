@@ -1,6 +1,6 @@
 //! What the checks share: columns read once, row keys, samples, neighbours.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
@@ -9,7 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use super::knn::{Graph, K, Points};
 use super::{pps, rng, stats};
 use crate::data::table::NO_CODE;
-use crate::data::{Column, ColumnType, ImageSet, Progress, Schema, Split, Table, Task};
+use crate::data::{Column, ColumnType, Progress, Schema, Split, Table, Task};
 
 /// What a column is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Groups items by key. A shared key is not yet a proof: `equal` compares the items themselves.
-    fn new(keys: &[u64], equal: impl Fn(usize, usize) -> bool) -> Self {
+    pub(super) fn new(keys: &[u64], equal: impl Fn(usize, usize) -> bool) -> Self {
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.par_sort_unstable_by_key(|&i| (keys[i as usize], i));
         let mut groups = Self::default();
@@ -393,46 +393,4 @@ pub(crate) fn fold(key: u64, value: u64) -> u64 {
     let product = u128::from(key ^ value) * 0x9fb2_1c65_1e98_df25_u128;
     let folded = (product as u64) ^ ((product >> 64) as u64);
     folded.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-}
-
-/// Images and what the checks share about them.
-pub(crate) struct ImageContext<'a> {
-    pub(crate) images: &'a ImageSet,
-    pub(crate) split: Option<&'a Split>,
-    /// Images that are equal byte for byte.
-    pub(crate) equal: Groups,
-}
-
-impl<'a> ImageContext<'a> {
-    pub(crate) fn new(images: &'a ImageSet, split: Option<&'a Split>) -> Self {
-        let mut context = Self { images, split, equal: Groups::default() };
-        context.equal = context.group();
-        context
-    }
-
-    pub(crate) fn labels(&self) -> Labels<'_> {
-        Labels {
-            codes: &self.images.labels,
-            names: self.images.classes.iter().map(String::as_str).collect(),
-            column: None,
-            split: self.split,
-        }
-    }
-
-    /// Bytes of an image; empty past the end.
-    pub(crate) fn pixels(&self, image: usize) -> &'a [u8] {
-        let size = self.images.width * self.images.height * self.images.channels;
-        self.images.pixels.get(image * size..(image + 1) * size).unwrap_or(&[])
-    }
-
-    fn group(&self) -> Groups {
-        let n = self.images.len();
-        let key = |i| {
-            let mut hasher = FxBuildHasher.build_hasher();
-            hasher.write(self.pixels(i));
-            hasher.finish()
-        };
-        let keys: Vec<u64> = (0..n).into_par_iter().map(key).collect();
-        Groups::new(&keys, |a, b| self.pixels(a) == self.pixels(b))
-    }
 }

@@ -97,12 +97,12 @@ impl Graph {
         self.distances.chunks(self.k).zip(self.neighbours.chunks(self.k)).map(first).collect()
     }
 
-    /// Mean distance above which a row is an outlier: Q3 + (1/0.37 − 1)·IQR of the mean distances,
-    /// as cleanlab.
+    /// Mean distance above which a row is an outlier: Q3 + 1.7·IQR of the mean distances (cleanlab
+    /// states 1.7 as 1/threshold − 1).
     pub fn outlier_limit(&self) -> f64 {
         let sorted = stats::sorted(self.mean_distances());
         let (q1, q3) = (stats::quantile(&sorted, 0.25), stats::quantile(&sorted, 0.75));
-        q3 + (1.0 / 0.37 - 1.0) * (q3 - q1)
+        q3 + (1.0 / 0.37037 - 1.0) * (q3 - q1)
     }
 
     /// Largest gap between the distribution of |i − j| over neighbours (i, j), with rows renumbered

@@ -9,6 +9,9 @@
 mod boost;
 pub mod checks;
 mod context;
+#[cfg(test)]
+mod golden;
+mod image_context;
 mod knn;
 mod patterns;
 pub mod pps;

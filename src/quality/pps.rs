@@ -5,22 +5,16 @@
 //! classes against the better of "always the commonest" and "a random order", mean absolute error
 //! for numbers against "always the median"; (score − baseline) / (perfect − baseline), not below 0.
 //! Row sampling and shuffling are NumPy's, so that the figures agree row for row.
-//!
-//! A full-grown tree of one numeric column needs no growing: every pair of neighbouring distinct
-//! values is separated at its midpoint unless all rows on both sides agree, so a row gets the answer
-//! of the training rows at the nearest distinct value.
 
+mod tree;
+
+use self::tree::{Cells, Input, Mean, Votes};
 use super::rng::Rng;
 
 /// Rows looked at.
 pub const SAMPLE: usize = 5_000;
 const FOLDS: usize = 4;
 const SEED: u32 = 123;
-/// Values closer than this are one value to scikit-learn's trees.
-const SAME: f32 = 1e-7;
-/// Work limit of [`residual_answer`]; beyond it the commonest answer is used.
-const RESIDUAL_WORK: usize = 200_000_000;
-
 /// The predicting column.
 #[derive(Debug, Clone, Copy)]
 pub enum Feature<'a> {
@@ -149,20 +143,6 @@ fn compact(codes: impl Iterator<Item = u32>) -> (Vec<u32>, usize) {
     (codes, index.len())
 }
 
-enum Input {
-    Numbers(Vec<f32>),
-    Codes(Vec<u32>, usize),
-}
-
-impl Input {
-    fn reordered(self, order: &[u32]) -> Self {
-        match self {
-            Self::Numbers(v) => Self::Numbers(order.iter().map(|&i| v[i as usize]).collect()),
-            Self::Codes(v, n) => Self::Codes(order.iter().map(|&i| v[i as usize]).collect(), n),
-        }
-    }
-}
-
 fn regression(x: &Input, y: &[f64], order: &[u32]) -> f64 {
     let sorted = super::stats::sorted(y.iter().copied());
     let median = super::stats::quantile(&sorted, 0.5);
@@ -246,179 +226,6 @@ fn weighted_f1(truth: &[u32], answers: &[u32], classes: usize) -> f64 {
         .filter(|&c| support[c] > 0.0)
         .map(|c| support[c] / total * 2.0 * hit[c] / (support[c] + predicted[c]))
         .sum()
-}
-
-/// What a leaf remembers of its training rows.
-trait Leaf: Clone {
-    type Label: Copy;
-    fn new(classes: usize) -> Self;
-    fn add(&mut self, label: Self::Label);
-    fn merge(&mut self, other: &Self, sign: f64);
-    fn count(&self) -> f64;
-    /// Sum of squares over count: what a split maximises.
-    fn purity(&self) -> f64;
-    fn pure(&self) -> bool;
-    fn answer(&self) -> f64;
-}
-
-#[derive(Clone)]
-struct Mean {
-    count: f64,
-    sum: f64,
-    squares: f64,
-}
-
-impl Leaf for Mean {
-    type Label = f64;
-    fn new(_: usize) -> Self {
-        Self { count: 0.0, sum: 0.0, squares: 0.0 }
-    }
-    fn add(&mut self, v: f64) {
-        self.count += 1.0;
-        self.sum += v;
-        self.squares += v * v;
-    }
-    fn merge(&mut self, o: &Self, sign: f64) {
-        self.count += sign * o.count;
-        self.sum += sign * o.sum;
-        self.squares += sign * o.squares;
-    }
-    fn count(&self) -> f64 {
-        self.count
-    }
-    fn purity(&self) -> f64 {
-        if self.count > 0.0 { self.sum * self.sum / self.count } else { 0.0 }
-    }
-    fn pure(&self) -> bool {
-        self.squares / self.count - (self.sum / self.count).powi(2) <= f64::EPSILON
-    }
-    fn answer(&self) -> f64 {
-        self.sum / self.count
-    }
-}
-
-#[derive(Clone)]
-struct Votes(Vec<f64>);
-
-impl Leaf for Votes {
-    type Label = usize;
-    fn new(classes: usize) -> Self {
-        Self(vec![0.0; classes])
-    }
-    fn add(&mut self, class: usize) {
-        self.0[class] += 1.0;
-    }
-    fn merge(&mut self, o: &Self, sign: f64) {
-        self.0.iter_mut().zip(&o.0).for_each(|(a, b)| *a += sign * b);
-    }
-    fn count(&self) -> f64 {
-        self.0.iter().sum()
-    }
-    fn purity(&self) -> f64 {
-        let n = self.count();
-        if n > 0.0 { self.0.iter().map(|v| v * v).sum::<f64>() / n } else { 0.0 }
-    }
-    fn pure(&self) -> bool {
-        self.0.iter().filter(|v| **v > 0.5).count() <= 1
-    }
-    fn answer(&self) -> f64 {
-        let best = self.0.iter().copied().fold(0.0, f64::max);
-        self.0.iter().position(|v| *v == best).unwrap_or(0) as f64
-    }
-}
-
-/// A full-grown tree of one column.
-enum Cells<L> {
-    /// Upper limits of all leaves but the last, and the answer of each leaf.
-    Numbers { limits: Vec<f64>, answers: Vec<f64> },
-    /// Answer per code; codes that training did not see get the last.
-    Codes { answers: Vec<Option<f64>>, unseen: f64, leaf: std::marker::PhantomData<L> },
-}
-
-impl<L: Leaf> Cells<L> {
-    fn fit(
-        x: &Input,
-        fold_of: &[usize],
-        fold: usize,
-        label: impl Fn(usize) -> L::Label,
-        classes: usize,
-    ) -> Self {
-        let train = (0..fold_of.len()).filter(|&i| fold_of[i] != fold);
-        match x {
-            Input::Numbers(v) => {
-                let mut rows: Vec<usize> = train.collect();
-                rows.sort_unstable_by(|&a, &b| v[a].total_cmp(&v[b]));
-                let (mut limits, mut answers) = (Vec::new(), Vec::new());
-                let mut leaf = L::new(classes);
-                for (k, &i) in rows.iter().enumerate() {
-                    if let Some(before) = k.checked_sub(1).map(|p| v[rows[p]])
-                        && v[i] > before + SAME
-                    {
-                        let middle = f64::from(before) / 2.0 + f64::from(v[i]) / 2.0;
-                        limits.push(if middle == f64::from(v[i]) {
-                            f64::from(before)
-                        } else {
-                            middle
-                        });
-                        answers.push(leaf.answer());
-                        leaf = L::new(classes);
-                    }
-                    leaf.add(label(i));
-                }
-                answers.push(leaf.answer());
-                Self::Numbers { limits, answers }
-            }
-            Input::Codes(codes, values) => {
-                let mut leaves = vec![None; *values];
-                for i in train {
-                    leaves[codes[i] as usize].get_or_insert_with(|| L::new(classes)).add(label(i));
-                }
-                let needed = (0..fold_of.len())
-                    .any(|i| fold_of[i] == fold && leaves[codes[i] as usize].is_none());
-                let unseen = if needed { residual_answer(&leaves, classes) } else { 0.0 };
-                let answers = leaves.iter().map(|l| l.as_ref().map(Leaf::answer)).collect();
-                Self::Codes { answers, unseen, leaf: std::marker::PhantomData }
-            }
-        }
-    }
-
-    fn answer(&self, x: &Input, row: usize) -> f64 {
-        match (self, x) {
-            (Self::Numbers { limits, answers }, Input::Numbers(v)) => {
-                let leaf = limits.partition_point(|l| f64::from(v[row]) > *l);
-                answers.get(leaf).copied().unwrap_or(0.0)
-            }
-            (Self::Codes { answers, unseen, .. }, Input::Codes(codes, _)) => {
-                answers.get(codes[row] as usize).copied().flatten().unwrap_or(*unseen)
-            }
-            _ => 0.0,
-        }
-    }
-}
-
-/// Where a tree over one-hot columns sends a category that it never saw: one category after the
-/// other is split off, the one that purifies most first, until what is left agrees.
-fn residual_answer<L: Leaf>(leaves: &[Option<L>], classes: usize) -> f64 {
-    let mut left: Vec<&L> = leaves.iter().flatten().collect();
-    let mut rest = L::new(classes);
-    left.iter().for_each(|l| rest.merge(l, 1.0));
-    if left.len().saturating_mul(left.len()).saturating_mul(classes) > RESIDUAL_WORK {
-        return rest.answer();
-    }
-    while left.len() > 1 && rest.count() > 0.0 && !rest.pure() {
-        let gain = |l: &L| {
-            let mut other = rest.clone();
-            other.merge(l, -1.0);
-            l.purity() + other.purity()
-        };
-        let best = left
-            .iter()
-            .enumerate()
-            .map(|(i, l)| (i, gain(l)))
-            .fold((0, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a });
-        rest.merge(left.swap_remove(best.0), -1.0);
-    }
-    rest.answer()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::checks::{CHECKS, Check, Run};
-use super::context::{ImageContext, Labels, TableContext};
+use super::context::{Labels, TableContext};
+use super::image_context::ImageContext;
 use super::{Finding, Severity, wording};
 use crate::data::{Dataset, Progress, Samples, Schema, Split};
 
@@ -129,13 +130,12 @@ pub(super) fn run(
         .as_ref()
         .and_then(|t| t.labels())
         .or_else(|| images.as_ref().map(ImageContext::labels));
-    let done = |check: &'static Check| -> Option<(&'static Check, Result<Vec<Finding>, String>)> {
+    let run = |check: &'static Check| -> Option<Result<Vec<Finding>, String>> {
         if !applies(check, table.as_ref(), images.as_ref(), labels.as_ref()) {
-            progress.done.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         if cancelled() {
-            return Some((check, Err("stopped before it ran".to_owned())));
+            return Some(Err("stopped before it ran".to_owned()));
         }
         let started = std::time::Instant::now();
         let found = match (check.run, &table, &images, &labels) {
@@ -143,16 +143,18 @@ pub(super) fn run(
             (Run::Images(f), _, Some(i), _) => f(i),
             (Run::Labels(f), _, _, Some(l)) => f(l),
             (Run::Split(f), Some(t), _, _) if t.split.is_some() => f(t),
-            (Run::Split(_), ..) => {
-                return Some((check, Err("needs the split into parts".to_owned())));
-            }
+            (Run::Split(_), ..) => return Some(Err("needs the split into parts".to_owned())),
             _ => return None,
         };
-        progress.done.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(check = check.name, took = ?started.elapsed(), "checked");
-        Some((check, Ok(found)))
+        Some(Ok(found))
     };
-    let results: Vec<_> = CHECKS.par_iter().filter_map(|c| done(c)).collect();
+    let done = |check: &'static Check| {
+        let result = run(check);
+        progress.done.fetch_add(1, Ordering::Relaxed);
+        Some((check, result?))
+    };
+    let results: Vec<_> = CHECKS.par_iter().filter_map(done).collect();
     let mut report = Report {
         score: 0,
         summary: String::new(),

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::context::ImageContext;
+use super::image_context::ImageContext;
 use super::rng::{self, Rng};
 use super::stats;
 

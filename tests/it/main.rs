@@ -13,6 +13,7 @@ mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
 mod pair;
+mod quality;
 mod resume;
 mod safetensors_python;
 mod samples;

@@ -70,14 +70,16 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     CHECK.worst_first(found)
 }
 
-struct Drift {
+/// How a column differs between two parts.
+pub(in crate::quality) struct Comparison {
     measure: &'static str,
-    value: f64,
+    pub(in crate::quality) value: f64,
     p: f64,
     example: String,
 }
 
-fn compare(column: &Col, train: &[u32], test: &[u32]) -> Option<Drift> {
+/// `None` where a side has too few values to say.
+pub(in crate::quality) fn compare(column: &Col, train: &[u32], test: &[u32]) -> Option<Comparison> {
     match &column.data {
         Data::Numbers(v) => {
             let of = |rows: &[u32]| stats::sorted(rows.iter().map(|&r| v[r as usize]));
@@ -87,7 +89,7 @@ fn compare(column: &Col, train: &[u32], test: &[u32]) -> Option<Drift> {
             }
             let value = distance::ks(&a, &b);
             let middle = |s: &[f64]| wording::number(stats::quantile(s, 0.5));
-            Some(Drift {
+            Some(Comparison {
                 measure: "Kolmogorov–Smirnov",
                 value,
                 p: distance::ks_p(value, a.len(), b.len()),
@@ -114,7 +116,7 @@ fn compare(column: &Col, train: &[u32], test: &[u32]) -> Option<Drift> {
             }
             let gap = |c: usize| (a[c] / n - b[c] / m).abs();
             let worst = (0..values.len()).max_by(|&x, &y| gap(x).total_cmp(&gap(y)))?;
-            Some(Drift {
+            Some(Comparison {
                 measure: "Cramér's V",
                 value: drift_cramers_v(&a, &b, MIN_SHARE),
                 p: Contingency::new(&[a.clone(), b.clone()]).chi2().p,

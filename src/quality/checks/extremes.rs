@@ -73,7 +73,7 @@ fn beyond_fences(column: &Col, index: usize) -> Vec<Far> {
     let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     let (q1, q3) = (select(&mut finite, 0.25), select(&mut finite, 0.75));
     let iqr = q3 - q1;
-    if !(iqr > 0.0) {
+    if iqr.is_nan() || iqr <= 0.0 {
         return Vec::new();
     }
     values

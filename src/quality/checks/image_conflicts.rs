@@ -1,7 +1,7 @@
 //! Equal images with different labels.
 
 use super::{Check, Finding, Run, Severity};
-use crate::quality::context::ImageContext;
+use crate::quality::image_context::ImageContext;
 use crate::quality::wording;
 
 const HIGH: f64 = 0.10;

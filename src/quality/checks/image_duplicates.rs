@@ -1,7 +1,7 @@
 //! Images that repeat another byte for byte.
 
 use super::{Check, Finding, Run, Severity};
-use crate::quality::context::ImageContext;
+use crate::quality::image_context::ImageContext;
 use crate::quality::wording;
 
 const LIMIT: f64 = 0.05;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Check, Finding, Run, Severity};
-use crate::quality::context::ImageContext;
+use crate::quality::image_context::ImageContext;
 use crate::quality::thumbs::Thumbs;
 use crate::quality::wording;
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Check, Finding, Run, Severity};
-use crate::quality::context::ImageContext;
+use crate::quality::image_context::ImageContext;
 use crate::quality::thumbs::grey;
 use crate::quality::{stats, wording};
 
@@ -38,13 +38,15 @@ struct Look {
     sharpness: f64,
 }
 
+type IsOdd<'a> = &'a dyn Fn(&Look) -> bool;
+
 fn run(ctx: &ImageContext) -> Vec<Finding> {
     let n = ctx.images.len();
     let looks: Vec<Look> = (0..n).into_par_iter().map(|i| look(ctx, i)).collect();
     let sharpness = stats::sorted(looks.iter().filter(|l| !l.blank).map(|l| l.sharpness));
     let (q1, q3) = (stats::quantile(&sharpness, 0.25), stats::quantile(&sharpness, 0.75));
     let limit = if n >= FEW { q1 - BLUR * (q3 - q1) } else { f64::NEG_INFINITY };
-    let kinds: [(&str, &str, &dyn Fn(&Look) -> bool); 4] = [
+    let kinds: [(&str, &str, IsOdd); 4] = [
         (
             "blank",
             "There is nothing to see on them, so their labels teach nothing. Remove them.",
@@ -82,10 +84,10 @@ fn run(ctx: &ImageContext) -> Vec<Finding> {
 fn look(ctx: &ImageContext, image: usize) -> Look {
     let grey = grey(ctx, image);
     let values: Vec<f64> = grey.iter().map(|v| f64::from(*v)).collect();
-    let (mean, std) = stats::mean_std(&values);
+    let (_, std) = stats::mean_std(&values);
     let sorted = stats::sorted(values);
     let at = |q: f64| stats::quantile(&sorted, q) / 255.0;
-    let blank = !(std >= BLANK) || !mean.is_finite();
+    let blank = std.is_nan() || std < BLANK;
     Look {
         blank,
         dark: at(0.99) < DARK,

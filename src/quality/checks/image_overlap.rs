@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::{Check, Finding, Run, Severity};
-use crate::quality::context::ImageContext;
+use crate::quality::image_context::ImageContext;
 use crate::quality::wording;
 
 const WARNING: f64 = 0.05;

@@ -1,6 +1,7 @@
 //! The registry of checks, one file each.
 
-use super::context::{ImageContext, Labels, TableContext};
+use super::context::{Labels, TableContext};
+use super::image_context::ImageContext;
 use super::{Finding, MAX_ROWS, Severity};
 
 mod category_spelling;
@@ -35,6 +36,9 @@ mod personal_data;
 mod rare_categories;
 mod size;
 mod target_leakage;
+
+#[cfg(test)]
+pub(super) use drift::{Comparison, compare as compare_columns};
 
 /// One entry of the registry.
 #[derive(Debug, Clone, Copy)]

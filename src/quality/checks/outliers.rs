@@ -9,7 +9,7 @@ pub(super) const CHECK: Check = Check {
     title: "Rows unlike all others",
     definition: "Rows whose mean distance to their 10 nearest rows is above Q3 + 1.7·IQR of these \
                  distances (standardised numbers; two different categories are 1 apart; at most 4,000 \
-                 rows). Source: cleanlab, outlier (threshold 0.37, that is 1/0.37 − 1 = 1.7 IQR), with \
+                 rows). Source: cleanlab, outlier (threshold 0.37037, that is 1/0.37037 − 1 = 1.7 IQR), with \
                  Euclidean distance.",
     run: Run::Table(run),
 };

@@ -145,7 +145,7 @@ mod tests {
             let boat = if yes != (i % 50 == 0) { ["A", "B", "7"][i % 3] } else { "" };
             let body = if !yes && i % 7 == 0 { i.to_string() } else { String::new() };
             let sparse = if i % 9 == 0 { "x" } else { "" };
-            let weak = i32::from(yes != lucky()) * 10 + (i % 10) as i32;
+            let weak = i32::from(yes != lucky()) * 10 + (i % 7) as i32;
             format!(
                 "{weak},{},{boat},{body},{sparse},{}",
                 if yes { 20 + i % 50 } else { i % 15 },

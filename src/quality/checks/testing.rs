@@ -2,7 +2,8 @@
 
 use super::{Check, Finding, Run};
 use crate::data::{Column, ColumnType, ImageSet, Progress, Schema, Split, Table, Task};
-use crate::quality::context::{ImageContext, Labels, TableContext};
+use crate::quality::context::{Labels, TableContext};
+use crate::quality::image_context::ImageContext;
 
 /// A table with types, a target and optionally a split.
 pub(crate) struct Case {

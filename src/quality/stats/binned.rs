@@ -55,7 +55,7 @@ pub fn sturges_counts(a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let (low, high) =
         (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let n = a.len() + b.len();
-    if n == 0 || !(high > low) {
+    if n == 0 || high <= low {
         return (vec![a.len() as f64], vec![b.len() as f64]);
     }
     let bins = ((n as f64).log2() + 1.0).ceil() as usize;

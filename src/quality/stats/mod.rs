@@ -90,7 +90,7 @@ pub fn kde_above(sample: &[f64], low: f64) -> f64 {
     let n = sample.len() as f64;
     let (mean, std) = mean_std(sample);
     let width = std * (n / (n - 1.0)).sqrt() * n.powf(-0.2);
-    if !(width > 0.0) {
+    if width.is_nan() || width <= 0.0 {
         return if mean >= low { 1.0 } else { 0.0 };
     }
     sample
