@@ -99,13 +99,13 @@ fn equal_seeds_give_equal_losses() {
     let run = |name: &str, config: TrainConfig| {
         losses(&rest(&begin(job(circle(700), config, &dir.path().join(name)))))
     };
-    for precision in [Precision::F32, Precision::default(), Precision::Fp8(Recipe::delayed())] {
-        let config = TrainConfig { epochs: 4, dropout: 0.1, precision, ..small() };
-        let name = format!("{precision:?}").replace(|c: char| !c.is_alphanumeric(), "");
-        let first = run(&format!("{name}a"), config.clone());
-        assert_eq!(first.len(), 4);
-        assert_eq!(first, run(&format!("{name}b"), config.clone()));
-        assert_ne!(first, run(&format!("{name}c"), TrainConfig { seed: 1, ..config }));
+    let recipes = Recipe::NAMED.map(|(name, recipe)| (name, Precision::Fp8(recipe)));
+    for (name, precision) in recipes.into_iter().chain([("f32", Precision::F32)]) {
+        let config = TrainConfig { epochs: 3, dropout: 0.1, precision, ..small() };
+        let first = run(&format!("{name}-1"), config.clone());
+        assert_eq!(first.len(), 3);
+        assert_eq!(first, run(&format!("{name}-2"), config.clone()), "{name}");
+        assert_ne!(first, run(&format!("{name}-3"), TrainConfig { seed: 1, ..config }), "{name}");
     }
 }
 
