@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::prefs::{ZOOM_MAX, ZOOM_MIN};
+use super::project_state::train_rows;
 use super::{
     AppState, CheckState, Command, ExportState, Interrupted, LiveRun, LoadedProject, Outcome, Pick,
-    ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
+    Preset, ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
 use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
 use crate::project::Project;
 use crate::train::worker::Job;
-use crate::train::{Control, Event, RunState, StopReason};
+use crate::train::{Control, Event, RunState, StopReason, TrainConfig};
 
 /// What to open again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +58,8 @@ impl AppState {
             }
             Command::SetConfig { config, what } => self.edit(what, |p| p.train = *config),
             Command::ApplyPreset(preset) => {
-                self.edit("the preset", |p| p.train = preset.apply(&p.train));
+                let rows = self.project().map_or(0, ProjectState::train_rows);
+                self.edit("the preset", |p| p.train = preset.apply(&p.train, rows));
             }
             Command::Undo => self.travel(ProjectState::undo_edit),
             Command::Redo => self.travel(ProjectState::redo_edit),
@@ -482,6 +484,10 @@ fn load(
         }
     } else {
         project.target = services.suggest_target(&dataset);
+    }
+    if project.train == TrainConfig::default() {
+        let rows = train_rows(dataset.len(), &project.split);
+        project.train = Preset::Balanced.apply(&project.train, rows);
     }
     let schema = project
         .target

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::columns::ColumnSummary;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Step, StepStatus, settings};
-use crate::data::{ColumnType, Dataset, Samples, Schema};
+use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::export::ExportReport;
 use crate::project::Project;
@@ -122,6 +122,11 @@ impl ProjectState {
 
     /// Type in use of one column.
     pub fn column_type(&self, name: &str, inferred: ColumnType) -> ColumnType {
+        if let SchemaState::Known(schema) = &self.schema
+            && let Some((_, kind)) = schema.columns.iter().find(|(n, _)| n == name)
+        {
+            return *kind;
+        }
         self.project.columns.get(name).copied().unwrap_or(inferred)
     }
 
@@ -169,9 +174,7 @@ impl ProjectState {
 
     /// Rows used for training, about.
     pub fn train_rows(&self) -> usize {
-        let split = self.project.split;
-        let share = (1.0 - split.validation - split.test).clamp(0.0, 1.0);
-        (self.dataset.len() as f64 * share) as usize
+        train_rows(self.dataset.len(), &self.project.split)
     }
 
     /// Weights and biases that the settings make, about.
@@ -245,6 +248,12 @@ impl ProjectState {
             },
         }
     }
+}
+
+/// Training rows of so many rows, about.
+pub fn train_rows(rows: usize, split: &SplitConfig) -> usize {
+    let share = (1.0 - split.validation - split.test).clamp(0.0, 1.0);
+    (rows as f64 * share) as usize
 }
 
 /// Name and type in use of every column of a dataset: as edited in the project, else as inferred.

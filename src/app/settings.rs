@@ -4,6 +4,9 @@ use crate::data::ColumnType;
 use crate::fp8::{Precision, Recipe, Scaling};
 use crate::train::TrainConfig;
 
+/// Fewer training rows than this are called small data.
+const SMALL: usize = 2000;
+
 /// Settings by goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
@@ -39,41 +42,53 @@ impl Preset {
         }
     }
 
-    /// The settings, with what is not a matter of goal kept from `current`: precision, optimiser,
-    /// engine and seed.
-    pub fn apply(self, current: &TrainConfig) -> TrainConfig {
+    /// The settings for `rows` training rows, with what is not a matter of goal kept from
+    /// `current`: precision, optimiser, engine and seed.
+    pub fn apply(self, current: &TrainConfig, rows: usize) -> TrainConfig {
+        // Small data need small batches, else there are too few steps to learn anything.
+        let batch_size = (rows / 20).next_power_of_two().clamp(16, 256);
+        let epochs =
+            |steps: usize, least, most| (steps * batch_size / rows.max(1)).clamp(least, most);
+        let small = rows < SMALL;
         let base = TrainConfig {
             precision: current.precision,
             optimizer: current.optimizer,
             device: current.device,
             seed: current.seed,
             high_precision_ends: current.high_precision_ends,
+            batch_size,
             ..TrainConfig::default()
         };
         match self {
-            Self::Balanced => base,
             Self::Fast => TrainConfig {
-                hidden: vec![64],
-                epochs: 12,
-                patience: 4,
-                learning_rate: 2e-3,
+                hidden: if small { vec![32] } else { vec![64] },
+                epochs: epochs(800, 5, 30),
+                patience: 6,
+                learning_rate: if small { 5e-3 } else { 2e-3 },
+                ..base
+            },
+            Self::Balanced => TrainConfig {
+                hidden: if small { vec![32, 16] } else { vec![128, 64] },
+                epochs: epochs(2500, 15, 60),
+                patience: 12,
+                learning_rate: if small { 3e-3 } else { 1e-3 },
                 ..base
             },
             Self::Careful => TrainConfig {
-                hidden: vec![256, 128, 64],
-                epochs: 100,
-                patience: 20,
-                learning_rate: 5e-4,
-                dropout: 0.1,
+                hidden: if small { vec![64, 32] } else { vec![256, 128, 64] },
+                epochs: epochs(6000, 40, 150),
+                patience: 25,
+                learning_rate: if small { 1e-3 } else { 5e-4 },
+                dropout: if small { 0.2 } else { 0.1 },
                 layer_norm: true,
                 ..base
             },
         }
     }
 
-    /// The preset that these settings are, if any.
-    pub fn of(config: &TrainConfig) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.apply(config) == *config)
+    /// The preset that these settings are for `rows` training rows, if any.
+    pub fn of(config: &TrainConfig, rows: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.apply(config, rows) == *config)
     }
 }
 
@@ -285,15 +300,17 @@ mod tests {
     #[test]
     fn presets_are_valid_and_recognised() {
         let config = TrainConfig { seed: 7, ..TrainConfig::default() };
-        for preset in Preset::ALL {
-            let applied = preset.apply(&config);
-            assert!(problems(&applied).is_empty());
-            assert!(applied.check().is_ok());
-            assert_eq!(Preset::of(&applied), Some(preset));
-            assert_eq!(applied.seed, 7);
+        for rows in [0, 1, 200, 30_000, 10_000_000] {
+            for preset in Preset::ALL {
+                let applied = preset.apply(&config, rows);
+                assert!(problems(&applied).is_empty());
+                assert!(applied.check().is_ok());
+                assert_eq!(Preset::of(&applied, rows), Some(preset));
+                assert_eq!(applied.seed, 7);
+            }
         }
         let own = TrainConfig { epochs: 31, ..config };
-        assert_eq!(Preset::of(&own), None);
+        assert_eq!(Preset::of(&own, 200), None);
     }
 
     #[test]

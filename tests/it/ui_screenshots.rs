@@ -8,9 +8,32 @@ use std::sync::atomic::Ordering::Relaxed;
 use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
+use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Event, StopReason};
 
 use super::ui_support::{Script, Window, finish, go_on, interrupted, play, project};
+
+fn finding(
+    severity: Severity,
+    title: &str,
+    advice: &str,
+    columns: &[&str],
+    rows: &[usize],
+) -> Finding {
+    Finding {
+        check: "planted",
+        severity,
+        title: title.into(),
+        advice: advice.into(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        rows: rows.to_vec(),
+        row_count: rows.len(),
+        sampled: None,
+        value: Some(0.02),
+        threshold: Some(0.01),
+        definition: "Share of rows that are equal to an earlier row in all columns.",
+    }
+}
 
 fn take(w: &mut Window, folder: &Path, name: &str) {
     w.harness.remove_cursor();
@@ -39,6 +62,10 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     script.saved.lock().unwrap().insert(birds.clone(), project("Garden birds", "birds.csv"));
     let garden = Project { folder: birds.clone(), ..project("Garden birds", "birds.csv") };
     script.interrupted.lock().unwrap().push(interrupted(&garden));
+    script.findings.lock().unwrap().extend([
+        finding(Severity::Warning, "11 rows are exact copies of others", "Copies in training and test rows make the result look better than it is. Remove them from the file.", &[], &[3, 60, 117]),
+        finding(Severity::Info, "\"bill_length_mm\" has 7 missing values (2 %)", "They are filled with the mean of the training rows.", &["bill_length_mm"], &[3, 60]),
+    ]);
     let prefs = move |recent: bool| {
         let birds = birds.clone();
         move |store: &fp8_studio::app::Store| {
@@ -61,6 +88,7 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.click("Rows");
     take(&mut w, folder, &format!("{tag}-2-data-rows"));
     w.click("Next: Check");
+    w.click_first("Show details");
     take(&mut w, folder, &format!("{tag}-3-check"));
     w.click("Next: Configure");
     take(&mut w, folder, &format!("{tag}-4-configure"));

@@ -205,7 +205,7 @@ fn trained(w: &mut Window) {
 #[test]
 fn serious_findings_block_training_until_accepted() {
     let script = Arc::new(Script::default());
-    *script.serious.lock().unwrap() = Some(Finding {
+    script.findings.lock().unwrap().push(Finding {
         check: "planted",
         severity: Severity::High,
         title: "The column \"island\" gives the answer away".into(),

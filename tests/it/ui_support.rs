@@ -24,7 +24,7 @@ use fp8_studio::metrics::Scores;
 use fp8_studio::model::{Head, InputSpec};
 use fp8_studio::plan::TensorRole;
 use fp8_studio::project::{Project, VERSION};
-use fp8_studio::quality::{Finding, Report};
+use fp8_studio::quality::{CheckStatus, Finding, Report};
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::run_folder::RunRecord;
 use fp8_studio::train::worker::Job;
@@ -54,7 +54,7 @@ pub struct Script {
     pub picks: Mutex<HashMap<&'static str, PathBuf>>,
     pub interrupted: Mutex<Vec<Interrupted>>,
     pub past: Mutex<Vec<Event>>,
-    pub serious: Mutex<Option<Finding>>,
+    pub findings: Mutex<Vec<Finding>>,
     pub exports: Mutex<Vec<(PathBuf, PathBuf)>>,
     pub saved: Mutex<BTreeMap<PathBuf, Project>>,
     pub hold_open: std::sync::atomic::AtomicBool,
@@ -250,12 +250,27 @@ impl Services for Script {
         split: &SplitConfig,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        let split = fp8_studio::data::Split::make(data, schema, split)?;
-        let mut report = fp8_studio::quality::check(data, schema, Some(&split), progress);
-        if let Some(finding) = self.serious.lock().unwrap().clone() {
-            report.findings.insert(0, finding);
-        }
-        Ok(report)
+        let _ = (schema, split, progress);
+        let findings = self.findings.lock().unwrap().clone();
+        let checks = ["missing values", "duplicates", "target leakage", "rare classes"];
+        Ok(Report {
+            score: if findings.is_empty() { 100 } else { 93 },
+            summary: format!("{} rows were looked at.", data.len()),
+            rows: data.len(),
+            columns: 7,
+            cancelled: false,
+            findings,
+            checks: checks
+                .map(|title| CheckStatus {
+                    name: title,
+                    title,
+                    definition: "How this check measures.",
+                    worst: None,
+                    findings: 0,
+                    skipped: None,
+                })
+                .into(),
+        })
     }
 
     fn engines(&self) -> Engines {

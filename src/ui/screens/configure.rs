@@ -66,7 +66,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     page(ui, "configure", |ui| {
         title(ui, "How should it train?");
         muted(ui, "The settings below work for most data. Pick a goal, or change what you like.");
-        presets(ui, config, out);
+        presets(ui, config, project.train_rows(), out);
         ui.add_space(space::S);
         section(
             ui,
@@ -91,16 +91,16 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     });
 }
 
-fn presets(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+fn presets(ui: &mut Ui, config: &TrainConfig, rows: usize, out: &mut Vec<Command>) {
     let choices: Vec<_> = Preset::ALL
         .into_iter()
         .map(|p| (p, p.name().to_owned(), String::new(), p.purpose().to_owned()))
         .collect();
-    if let Some(preset) = choice_cards(ui, Preset::of(config), &choices) {
+    if let Some(preset) = choice_cards(ui, Preset::of(config, rows), &choices) {
         out.push(Command::ApplyPreset(preset));
     }
-    if Preset::of(config).is_none() {
-        small(ui, "Your own settings. Pick a goal above to go back to its settings.");
+    if Preset::of(config, rows).is_none() {
+        small(ui, "This project has settings of its own. Pick a goal to replace them.");
     }
 }
 
