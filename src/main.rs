@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fp8_studio::app::headless::{self, Cli, terminal};
+use fp8_studio::ui::Options;
 use tracing_subscriber::EnvFilter;
 
 /// Environment variable that chooses what is logged, as in `FP8_STUDIO_LOG=debug`.
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match &cli.command {
         Some(command) => headless::run(command),
-        None => fp8_studio::ui::run().map(|()| 0),
+        None => fp8_studio::ui::run(Options { open: cli.open }).map(|()| 0),
     };
     match result {
         Ok(code) => code.into(),

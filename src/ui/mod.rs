@@ -1,6 +1,11 @@
-//! ui.
+//! The window.
 
-/// Opens the window.
-pub fn run() -> Result<(), crate::error::UserError> {
-    Err(crate::error::UserError::new("This build has no window", "Use a command; see --help."))
-}
+pub mod icons;
+pub mod notifications;
+pub mod screens;
+pub mod shell;
+pub mod studio;
+pub mod theme;
+pub mod widgets;
+
+pub use studio::{Options, StudioApp, run};

@@ -20,3 +20,8 @@ mod samples;
 mod support;
 mod tolerance;
 mod training;
+mod ui_flow;
+mod ui_real;
+mod ui_screenshots;
+mod ui_states;
+mod ui_support;

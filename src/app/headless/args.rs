@@ -13,7 +13,12 @@ use crate::fp8::Recipe;
 /// command as well.
 #[derive(Debug, Parser)]
 #[command(name = "fp8-studio", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_precedence_over_arg = true)]
 pub struct Cli {
+    /// Project or data to open in the window
+    #[arg(value_name = "PROJECT|DATA")]
+    pub open: Option<PathBuf>,
+
     /// What to do; nothing opens the window.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -22,6 +27,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   fp8-studio                                    open the window
+  fp8-studio customers.csv                      open the window with your own table
   fp8-studio samples                            list the sample projects that come along
   fp8-studio samples penguins                   copy one to this folder
   fp8-studio check penguins                     look for problems in its data
