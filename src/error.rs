@@ -169,6 +169,9 @@ pub enum ExportError {
     /// The data to predict on cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The run to export cannot be read.
+    #[error(transparent)]
+    Run(#[from] TrainError),
 }
 
 /// A project file cannot be read or written.
@@ -300,6 +303,7 @@ impl From<ExportError> for UserError {
             },
             ExportError::Engine(e) => e.into(),
             ExportError::Data(e) => e.into(),
+            ExportError::Run(e) => e.into(),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Calendar dates and times as people write them.
 
-use jiff::civil::Date;
-
 /// Days since 1970-01-01, with the time of day as a fraction.
 pub type Days = f64;
 
@@ -113,11 +111,28 @@ fn year(text: &str) -> Option<(i64, &str)> {
     }
 }
 
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+/// Days since 1970-01-01 of a date that exists. Years are counted from March, so that the leap day
+/// is the last of a year (Howard Hinnant, "chrono-compatible low-level date algorithms").
 fn days(year: i64, month: i64, day: i64) -> Option<Days> {
-    let date =
-        Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?).ok()?;
-    let epoch = jiff::civil::date(1970, 1, 1);
-    Some(f64::from(epoch.until(date).ok()?.get_days()))
+    let length = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(is_leap(year)),
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) || !(0..=9999).contains(&year) {
+        return None;
+    }
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let of_era = y.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    Some(days as Days)
 }
 
 /// Fraction of a day, an offset taken off.
@@ -164,11 +179,20 @@ fn parse_time(text: &str) -> Option<f64> {
 }
 
 /// Year, month (1–12), weekday (Monday 0), fraction of the day.
-pub(crate) fn civil(days: Days) -> Option<(i16, i8, i8, f64)> {
+pub(crate) fn civil(days: Days) -> Option<(i16, u8, u8, f64)> {
     let whole = days.floor();
-    let epoch = jiff::civil::date(1970, 1, 1);
-    let date = epoch.checked_add(jiff::Span::new().try_days(whole as i64).ok()?).ok()?;
-    Some((date.year(), date.month(), date.weekday().to_monday_zero_offset(), days - whole))
+    if !(-719_528.0..2_932_897.0).contains(&whole) {
+        return None;
+    }
+    let z = whole as i64 + 719_468;
+    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let years = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * years + years / 4 - years / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = years + era * 400 + i64::from(month <= 2);
+    let weekday = (whole as i64 + 3).rem_euclid(7);
+    Some((year as i16, month as u8, weekday as u8, days - whole))
 }
 
 #[cfg(test)]
@@ -245,5 +269,24 @@ mod tests {
         assert_eq!((year, month, weekday, time), (2024, 3, 4, 0.75));
         assert_eq!(civil(-1.0).unwrap().0, 1969);
         assert!(civil(1e300).is_none());
+    }
+
+    /// All days of a thousand years, held against jiff.
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        let mut day = jiff::civil::date(1500, 1, 1);
+        let mut n = f64::from(epoch.until(day).unwrap().get_days());
+        while day.year() < 2500 {
+            let cell = day.to_string();
+            assert_eq!(parse_date(&cell, false), Some(n), "{cell}");
+            let weekday = day.weekday().to_monday_zero_offset() as u8;
+            assert_eq!(civil(n), Some((day.year(), day.month() as u8, weekday, 0.0)));
+            day = day.tomorrow().unwrap();
+            n += 1.0;
+        }
+        for cell in ["2023-02-29", "1900-02-29", "2024-04-31", "2024-00-10", "2024-01-00"] {
+            assert_eq!(parse_date(cell, false), None, "{cell}");
+        }
     }
 }

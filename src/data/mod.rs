@@ -7,7 +7,7 @@ pub mod import;
 pub mod infer;
 pub mod number;
 pub mod preprocess;
-mod rng;
+pub mod rng;
 pub mod schema;
 pub mod split;
 pub mod table;

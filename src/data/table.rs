@@ -101,7 +101,7 @@ impl Column {
     /// The trimmed cell, or `None` when missing.
     pub fn value(&self, row: usize) -> Option<&str> {
         let cell = self.raw(row).trim();
-        (!is_missing(cell)).then_some(cell)
+        (!trimmed_is_missing(cell)).then_some(cell)
     }
 
     /// The cell as a finite number, read in the column's format; `None` when missing or not one.
@@ -139,10 +139,16 @@ impl Column {
 
 /// Whether a cell means "no value".
 pub fn is_missing(cell: &str) -> bool {
-    let cell = cell.trim();
-    cell.len() <= 7
-        && !cell.starts_with(|c: char| c.is_ascii_digit())
-        && MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m))
+    trimmed_is_missing(cell.trim())
+}
+
+fn trimmed_is_missing(cell: &str) -> bool {
+    // Numbers, the commonest cells, are told by a digit in front.
+    match cell.as_bytes() {
+        [] => true,
+        [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => false,
+        bytes => bytes.len() <= 7 && MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m)),
+    }
 }
 
 /// Parses a finite number; accepts a decimal comma when there is no point in the cell.

@@ -175,6 +175,11 @@ pub fn unpack(param: &PlanParam, words: &[u32]) -> Vec<f32> {
     if param.master == MasterFormat::F32 {
         return words.iter().copied().map(f32::from_bits).collect();
     }
+    unpack_bf16(param, words)
+}
+
+/// The values of a packed bf16 copy of a parameter.
+pub fn unpack_bf16(param: &PlanParam, words: &[u32]) -> Vec<f32> {
     let (rows, cols) = param.matrix();
     let mut values = vec![0.0; rows as usize * cols as usize];
     let cols = (cols as usize).max(1);

@@ -23,7 +23,8 @@ use crate::model::{ModelSpec, ParamInfo};
 /// Version of [`RunRecord`] written by this program.
 pub const VERSION: u32 = 1;
 
-const RECORD: &str = "run.json";
+/// Name of the record in a run folder.
+pub const RECORD: &str = "run.json";
 const EVENTS: &str = "events.jsonl";
 const LOCK: &str = "run.lock";
 const RUNS: &str = "runs";

@@ -1,12 +1,16 @@
 //! One training run, from the prepared data to the tested model.
 
+mod control;
+mod reports;
+mod saving;
+
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, TryRecvError};
+use crossbeam::channel::Receiver;
 
-use super::checkpoint::{self, Best, Position};
-use super::diagnosis::{Evidence, diagnose};
-use super::event::TensorReport;
+use self::control::{LoopEnd, Wish};
+use self::reports::{Recent, Watch};
+use super::checkpoint::Position;
 use super::order::epoch_order;
 use super::pace::Pace;
 use super::prepare::Prepared;
@@ -22,17 +26,6 @@ use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::plan::{self, PlanConfig};
 
-/// Shortest time between two progress events.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// Shortest time between two readings of tensor statistics within an epoch.
-const TENSORS_EVERY: Duration = Duration::from_millis(500);
-/// Shortest time between two statistics in the event log.
-const TENSORS_LOGGED_EVERY: Duration = Duration::from_secs(1);
-/// Longest time without a checkpoint.
-const SAVE_AT_LEAST_EVERY: Duration = Duration::from_secs(10);
-/// Shortest time between the checkpoints of epochs; shorter epochs share one.
-const SAVE_AT_MOST_EVERY: Duration = Duration::from_millis(500);
-
 /// How a run ended without an error.
 #[derive(Debug)]
 pub enum Ending {
@@ -44,39 +37,11 @@ pub enum Ending {
     Left,
 }
 
-/// What the watcher wants at this point.
-enum Wish {
-    GoOn,
-    Stop,
-    Cancel,
-    Leave,
-}
-
-impl Wish {
-    /// The end that it leads to, if it does.
-    fn end(&self) -> Option<LoopEnd> {
-        match self {
-            Self::GoOn => None,
-            Self::Stop => Some(LoopEnd::Reason(StopReason::Stopped)),
-            Self::Cancel => Some(LoopEnd::Cancel),
-            Self::Leave => Some(LoopEnd::Leave),
-        }
-    }
-}
-
-/// Why the training loop ended.
-enum LoopEnd {
-    Reason(StopReason),
-    Cancel,
-    Leave,
-}
-
-/// Progress since the last event about it.
-struct Recent {
-    loss_sum: f64,
-    rows: u64,
-    since: Instant,
-    paused: Duration,
+/// Batches and step numbers on their way to the engine; kept, so that steps allocate nothing.
+#[derive(Default)]
+struct Staged {
+    batches: Vec<Batch>,
+    params: Vec<StepParams>,
 }
 
 /// The state of a run under way.
@@ -94,9 +59,9 @@ pub struct Session<'a> {
     best_params: Option<Vec<Param>>,
     best_saved: bool,
     last_save: Instant,
-    tensors: Vec<TensorReport>,
-    tensors_read: Instant,
-    tensors_logged: Option<Instant>,
+    /// How long the last save took.
+    save_took: Duration,
+    watch: Watch,
     recent: Recent,
     clock: Instant,
     seconds_before: f64,
@@ -127,10 +92,9 @@ impl<'a> Session<'a> {
             best_saved: best_params.is_some(),
             best_params,
             last_save: now,
-            tensors: Vec::new(),
-            tensors_read: now,
-            tensors_logged: None,
-            recent: Recent { loss_sum: 0.0, rows: 0, since: now, paused: Duration::ZERO },
+            save_took: Duration::ZERO,
+            watch: Watch::new(now),
+            recent: Recent::new(now),
             clock: now,
             seconds_before: at.seconds,
             step_before: at.step,
@@ -232,7 +196,7 @@ impl<'a> Session<'a> {
 
     fn train(&mut self) -> Result<LoopEnd, TrainError> {
         let mut pace = Pace::default();
-        let mut batches: Vec<Batch> = Vec::new();
+        let mut staged = Staged::default();
         while self.at.epoch < self.config.epochs {
             if self.early_stopped() {
                 return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
@@ -246,14 +210,12 @@ impl<'a> Session<'a> {
                 let left = (self.steps_per_epoch - self.at.batch) as u64;
                 let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
                 let begin = Instant::now();
-                self.steps(&order, steps, &mut batches)?;
+                self.steps(&order, steps, &mut staged)?;
                 let took = begin.elapsed();
                 pace.took(steps, took);
                 self.at.step_seconds += took.as_secs_f64();
                 self.report()?;
-                if self.last_save.elapsed() >= SAVE_AT_LEAST_EVERY {
-                    self.save()?;
-                }
+                self.save_within_epoch()?;
             }
             self.end_epoch()?;
         }
@@ -285,7 +247,6 @@ impl<'a> Session<'a> {
         let (mut next, _) = engine::open(device, plan)?;
         engine::transfer(engine, next.as_mut())?;
         self.data.engine = next;
-        self.tensors.clear();
         let text = format!("From step {} on: {}.", done + 1, precision.describe());
         self.reporter.send(Event::Log(text));
         Ok(())
@@ -296,23 +257,24 @@ impl<'a> Session<'a> {
         &mut self,
         order: &[u32],
         count: usize,
-        batches: &mut Vec<Batch>,
+        staged: &mut Staged,
     ) -> Result<(), TrainError> {
         let size = self.data.engine.plan().config.batch.max(1);
-        batches.resize_with(count, Batch::default);
+        staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
+        let batches = staged.batches.get_mut(..count).unwrap_or_default();
         let chunks = order.chunks(size).skip(self.at.batch);
         for (batch, rows) in batches.iter_mut().zip(chunks) {
             eval::fill_batch(batch, &self.data.train, rows.iter().map(|&r| r as usize));
         }
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
-        let params: Vec<StepParams> = (0..count as u64)
-            .map(|i| {
-                let step = self.at.step + 1 + i;
-                StepParams { step, learning_rate: self.rate.at(step), seed }
-            })
-            .collect();
-        let losses = self.data.engine.train(batches, &params)?;
-        for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(&params) {
+        let params = &mut staged.params;
+        params.clear();
+        params.extend((1..=count as u64).map(|i| {
+            let step = self.at.step + i;
+            StepParams { step, learning_rate: self.rate.at(step), seed }
+        }));
+        let losses = self.data.engine.train(batches, params)?;
+        for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
             if !loss.is_finite() {
                 return Err(self.diverged(loss, step.step));
             }
@@ -328,84 +290,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn diverged(&mut self, loss: f32, step: u64) -> TrainError {
-        let now = self.read_tensors().unwrap_or_default();
-        let diagnosis = diagnose(&Evidence {
-            config: &self.config,
-            loss,
-            step,
-            before: &self.tensors,
-            now: &now,
-        });
-        TrainError::Diverged { step, diagnosis }
-    }
-
-    fn read_tensors(&mut self) -> Result<Vec<TensorReport>, TrainError> {
-        if self.data.engine.plan().watched.is_empty() {
-            return Ok(Vec::new());
-        }
-        let stats = self.data.engine.stats()?;
-        let watched = &self.data.engine.plan().watched;
-        Ok(watched
-            .iter()
-            .zip(stats)
-            .map(|(w, stats)| TensorReport {
-                name: w.name.clone(),
-                role: w.role,
-                format: w.format,
-                stats,
-            })
-            .collect())
-    }
-
-    /// Reads the statistics of the last step and sends them.
-    fn report_tensors(&mut self) -> Result<(), TrainError> {
-        self.tensors = self.read_tensors()?;
-        self.tensors_read = Instant::now();
-        if self.tensors.is_empty() {
-            return Ok(());
-        }
-        let event = Event::Tensors { step: self.at.step, tensors: self.tensors.clone() };
-        if self.tensors_logged.is_none_or(|t| t.elapsed() >= TENSORS_LOGGED_EVERY) {
-            self.reporter.log(&event);
-            self.tensors_logged = Some(Instant::now());
-        }
-        self.reporter.offer(event);
-        Ok(())
-    }
-
-    /// Sends what is due about the steps just done.
-    fn report(&mut self) -> Result<(), TrainError> {
-        if self.tensors_read.elapsed() >= TENSORS_EVERY {
-            self.report_tensors()?;
-        }
-        let elapsed = self.recent.since.elapsed().saturating_sub(self.recent.paused);
-        if elapsed < PROGRESS_EVERY || self.recent.rows == 0 {
-            return Ok(());
-        }
-        let total = (self.steps_per_epoch * self.config.epochs) as u64;
-        let done = (self.at.step - self.step_before).max(1) as f64;
-        let per_step = self.clock.elapsed().saturating_sub(self.paused).as_secs_f64() / done;
-        let event = Event::Progress {
-            step: self.at.step,
-            epoch: self.at.step as f64 / self.steps_per_epoch.max(1) as f64,
-            loss: (self.recent.loss_sum / self.recent.rows as f64) as f32,
-            learning_rate: self.rate.at(self.at.step),
-            rows_per_second: self.recent.rows as f64 / elapsed.as_secs_f64(),
-            eta_seconds: total.saturating_sub(self.at.step) as f64 * per_step,
-        };
-        // A watcher that is behind gets these steps with the next event.
-        if self.reporter.offer(event.clone()) {
-            self.reporter.log(&event);
-            self.recent =
-                Recent { loss_sum: 0.0, rows: 0, since: Instant::now(), paused: Duration::ZERO };
-        }
-        Ok(())
-    }
-
     /// Validates, keeps the parameters if they are the best so far, and moves to the next epoch.
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         let train_loss = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
+        // However short the epoch, the loss curve gets a point.
+        self.report_progress();
         self.report_tensors()?;
         let validation = self.validate(train_loss)?;
         let without_validation = self.data.validation.rows == 0;
@@ -432,10 +321,7 @@ impl<'a> Session<'a> {
             validation,
             best: better,
         });
-        if self.last_save.elapsed() >= SAVE_AT_MOST_EVERY {
-            self.save()?;
-        }
-        Ok(())
+        self.save_after_epoch()
     }
 
     fn validate(&mut self, train_loss: f32) -> Result<Scores, TrainError> {
@@ -445,79 +331,6 @@ impl<'a> Session<'a> {
         let engine = self.data.engine.as_mut();
         engine.prepare_eval()?;
         Ok(eval::evaluate(engine, &self.data.validation, self.data.meaning)?.1)
-    }
-
-    fn keep_as_best(&mut self, validation: Scores) -> Result<(), TrainError> {
-        self.best_params = Some(self.data.engine.read_params()?);
-        self.best_saved = false;
-        self.at.best = Some(Best {
-            epoch: self.at.epoch + 1,
-            step: self.at.step,
-            loss: f64::from(validation.loss),
-            validation,
-        });
-        Ok(())
-    }
-
-    fn seconds(&self) -> f64 {
-        self.seconds_before + self.clock.elapsed().saturating_sub(self.paused).as_secs_f64()
-    }
-
-    /// Writes the checkpoints. The best one first: a crash in between leaves a last checkpoint from
-    /// which the same best one is reached again.
-    fn save(&mut self) -> Result<(), TrainError> {
-        self.at.seconds = self.seconds();
-        if !self.best_saved
-            && let (Some(params), Some(best)) = (&self.best_params, &self.at.best)
-        {
-            checkpoint::save_best(&self.folder.best_checkpoint(), params, best)?;
-            self.best_saved = true;
-        }
-        // The log must not lack what the checkpoint has behind it.
-        self.reporter.flush_log();
-        let tensors = checkpoint::capture(self.data.engine.as_mut())?;
-        checkpoint::save_last(&self.folder.last_checkpoint(), &tensors, &self.at)?;
-        self.last_save = Instant::now();
-        Ok(())
-    }
-
-    /// What the watcher wants; holds here while paused.
-    fn wish(&mut self) -> Result<Wish, TrainError> {
-        loop {
-            match self.control.try_recv() {
-                Err(TryRecvError::Empty) => return Ok(Wish::GoOn),
-                Ok(Control::Resume) => {}
-                Err(TryRecvError::Disconnected) => return Ok(Wish::Leave),
-                Ok(Control::StopAndKeepBest) => return Ok(Wish::Stop),
-                Ok(Control::Cancel) => return Ok(Wish::Cancel),
-                Ok(Control::Pause) => match self.hold()? {
-                    Wish::GoOn => {}
-                    wish => return Ok(wish),
-                },
-            }
-        }
-    }
-
-    /// Holds until the watcher says how to go on.
-    fn hold(&mut self) -> Result<Wish, TrainError> {
-        let begin = Instant::now();
-        self.save()?;
-        self.enter(RunState::Paused)?;
-        let wish = loop {
-            match self.control.recv() {
-                Ok(Control::Pause) => {}
-                Ok(Control::Resume) => break Wish::GoOn,
-                Ok(Control::StopAndKeepBest) => break Wish::Stop,
-                Ok(Control::Cancel) => break Wish::Cancel,
-                Err(_) => break Wish::Leave,
-            }
-        };
-        self.paused += begin.elapsed();
-        self.recent.paused += begin.elapsed();
-        if matches!(wish, Wish::GoOn) {
-            self.enter(RunState::Running)?;
-        }
-        Ok(wish)
     }
 
     /// Tests the best parameters and writes the results.
@@ -554,6 +367,7 @@ impl<'a> Session<'a> {
             seconds: self.at.seconds,
             rows_per_second: self.at.rows_trained as f64 / self.at.step_seconds.max(1e-9),
             parameters: self.parameters(),
+            precision: Some(self.data.engine.plan().config.precision),
             engine: self.data.engine.info(),
             folder: self.folder.path.clone(),
         };

@@ -2,17 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod architecture;
+mod cli;
 mod cpu_engine;
+mod data;
+mod export;
+mod golden;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
 mod gpu_update;
 mod gradient;
 mod pair;
+mod quality;
 mod resume;
+mod safetensors_python;
 mod samples;
 mod state;
 mod support;
 mod tolerance;
 mod training;
+mod ui_flow;
+mod ui_real;
+mod ui_screenshots;
+mod ui_states;
+mod ui_support;
 mod update;

@@ -13,6 +13,9 @@ const SAMPLE_RECORDS: usize = 500;
 /// In the order in which a tie is decided.
 const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
 
+/// Stands for the delimiter of a table of one column: a sign that no text has.
+pub(crate) const ONE_COLUMN: u8 = 0x1f;
+
 /// How a text table is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dialect {
@@ -76,7 +79,7 @@ pub(crate) fn detect(
 }
 
 fn best_delimiter(text: &str, quoting: bool, tabs: bool) -> u8 {
-    let mut best = (0.0, b',');
+    let mut best = (0.0, ONE_COLUMN);
     for delimiter in DELIMITERS {
         let records = head(text, delimiter, quoting, SAMPLE_RECORDS);
         let (width, share) = mode(&records);
@@ -92,6 +95,7 @@ fn best_delimiter(text: &str, quoting: bool, tabs: bool) -> u8 {
             best = (score, delimiter);
         }
     }
+    // Without a delimiter a line is one cell, whatever is in it.
     best.1
 }
 
@@ -250,6 +254,8 @@ mod tests {
         assert_eq!(of("id,tags\n1,x|y\n2,x\n3,x|y|z\n").delimiter, b',');
         assert_eq!(of("t,note\n1,\"a; b; c\"\n2,\"d; e; f\"\n").delimiter, b',');
         assert_eq!(of("x\n1\n2\n").width, 1);
+        let prose = of("review\nGood, cheap, and fast\nBad\nNot so, well\nFine\nOk\n");
+        assert_eq!((prose.delimiter, prose.width), (ONE_COLUMN, 1));
     }
 
     #[test]

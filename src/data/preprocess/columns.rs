@@ -53,15 +53,15 @@ pub(super) enum Fit {
     },
     OneHot {
         values: Vec<String>,
-        /// Rare values share one column.
-        other: bool,
+        /// Rare values, which share one column.
+        rare: Vec<String>,
         missing: bool,
     },
     Embedding {
         /// Index 1 and on; 0 is unknown or missing.
         values: Vec<String>,
-        /// Rare values share the last index.
-        other: bool,
+        /// Rare values, which share the last index.
+        rare: Vec<String>,
     },
     Text {
         words: Vec<String>,
@@ -89,7 +89,7 @@ impl ColumnFit {
         let plain = match &self.fit {
             Fit::Number { .. } | Fit::Boolean { .. } => 1,
             Fit::Date { time, .. } => 6 + 2 * usize::from(*time),
-            Fit::OneHot { values, other, .. } => values.len() + usize::from(*other),
+            Fit::OneHot { values, rare, .. } => values.len() + usize::from(!rare.is_empty()),
             Fit::Embedding { .. } => 0,
             Fit::Text { words, .. } => words.len(),
         };
@@ -97,8 +97,8 @@ impl ColumnFit {
     }
 
     pub(super) fn embedding(&self) -> Option<EmbeddingWidth> {
-        let Fit::Embedding { values, other } = &self.fit else { return None };
-        let cardinality = values.len() + 1 + usize::from(*other);
+        let Fit::Embedding { values, rare } = &self.fit else { return None };
+        let cardinality = values.len() + 1 + usize::from(!rare.is_empty());
         let dim = (1.6 * (cardinality as f64).powf(0.56)).round().clamp(1.0, 16.0) as usize;
         Some(EmbeddingWidth { name: self.name.clone(), cardinality, dim })
     }
@@ -121,8 +121,8 @@ impl ColumnFit {
                 }
                 parts.into_iter().map(|p| format!("{name}: {p}")).collect()
             }
-            Fit::OneHot { values, other, .. } => {
-                let others = other.then(|| format!("{name} = (other)"));
+            Fit::OneHot { values, rare, .. } => {
+                let others = (!rare.is_empty()).then(|| format!("{name} = (other)"));
                 values.iter().map(|v| format!("{name} = {v}")).chain(others).collect()
             }
             Fit::Embedding { .. } => Vec::new(),

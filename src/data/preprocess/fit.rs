@@ -242,20 +242,24 @@ fn category<'a>(
         100.. => 2,
         _ => 1,
     };
-    let distinct = counts.len();
-    let mut kept: Vec<(&str, usize)> = counts.into_iter().filter(|(_, n)| *n >= least).collect();
-    kept.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    kept.truncate(MAX_LEVELS);
-    let other = kept.len() < distinct;
-    let mut values: Vec<String> = kept.into_iter().map(|(v, _)| v.to_owned()).collect();
-    values.sort();
-    if values.is_empty() && !other && !missing {
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let kept = counts.iter().take_while(|(_, n)| *n >= least).take(MAX_LEVELS).count();
+    let sorted = |counts: &[(&str, usize)]| {
+        let mut values: Vec<String> = counts.iter().map(|(v, _)| (*v).to_owned()).collect();
+        values.sort();
+        values
+    };
+    let values = sorted(&counts[..kept]);
+    // Beyond this many, rare values are as good as unknown.
+    let rare = sorted(&counts[kept..counts.len().min(kept + MAX_LEVELS)]);
+    if counts.is_empty() && !missing {
         return None;
     }
     Some(if values.len() <= config.one_hot_limit {
-        Fit::OneHot { values, other, missing }
+        Fit::OneHot { values, rare, missing }
     } else {
-        Fit::Embedding { values, other }
+        Fit::Embedding { values, rare }
     })
 }
 

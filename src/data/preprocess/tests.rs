@@ -181,6 +181,7 @@ fn rare_values_are_learned_together() {
     assert_eq!((p.dense_width(), p.embeddings()[0].cardinality), (0, 6));
     let e = p.transform(&new, &[0, 1, 2]).unwrap();
     assert_eq!(e.categories, [5, 5, 3]);
+    assert_eq!(e.unknown, [("c".to_owned(), 1)]);
 }
 
 #[test]

@@ -172,7 +172,7 @@ struct Encoder<'a> {
     column: &'a Column,
     width: usize,
     embedded: bool,
-    /// Place of each value or word.
+    /// Place of each value or word; rare values share the one after.
     index: HashMap<&'a str, usize>,
     format: NumberFormat,
     day_first: bool,
@@ -182,11 +182,14 @@ struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     fn new(column_fit: &'a ColumnFit, column: &'a Column) -> Self {
         let fit = &column_fit.fit;
-        let values: &[String] = match fit {
-            Fit::OneHot { values, .. } | Fit::Embedding { values, .. } => values,
-            Fit::Text { words, .. } => words,
-            _ => &[],
+        let (values, rare): (&[String], &[String]) = match fit {
+            Fit::OneHot { values, rare, .. } | Fit::Embedding { values, rare } => (values, rare),
+            Fit::Text { words, .. } => (words, &[]),
+            _ => (&[], &[]),
         };
+        let mut index: HashMap<&str, usize> =
+            values.iter().enumerate().map(|(i, v)| (v.as_str(), i)).collect();
+        index.extend(rare.iter().map(|v| (v.as_str(), values.len())));
         // This data's own way of writing numbers and dates counts where its cells are clear.
         let format = match fit {
             Fit::Number { format, .. } => {
@@ -204,7 +207,7 @@ impl<'a> Encoder<'a> {
             column,
             width: column_fit.width(),
             embedded: matches!(fit, Fit::Embedding { .. }),
-            index: values.iter().enumerate().map(|(i, v)| (v.as_str(), i)).collect(),
+            index,
             format,
             day_first,
             unknown: AtomicUsize::new(0),
@@ -217,13 +220,13 @@ impl<'a> Encoder<'a> {
 
     /// Index of an embedded cell.
     fn code(&self, row: usize) -> u32 {
-        let Fit::Embedding { values, other } = self.fit else { return 0 };
+        let Fit::Embedding { values, rare } = self.fit else { return 0 };
         let Some(cell) = self.column.value(row) else { return 0 };
         match self.index.get(cell) {
             Some(i) => *i as u32 + 1,
             None => {
                 self.count_unknown();
-                if *other { values.len() as u32 + 1 } else { 0 }
+                if rare.is_empty() { 0 } else { values.len() as u32 + 1 }
             }
         }
     }
@@ -274,13 +277,13 @@ impl<'a> Encoder<'a> {
                 }
                 *missing
             }
-            Fit::OneHot { values, other, missing } => {
+            Fit::OneHot { values, rare, missing } => {
                 if let Some(cell) = cell {
                     match self.index.get(cell) {
                         Some(i) => out[*i] = 1.0,
                         None => {
                             self.count_unknown();
-                            if *other {
+                            if !rare.is_empty() {
                                 out[values.len()] = 1.0;
                             }
                         }
