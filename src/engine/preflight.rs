@@ -250,9 +250,14 @@ mod tests {
         let none = judge(100_000);
         assert_eq!(none.verdict, Verdict::TooLarge);
         assert!(none.into_result().unwrap_err().to_string().contains("too large"));
-        let buffer = Limits { total: None, buffer: Some(400 * 500 * 4) };
-        let narrow = preflight(&model(), &config, buffer).unwrap();
-        assert!(matches!(narrow.verdict, Verdict::SmallerBatch(_) | Verdict::TooLarge));
+        // The weights of 500 × 300 fit exactly, the activations of 512 × 500 do not.
+        let wide = PlanConfig { batch: 512, ..config.clone() };
+        let narrow = |bytes| {
+            let limits = Limits { total: None, buffer: Some(bytes) };
+            preflight(&model(), &wide, limits).unwrap().verdict
+        };
+        assert_eq!(narrow(4 * 500 * 300), Verdict::SmallerBatch(256));
+        assert_eq!(narrow(4 * 500 * 300 - 1), Verdict::TooLarge);
         let unknown = preflight(&model(), &config, Limits { total: None, buffer: None }).unwrap();
         assert_eq!(unknown.verdict, Verdict::Fits);
     }

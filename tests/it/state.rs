@@ -151,8 +151,11 @@ fn every_buffer_of_the_state_matters() {
         for (left_out, words) in &saved {
             assert!(words.iter().any(|w| *w != 0), "{name}: {left_out} is unused");
             let mut second = open(&config);
-            let zero = second.plan().buffer(left_out).unwrap();
-            second.write(zero, &vec![0; words.len()]).unwrap();
+            // Scales of a history that says nothing, or far too much, differ by powers of two; only
+            // the latter shows for certain.
+            let other = if left_out == "history" { 3e4f32.to_bits() } else { 0 };
+            let id = second.plan().buffer(left_out).unwrap();
+            second.write(id, &vec![other; words.len()]).unwrap();
             restore(&mut second, &saved, Some(left_out));
             train(&mut second, N + 1..=N + M);
             assert!(capture(&mut second) != end, "{name}: {left_out} does not matter");
