@@ -99,11 +99,11 @@ fn to_code(bits: u32, amax: f32, k: f32, random: u32, keep: bool) -> u32 {
     }
     let x = bitcast<f32>(a);
     let y = exp_2(k * (log_2(x) - log_2(amax)) + LOG_MAX);
-    let normal = i32(bitcast<u32>(y) >> 20u) - 960;
-    let guess = u32(clamp(select(normal, i32(y * 512.0), normal < 8), 0, 125));
-    let down = select(0u, 1u, x < table[guess] && guess > 0u);
-    let up = select(0u, 1u, x >= table[guess + 1u] && guess < 125u);
-    let low = guess + up - down;
+    let normal = i32(bitcast<u32>(min(y, 448.0)) >> 20u) - 960;
+    // Truncation by adding a power of two whose last place is one 512th.
+    let shifted = (min(y, 448.0) - 0.0009765625) + 16384.0;
+    let subnormal = bitcast<i32>(shifted) - 1182793728;
+    let low = u32(clamp(select(normal, subnormal, normal < 8), 0, 125));
     let below = table[low];
     let above = table[low + 1u];
     let share = f32(random >> 8u) * (1.0 / 16777216.0);

@@ -10,10 +10,8 @@
 //!
 //! Layout of a group, [`GROUP_WORDS`] words: `[amax (f32), k (f32), 32 words of codes]`.
 
-use std::sync::LazyLock;
-
+use super::hash;
 use super::simd::vectorised;
-use super::{Format, hash};
 
 /// Values of a group.
 pub const GROUP: usize = 128;
@@ -65,38 +63,25 @@ fn exp2(t: f32) -> f32 {
     f32::from_bits(((n + 127) as u32) << 23) * series
 }
 
-/// log2(decode(code) / 448) of every magnitude code; entries 0 and 0x7F are not used.
-static LOGS: LazyLock<[f32; GROUP]> = LazyLock::new(|| {
-    std::array::from_fn(|code| match code as u8 {
-        0 | 0x7f => 0.0,
-        code => log2(Format::E4M3.decode(code)) - LOG_MAX,
-    })
-});
-
-vectorised! {
-    fn fill_table(logs: &[f32; GROUP], amax: f32, inverse_k: f32, out: &mut [f32; GROUP]) {
-        for (o, log) in out.iter_mut().zip(logs) {
-            let value = amax * exp2(log * inverse_k);
-            *o = if value.to_bits() < SMALLEST_NORMAL { 0.0 } else { value };
-        }
-    }
-}
-
-/// Values of all magnitude codes.
-fn table(amax: f32, k: f32) -> [f32; GROUP] {
-    let mut out = [0.0; GROUP];
-    fill_table(&LOGS, amax, 1.0 / k, &mut out);
-    out[0] = 0.0;
-    out[TOP as usize] = amax;
-    out[GROUP - 1] = f32::NAN;
-    out
+/// Value of a magnitude code (not that of NaN).
+#[inline(always)]
+fn level(magnitude: u32, amax: f32, inverse_k: f32) -> f32 {
+    let (e, man) = (magnitude >> 3, magnitude & 7);
+    let normal = f32::from_bits((e + 120) << 23 | man << 20);
+    let y = if e == 0 { man as f32 * (1.0 / 512.0) } else { normal };
+    let value = amax * exp2((log2(y) - LOG_MAX) * inverse_k);
+    let value = if value.to_bits() < SMALLEST_NORMAL { 0.0 } else { value };
+    let value = if magnitude == 0 { 0.0 } else { value };
+    if magnitude == TOP { amax } else { value }
 }
 
 vectorised! {
-    fn look_up(table: &[f32; GROUP], codes: &[u8], out: &mut [f32]) {
+    fn levels(codes: &[u8], amax: f32, inverse_k: f32, out: &mut [f32]) {
         for (o, &code) in out.iter_mut().zip(codes) {
-            let magnitude = table[usize::from(code & 0x7f)].to_bits();
-            *o = f32::from_bits(magnitude | u32::from(code & 0x80) << 24);
+            let magnitude = u32::from(code & 0x7f);
+            let value = level(magnitude, amax, inverse_k).to_bits();
+            let value = if magnitude == 0x7f { f32::NAN.to_bits() } else { value };
+            *o = f32::from_bits(value | u32::from(code & 0x80) << 24);
         }
     }
 }
@@ -109,20 +94,23 @@ pub fn decode(words: &[u32], out: &mut [f32]) {
         out.fill(0.0);
         return;
     }
-    let table = table(f32::from_bits(*amax), f32::from_bits(*k));
-    look_up(&table, bytemuck::cast_slice(codes), out);
+    let inverse_k = 1.0 / f32::from_bits(*k);
+    levels(bytemuck::cast_slice(codes), f32::from_bits(*amax), inverse_k, out);
 }
 
 vectorised! {
     /// Bits of the largest and of the smallest non-zero magnitude; 0 and infinity if there is none.
     fn range(values: &[f32]) -> (u32, u32) {
-        values.iter().fold((0, INFINITY), |(most, least), v| {
+        let (mut most, mut below) = (0, 0);
+        for v in values {
             let a = v.to_bits() & 0x7fff_ffff;
             let usable = a >= SMALLEST_NORMAL && a < INFINITY;
             let high = if usable { a } else { 0 };
-            let low = if usable { a } else { INFINITY };
-            (if high > most { high } else { most }, if low < least { low } else { least })
-        })
+            let low = if usable { INFINITY - a } else { 0 };
+            most = if high > most { high } else { most };
+            below = if low > below { low } else { below };
+        }
+        (most, INFINITY - below)
     }
 }
 
@@ -139,6 +127,7 @@ fn exponent(most: f32, least: f32) -> f32 {
 /// How a group is encoded.
 #[derive(Clone, Copy)]
 struct Rounding {
+    amax: f32,
     log_amax: f32,
     k: f32,
     /// Hash key and number of the first value.
@@ -149,26 +138,26 @@ struct Rounding {
 }
 
 vectorised! {
-    fn choose(values: &[f32], table: &[f32; GROUP], how: Rounding, codes: &mut [u8]) {
+    fn choose(values: &[f32], how: Rounding, codes: &mut [u8]) {
+        let inverse_k = 1.0 / how.k;
         for (i, (code, v)) in codes.iter_mut().zip(values).enumerate() {
             let bits = v.to_bits();
             let a = bits & 0x7fff_ffff;
             let usable = a >= SMALLEST_NORMAL && a < INFINITY;
             let x = if usable { f32::from_bits(a) } else { 1.0 };
             let y = exp2(how.k * (log2(x) - how.log_amax) + LOG_MAX);
+            let y = if y > 448.0 { 448.0 } else { y };
             let normal = (y.to_bits() >> 20) as i32 - (120 << 3);
-            let subnormal = (y * 512.0) as i32;
-            let guess = if normal < 8 { subnormal } else { normal };
-            let guess = if guess > 125 { 125 } else { guess };
-            let guess = if guess < 0 { 0 } else { guess } as u32;
-            // The guess may be one off; the table decides.
-            let down = u32::from(x < table[(guess & 127) as usize] && guess > 0);
-            let up = u32::from(x >= table[(guess + 1 & 127) as usize] && guess < 125);
-            let low = guess + up - down;
-            let (below, above) = (table[(low & 127) as usize], table[(low + 1 & 127) as usize]);
+            // Truncation by adding a power of two whose last place is one 512th.
+            let subnormal = ((y - 1.0 / 1024.0) + 16384.0).to_bits() as i32 - 16384f32.to_bits() as i32;
+            let low = if normal < 8 { subnormal } else { normal };
+            let low = if low > 125 { 125 } else { low };
+            let low = if low < 0 { 0 } else { low } as u32;
+            let (below, above) = (level(low, how.amax, inverse_k), level(low + 1, how.amax, inverse_k));
             let random = hash::bits(how.key, how.first.wrapping_add(i as u32));
-            let share = (random >> 8) as f32 * (1.0 / 16_777_216.0);
-            let chosen = low + u32::from(share * (above - below) < x - below);
+            let share = (random >> 8) as i32 as f32 * (1.0 / 16_777_216.0);
+            let up = share * (above - below) < x - below;
+            let chosen = if up { low + 1 } else { low };
             let chosen = if how.keep && chosen == 0 { 1 } else { chosen };
             let chosen = if usable { chosen } else { 0 };
             let chosen = if a == INFINITY { TOP } else { chosen };
@@ -197,8 +186,8 @@ pub fn encode(values: &[f32], key: u32, first: u32, keep: bool, words: &mut [u32
     let largest = f32::from_bits(most);
     let chosen = exponent(largest, f32::from_bits(least));
     (*amax, *k) = (most, chosen.to_bits());
-    let how = Rounding { log_amax: log2(largest), k: chosen, key, first, keep };
-    choose(values, &table(largest, chosen), how, bytes);
+    let log_amax = log2(largest);
+    choose(values, Rounding { amax: largest, log_amax, k: chosen, key, first, keep }, bytes);
 }
 
 #[cfg(test)]
@@ -244,12 +233,16 @@ mod tests {
     #[test]
     fn every_code_comes_back_as_itself() {
         for k in [0.5, 1.0, 3.0625, 8.0] {
-            let table = table(3.7e-5, k);
-            assert!(table[1..=TOP as usize].windows(2).all(|w| w[0] < w[1]), "k {k}");
-            let how = Rounding { log_amax: log2(3.7e-5), k, key: 5, first: 0, keep: false };
-            let mut codes = [0; GROUP - 1];
-            choose(&table[..GROUP - 1], &table, how, &mut codes);
-            assert!(codes.iter().enumerate().all(|(i, c)| i == usize::from(*c)), "{k} {codes:?}");
+            let amax = 3.7e-5;
+            let all: Vec<u8> = (0..=TOP as u8).collect();
+            let mut values = vec![0.0; all.len()];
+            levels(&all, amax, 1.0 / k, &mut values);
+            assert!(values.windows(2).all(|w| w[0] < w[1]) && values[0] == 0.0, "k {k}");
+            assert_eq!(values[TOP as usize], amax);
+            let how = Rounding { amax, log_amax: log2(amax), k, key: 5, first: 0, keep: false };
+            let mut codes = vec![0; all.len()];
+            choose(&values, how, &mut codes);
+            assert_eq!(codes, all, "k {k}");
         }
     }
 
@@ -291,7 +284,7 @@ mod tests {
             for (i, x) in x.iter().enumerate() {
                 let deviation = (squares[i] - mean[i] * mean[i]).max(0.0).sqrt();
                 let error = (mean[i] - f64::from(*x)).abs();
-                // Five standard errors of the mean over 128 values; and rounding of the table.
+                // Five standard errors of the mean over 128 values; and rounding of the levels.
                 let allowed = 5.0 * deviation / f64::from(n).sqrt() + 2e-6 * f64::from(x.abs());
                 assert!(error <= allowed, "{binades} {i}: {} {x}", mean[i]);
             }

@@ -14,6 +14,7 @@ use super::{Control, Event, RunState, worker::Job};
 use crate::data::preprocess::EmbeddingWidth;
 use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
 use crate::device::DeviceChoice;
+use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
@@ -86,6 +87,8 @@ pub fn run(
         optimizer: config.optimizer,
         update: config.update,
     };
+    let limits = Limits::of(config.device)?;
+    preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
     let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
