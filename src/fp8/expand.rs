@@ -59,7 +59,8 @@ fn exp2(t: f32) -> f32 {
     let n = shifted.to_bits() as i32 - 12_582_912f32.to_bits() as i32;
     let f = t - (shifted - 12_582_912.0);
     let tail = 0.009_618_129 + f * (0.001_333_355_8 + f * 0.000_154_035_3);
-    let series = 1.0 + f * (0.693_147_2 + f * (0.240_226_5 + f * (0.055_504_11 + f * tail)));
+    let series =
+        1.0 + f * (std::f32::consts::LN_2 + f * (0.240_226_5 + f * (0.055_504_11 + f * tail)));
     f32::from_bits(((n + 127) as u32) << 23) * series
 }
 
@@ -104,7 +105,7 @@ vectorised! {
         let (mut most, mut below) = (0, 0);
         for v in values {
             let a = v.to_bits() & 0x7fff_ffff;
-            let usable = a >= SMALLEST_NORMAL && a < INFINITY;
+            let usable = (SMALLEST_NORMAL..INFINITY).contains(&a);
             let high = if usable { a } else { 0 };
             let low = if usable { INFINITY - a } else { 0 };
             most = if high > most { high } else { most };
@@ -143,7 +144,7 @@ vectorised! {
         for (i, (code, v)) in codes.iter_mut().zip(values).enumerate() {
             let bits = v.to_bits();
             let a = bits & 0x7fff_ffff;
-            let usable = a >= SMALLEST_NORMAL && a < INFINITY;
+            let usable = (SMALLEST_NORMAL..INFINITY).contains(&a);
             let x = if usable { f32::from_bits(a) } else { 1.0 };
             let y = exp2(how.k * (log2(x) - how.log_amax) + LOG_MAX);
             let y = if y > 448.0 { 448.0 } else { y };
