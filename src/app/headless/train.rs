@@ -246,11 +246,11 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> S
     let mut facts = Vec::new();
     if let Some((kind, _)) = s.test.main() {
         let always = match kind {
-            crate::metrics::MetricKind::R2 => "always the mean",
-            _ => "always the commonest class",
+            crate::metrics::MetricKind::R2 => "the mean",
+            _ => "the commonest class",
         };
         facts.push(format!(
-            "To compare: {} {} by answering {always}",
+            "To compare: {} {} by always answering {always}",
             kind.label(),
             kind.format(s.baseline)
         ));
