@@ -5,6 +5,7 @@
 
 pub mod format;
 pub mod hash;
+pub mod notation;
 pub mod recipe;
 pub mod scale;
 pub mod slice;
