@@ -7,6 +7,7 @@ pub mod bf16;
 pub mod expand;
 pub mod format;
 pub mod hash;
+pub mod notation;
 pub mod recipe;
 pub mod scale;
 pub mod simd;

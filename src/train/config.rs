@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
-use crate::error::TrainError;
+use crate::error::{EngineError, TrainError};
 use crate::fp8::{Precision, Scaling};
 use crate::model::{Activation, Head, InputSpec, ModelSpec};
 use crate::plan::{MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, UpdateOptions};
@@ -29,7 +29,7 @@ pub struct Hybrid {
     pub then: Precision,
 }
 
-/// Settings of a run. Defaults suit a small table.
+/// Settings of a run. The defaults are a middle way; [`TrainConfig::suggest`] fits them to data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
@@ -43,6 +43,8 @@ pub struct TrainConfig {
     pub dropout: f32,
     /// First and last layer in f32.
     pub high_precision_ends: bool,
+    /// Further layers in f32, by name: `dense1`, `dense2`, …, `output`.
+    pub opt_out: Vec<String>,
     /// Precision and recipe.
     pub precision: Precision,
     /// Another precision for the last part of the run.
@@ -77,6 +79,7 @@ impl Default for TrainConfig {
             layer_norm: false,
             dropout: 0.0,
             high_precision_ends: false,
+            opt_out: Vec::new(),
             precision: Precision::default(),
             hybrid: None,
             optimizer: Optimizer::default(),
@@ -162,7 +165,13 @@ impl TrainConfig {
         {
             return fail("share of the first precision", format!("{first_share} is not in 0 to 1"));
         }
-        self.check_update()
+        self.check_update()?;
+        let mut layers = self.layers(InputSpec { dense: 1, embeddings: vec![] }, Head::Regression);
+        match layers.keep_in_f32(&self.opt_out) {
+            Ok(()) => Ok(()),
+            Err(EngineError::Shape { what, .. }) => fail("layers kept in f32", what),
+            Err(other) => Err(other.into()),
+        }
     }
 
     fn check_update(&self) -> Result<(), TrainError> {
@@ -211,7 +220,16 @@ impl TrainConfig {
     }
 
     /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
-    pub fn model(&self, input: InputSpec, head: Head) -> ModelSpec {
+    ///
+    /// # Errors
+    /// A layer to be kept in f32 that the network does not have.
+    pub fn model(&self, input: InputSpec, head: Head) -> Result<ModelSpec, EngineError> {
+        let mut model = self.layers(input, head);
+        model.keep_in_f32(&self.opt_out)?;
+        Ok(model)
+    }
+
+    fn layers(&self, input: InputSpec, head: Head) -> ModelSpec {
         ModelSpec::mlp(
             input,
             &self.hidden,
@@ -279,5 +297,31 @@ mod tests {
         let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
         let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
         assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");
+    }
+
+    #[test]
+    fn layers_opt_out_by_name() {
+        let input = || InputSpec { dense: 3, embeddings: vec![] };
+        let config = |names: &[&str]| TrainConfig {
+            hidden: vec![8, 4],
+            layer_norm: true,
+            opt_out: names.iter().map(|n| (*n).to_owned()).collect(),
+            ..TrainConfig::default()
+        };
+        let kept = |names: &[&str]| -> Vec<String> {
+            let model = config(names).model(input(), Head::Regression).unwrap();
+            let high = |n: &crate::model::Node| {
+                matches!(n.layer, crate::model::Layer::Dense { high_precision: true, .. })
+            };
+            model.nodes.into_iter().filter(high).map(|n| n.name).collect()
+        };
+        assert!(kept(&[]).is_empty());
+        assert_eq!(kept(&["output", "dense2"]), ["dense2", "output"]);
+        for bad in ["dense3", "norm1", ""] {
+            assert!(config(&[bad]).model(input(), Head::Regression).is_err());
+            assert_eq!(setting(config(&["dense1", bad])), "layers kept in f32");
+            let text = config(&[bad]).check().unwrap_err().to_string();
+            assert!(text.contains("dense1, dense2, output"), "{text}");
+        }
     }
 }

@@ -13,9 +13,11 @@ mod reporter;
 pub mod run_folder;
 pub mod schedule;
 mod session;
+pub mod suggest;
 pub mod worker;
 
 pub use config::TrainConfig;
 pub use event::{Control, Event, RunState, StopReason, Summary};
 pub use run_folder::RunFolder;
+pub use suggest::DataSize;
 pub use worker::{Job, RunHandle, start};

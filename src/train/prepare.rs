@@ -188,7 +188,7 @@ fn encode(
     }
     let model = match record {
         Some(r) => r.model.clone(),
-        None => config.model(inputs(&preprocessor), head(preprocessor.task())),
+        None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
     };
     let meaning = Meaning::of(&preprocessor);
     Ok(Encoding { train, validation, test, meaning, preprocessor, model })

@@ -7,6 +7,7 @@ mod saving;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
+use rayon::prelude::*;
 
 use self::control::{LoopEnd, Wish};
 use self::reports::{Recent, Watch};
@@ -262,10 +263,11 @@ impl<'a> Session<'a> {
         let size = self.data.engine.plan().config.batch.max(1);
         staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
         let batches = staged.batches.get_mut(..count).unwrap_or_default();
-        let chunks = order.chunks(size).skip(self.at.batch);
-        for (batch, rows) in batches.iter_mut().zip(chunks) {
-            eval::fill_batch(batch, &self.data.train, rows.iter().map(|&r| r as usize));
-        }
+        let rows = order.get(self.at.batch * size..).unwrap_or_default();
+        let train = &self.data.train;
+        batches.par_iter_mut().zip(rows.par_chunks(size)).for_each(|(batch, rows)| {
+            eval::fill_batch(batch, train, rows.iter().map(|&r| r as usize));
+        });
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
         let params = &mut staged.params;
         params.clear();

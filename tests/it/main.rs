@@ -11,6 +11,7 @@ mod golden;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
+mod gpu_session;
 mod gpu_update;
 mod gradient;
 mod pair;

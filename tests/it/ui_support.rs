@@ -366,7 +366,7 @@ pub fn interrupted(project: &Project) -> Interrupted {
             prep: project.prep.clone(),
             preprocessor,
             split: project.split,
-            model: project.train.model(input, Head::Classes { count: 3 }),
+            model: project.train.model(input, Head::Classes { count: 3 }).unwrap(),
             config: project.train.clone(),
             recipe: String::new(),
             summary: None,

@@ -36,6 +36,7 @@ pub(super) fn open(path: &Path, target: Option<&str>, say: bool) -> Result<Sourc
             schema.target
         ));
     }
+    project.suggest(&dataset, Some(&schema));
     Ok(Source { project, dataset, schema })
 }
 
