@@ -8,6 +8,7 @@ mod cpu_engine;
 mod data;
 mod export;
 mod golden;
+mod golden_codec;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
