@@ -7,8 +7,10 @@ pub mod format;
 pub mod hash;
 pub mod recipe;
 pub mod scale;
+pub(crate) mod simd;
 pub mod slice;
 pub mod stats;
+pub mod tally;
 
 pub use format::Format;
 pub use recipe::{AmaxAlgorithm, Precision, Recipe, Scaling};

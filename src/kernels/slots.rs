@@ -24,7 +24,7 @@ pub(super) struct Scratch {
     pub left: Vec<f32>,
     pub right: Vec<f32>,
     pub panels: Vec<u32>,
-    pub partial: Vec<super::quantise::Partial>,
+    pub summaries: Vec<crate::fp8::tally::Summary>,
 }
 
 /// A buffer taken out for writing.
