@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod allocation;
 mod architecture;
 mod cli;
 mod cpu_engine;
@@ -13,6 +14,7 @@ mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
 mod gradient;
+mod kernels;
 mod pair;
 mod quality;
 mod resume;
