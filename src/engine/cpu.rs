@@ -11,6 +11,7 @@ use crate::plan::{BufferId, Plan, Purpose};
 pub struct CpuEngine {
     plan: Plan,
     slots: Slots,
+    equal_weights: Vec<u32>,
 }
 
 /// The CPU engine of this computer.
@@ -36,12 +37,13 @@ impl CpuEngine {
         }
         let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
         let slots = Slots::new(&plan.slots, place);
-        Ok(Self { plan, slots })
+        let equal_weights = host::equal_weights(&plan);
+        Ok(Self { plan, slots, equal_weights })
     }
 
     fn stage(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
         let slots = &mut self.slots;
-        host::stage(&self.plan, batch, params, |id, words| {
+        host::stage(&self.plan, batch, params, &self.equal_weights, |id, words| {
             let out = slots.words_mut(id);
             let (head, tail) = out.split_at_mut(words.len());
             head.copy_from_slice(words);

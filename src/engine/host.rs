@@ -132,12 +132,19 @@ pub fn step_words(plan: &Plan, rows: usize, params: &StepParams) -> [u32; step_s
     words
 }
 
+/// What stands for the weights of a batch that gives none: all 1.
+pub fn equal_weights(plan: &Plan) -> Vec<u32> {
+    vec![1f32.to_bits(); plan.config.batch]
+}
+
 /// Writes a checked batch, padded with zeros to the plan's batch, and its step state. `write` gets
 /// each input buffer, the words to put at its start, and fills the rest of the buffer with zeros.
+/// `equal` is [`equal_weights`], which the engine keeps.
 pub fn stage(
     plan: &Plan,
     batch: &Batch,
     params: &StepParams,
+    equal: &[u32],
     mut write: impl FnMut(BufferId, &[u32]) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     write(plan.step, &step_words(plan, batch.rows, params))?;
@@ -145,8 +152,7 @@ pub fn stage(
     write(plan.categories, &batch.categories)?;
     write(plan.targets, &batch.targets)?;
     if batch.weights.is_empty() {
-        let ones = vec![1f32.to_bits(); batch.rows];
-        write(plan.sample_weights, &ones)
+        write(plan.sample_weights, equal.get(..batch.rows).unwrap_or(equal))
     } else {
         write(plan.sample_weights, bytemuck::cast_slice(&batch.weights))
     }

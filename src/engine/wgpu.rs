@@ -43,6 +43,7 @@ pub struct WgpuEngine {
     prepare_eval: Vec<Launch>,
     eval_step: Vec<Launch>,
     inputs: [Staged; 5],
+    equal_weights: Vec<u32>,
     /// Words staged per step.
     step_words: usize,
     /// Steps that fit into `staging`.
@@ -87,6 +88,7 @@ impl WgpuEngine {
         let staging = memory.gpu().staging("batches", capacity * step_words)?;
         let losses = memory.gpu().readback("losses", capacity)?;
         Ok(Self {
+            equal_weights: host::equal_weights(&plan),
             plan,
             memory,
             self_test,
@@ -123,7 +125,7 @@ impl WgpuEngine {
         out: &mut [u32],
     ) -> Result<(), EngineError> {
         out.fill(0);
-        host::stage(&self.plan, batch, params, |id, words| {
+        host::stage(&self.plan, batch, params, &self.equal_weights, |id, words| {
             let target = self
                 .inputs
                 .iter()

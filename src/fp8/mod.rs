@@ -13,6 +13,7 @@ pub mod scale;
 pub mod simd;
 pub mod slice;
 pub mod stats;
+pub mod tally;
 
 pub use format::Format;
 pub use recipe::{AmaxAlgorithm, Precision, Recipe, Scaling};

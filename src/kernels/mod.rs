@@ -14,6 +14,7 @@ pub mod gemm;
 pub mod gemm_bf16;
 pub mod layer_norm;
 pub mod loss;
+mod math;
 pub mod optimizer;
 mod parallel;
 pub mod quantise;

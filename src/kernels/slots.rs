@@ -6,6 +6,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::{BufferId, step_state};
+use crate::fp8::tally::Summary;
 
 /// All memory of one plan, and scratch that kernels reuse.
 #[derive(Debug, Default)]
@@ -26,14 +27,14 @@ pub(super) struct Scratch {
     pub panels: Vec<u32>,
     /// Sums of pieces.
     pub piece_sums: Vec<f64>,
-    pub partial: Vec<super::quantise::Partial>,
+    pub summaries: Vec<Summary>,
 }
 
 impl Scratch {
     fn bytes(&self) -> u64 {
         let f32s = self.left.capacity() + self.right.capacity() + self.panels.capacity();
-        let partial = self.partial.capacity() * size_of::<super::quantise::Partial>();
-        (4 * f32s + 8 * self.piece_sums.capacity() + partial) as u64
+        let summaries = self.summaries.capacity() * size_of::<Summary>();
+        (4 * f32s + 8 * self.piece_sums.capacity() + summaries) as u64
     }
 }
 
@@ -43,7 +44,7 @@ pub struct ScratchNeed {
     pub(super) left: usize,
     pub(super) right: usize,
     pub(super) panels: usize,
-    pub(super) partial: usize,
+    pub(super) summaries: usize,
     pub(super) piece_sums: usize,
 }
 
@@ -54,15 +55,15 @@ impl ScratchNeed {
             left: self.left.max(other.left),
             right: self.right.max(other.right),
             panels: self.panels.max(other.panels),
-            partial: self.partial.max(other.partial),
+            summaries: self.summaries.max(other.summaries),
             piece_sums: self.piece_sums.max(other.piece_sums),
         }
     }
 
     /// In bytes.
     pub fn bytes(self) -> u64 {
-        let partial = self.partial * size_of::<super::quantise::Partial>();
-        (4 * (self.left + self.right + self.panels) + 8 * self.piece_sums + partial) as u64
+        let summaries = self.summaries * size_of::<Summary>();
+        (4 * (self.left + self.right + self.panels) + 8 * self.piece_sums + summaries) as u64
     }
 }
 

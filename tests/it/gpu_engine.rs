@@ -119,7 +119,7 @@ fn lockstep(model: &ModelSpec, precision: Precision, optimizer: Optimizer) {
     for step in 1..=2 {
         let params = StepParams { step, learning_rate: 0.01, seed: 5 };
         let batch = batch(model, BATCH - 2, step as u32);
-        host::stage(&plan, &batch, &params, |id, words| {
+        host::stage(&plan, &batch, &params, &host::equal_weights(&plan), |id, words| {
             pair.write(id, words);
             Ok(())
         })

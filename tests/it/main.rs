@@ -2,18 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod allocation;
 mod architecture;
 mod cli;
 mod cpu_engine;
 mod data;
 mod export;
 mod golden;
+mod golden_codec;
 mod gpu_engine;
 mod gpu_kernels;
 mod gpu_quantise;
 mod gpu_session;
 mod gpu_update;
 mod gradient;
+mod kernels;
 mod pair;
 mod quality;
 mod resume;
