@@ -26,6 +26,13 @@ fn decode_body<S: Spec>(src: &[u8], scale: f32, dst: &mut [f32]) {
 }
 
 #[inline(always)]
+fn bf16_body<S: Spec>(src: &[u8], scale: f32, dst: &mut [u16]) {
+    for (d, &s) in dst.iter_mut().zip(src) {
+        *d = ((decode_one::<S>(s) * scale).to_bits() >> 16) as u16;
+    }
+}
+
+#[inline(always)]
 fn amax_body(src: &[u32]) -> u32 {
     src.iter().fold(0, |max, &bits| {
         let a = bits & 0x7fff_ffff;
@@ -102,6 +109,8 @@ vectorised!(stochastic_spec, stochastic_avx512, stochastic_avx2, stochastic_body
     (src: &[u32], exponent: i32, key: u32, first: u32, dst: &mut [u8]), S);
 vectorised!(decode_spec, decode_avx512, decode_avx2, decode_body::<S>,
     (src: &[u8], scale: f32, dst: &mut [f32]), S);
+vectorised!(bf16_spec, bf16_avx512, bf16_avx2, bf16_body::<S>,
+    (src: &[u8], scale: f32, dst: &mut [u16]), S);
 vectorised!(amax_any, amax_avx512, amax_avx2, amax_body, (src: &[u32]) -> u32,);
 
 /// Encodes f32 bits times 2^-exponent, nearest-even; stops at the shorter slice.
@@ -124,6 +133,11 @@ pub fn encode_stochastic(
 /// Decodes and multiplies by `scale` (a power of two, so the product is exact).
 pub fn decode(format: Format, src: &[u8], scale: f32, dst: &mut [f32]) {
     with_spec!(format, decode_spec(src, scale, dst));
+}
+
+/// [`decode`] to bf16 bits, exact while the product is a normal bf16 number.
+pub fn decode_bf16(format: Format, src: &[u8], scale: f32, dst: &mut [u16]) {
+    with_spec!(format, bf16_spec(src, scale, dst));
 }
 
 /// Bits of the largest finite |x|, 0 if there is none. Integer maximum, so order cannot matter.
@@ -156,6 +170,12 @@ mod tests {
                 for (b, o) in back.iter().zip(&out) {
                     let want = format.decode(*o) * 0.25;
                     assert!(b.to_bits() == want.to_bits() || (b.is_nan() && want.is_nan()));
+                }
+                let mut half = vec![0u16; len];
+                decode_bf16(format, &out, 0.25, &mut half);
+                for (h, b) in half.iter().zip(&back) {
+                    let h = f32::from_bits(u32::from(*h) << 16);
+                    assert!(h.to_bits() == b.to_bits() || (h.is_nan() && b.is_nan()));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Small elementwise helpers.
 
-use super::{Access, BufferId, Slots};
+use super::{Access, BufferId, Slots, parallel};
 
 /// Sets `words` words to `value` (bits).
 #[derive(Debug, Clone, Copy)]
@@ -22,5 +22,37 @@ impl Fill {
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         vec![Access::write(self.out, self.words as usize)]
+    }
+}
+
+/// `into += from`, f32.
+#[derive(Debug, Clone, Copy)]
+pub struct Accumulate {
+    /// f32 `[len]`, changed in place.
+    pub into: BufferId,
+    /// f32 `[len]`.
+    pub from: BufferId,
+    /// Elements.
+    pub len: u32,
+}
+
+impl Accumulate {
+    /// Native twin.
+    pub fn cpu(&self, slots: &mut Slots) {
+        let len = self.len as usize;
+        let mut into = slots.take(self.into);
+        let from = &slots.f32(self.from)[..len];
+        parallel::pieces(&mut into.f32()[..len], |start, piece| {
+            for (o, v) in piece.iter_mut().zip(&from[start..]) {
+                *o += v;
+            }
+        });
+        slots.put(into);
+    }
+
+    /// What it reads and writes.
+    pub fn access(&self) -> Vec<Access> {
+        let len = self.len as usize;
+        vec![Access::update(self.into, len), Access::read(self.from, len)]
     }
 }

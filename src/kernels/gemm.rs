@@ -95,7 +95,7 @@ impl Operand {
         Some(gemm_bf16::Matrix { codes, stride, rows, cols, transpose: self.transpose })
     }
 
-    fn access(&self, list: &mut Vec<Access>) {
+    pub(super) fn access(&self, list: &mut Vec<Access>) {
         list.push(Access::read(self.buffer, self.words()));
         if let Storage::Fp8 { scales, block_rows, block_cols, .. } = self.storage {
             list.push(Access::read(scales, blocks(self.rows, self.cols, block_rows, block_cols)));

@@ -2,6 +2,9 @@
 //! (`shaders/<family>.wgsl`) and its native CPU twin of the same name.
 
 pub mod activation;
+pub mod batch_norm;
+pub mod channel;
+pub mod conv;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
@@ -11,8 +14,10 @@ pub mod layer_norm;
 pub mod loss;
 pub mod optimizer;
 mod parallel;
+pub mod pool;
 pub mod quantise;
 pub mod reduce;
+mod simd;
 pub mod slots;
 
 pub use slots::Slots;
@@ -82,6 +87,32 @@ pub enum Op {
     AdamW(optimizer::AdamW),
     /// See [`optimizer::SgdMomentum`].
     SgdMomentum(optimizer::SgdMomentum),
+    /// See [`conv::Conv`].
+    Conv(conv::Conv),
+    /// See [`conv::ConvInputGradient`].
+    ConvInputGradient(conv::ConvInputGradient),
+    /// See [`conv::ConvWeightGradient`].
+    ConvWeightGradient(conv::ConvWeightGradient),
+    /// See [`channel::ChannelBackward`].
+    ChannelBackward(channel::ChannelBackward),
+    /// See [`channel::Add`].
+    Add(channel::Add),
+    /// See [`pool::MaxPool`].
+    MaxPool(pool::MaxPool),
+    /// See [`pool::MaxPoolBackward`].
+    MaxPoolBackward(pool::MaxPoolBackward),
+    /// See [`pool::AvgPool`].
+    AvgPool(pool::AvgPool),
+    /// See [`pool::AvgPoolBackward`].
+    AvgPoolBackward(pool::AvgPoolBackward),
+    /// See [`batch_norm::BatchNorm`].
+    BatchNorm(batch_norm::BatchNorm),
+    /// See [`batch_norm::BatchNormEval`].
+    BatchNormEval(batch_norm::BatchNormEval),
+    /// See [`batch_norm::BatchNormBackward`].
+    BatchNormBackward(batch_norm::BatchNormBackward),
+    /// See [`elementwise::Accumulate`].
+    Accumulate(elementwise::Accumulate),
     /// See [`elementwise::Fill`].
     Fill(elementwise::Fill),
 }
@@ -135,6 +166,19 @@ macro_rules! each_op {
             Op::MeanSquaredError($inner) => $call,
             Op::AdamW($inner) => $call,
             Op::SgdMomentum($inner) => $call,
+            Op::Conv($inner) => $call,
+            Op::ConvInputGradient($inner) => $call,
+            Op::ConvWeightGradient($inner) => $call,
+            Op::ChannelBackward($inner) => $call,
+            Op::Add($inner) => $call,
+            Op::MaxPool($inner) => $call,
+            Op::MaxPoolBackward($inner) => $call,
+            Op::AvgPool($inner) => $call,
+            Op::AvgPoolBackward($inner) => $call,
+            Op::BatchNorm($inner) => $call,
+            Op::BatchNormEval($inner) => $call,
+            Op::BatchNormBackward($inner) => $call,
+            Op::Accumulate($inner) => $call,
             Op::Fill($inner) => $call,
         }
     };

@@ -24,6 +24,8 @@ pub(super) struct Scratch {
     pub left: Vec<f32>,
     pub right: Vec<f32>,
     pub panels: Vec<u32>,
+    /// Partial sums of weight gradients.
+    pub sums: Vec<f32>,
     pub partial: Vec<super::quantise::Partial>,
 }
 

@@ -98,12 +98,20 @@ pub struct PlanParam {
     pub shape: Vec<usize>,
     /// Master weights, f32.
     pub weight: BufferId,
-    /// Gradient, f32.
-    pub gradient: BufferId,
-    /// Moments, f32: `[momentum]` or `[first, second]`.
+    /// Gradient, f32; none for the running statistics of a batch normalisation.
+    pub gradient: Option<BufferId>,
+    /// Moments, f32: `[momentum]` or `[first, second]`; none without a gradient.
     pub moments: Vec<BufferId>,
     /// Packed FP8 copy made by `prepare_eval`, where the precision has one.
     pub quantised: Option<QuantisedRef>,
+}
+
+impl PlanParam {
+    /// Rows and columns of the parameter as a matrix: its first dimension and all others.
+    pub fn matrix(&self) -> (u32, u32) {
+        let rows = self.shape.first().copied().unwrap_or(1);
+        (rows as u32, self.shape.iter().skip(1).product::<usize>() as u32)
+    }
 }
 
 /// A packed FP8 matrix and where its scales are.
@@ -190,7 +198,7 @@ impl Plan {
     /// Buffers that outlive their last use to the end of the training step, so that the host can
     /// read them: all gradients.
     pub fn kept(&self) -> Vec<BufferId> {
-        self.params.iter().map(|p| p.gradient).collect()
+        self.params.iter().filter_map(|p| p.gradient).collect()
     }
 
     /// Bytes that the plan's memory takes.

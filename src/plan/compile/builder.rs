@@ -6,7 +6,7 @@ use crate::fp8::stats::STAT_WORDS;
 use crate::fp8::{Precision, Recipe, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::kernels::{BufferId, step_state};
-use crate::model::ModelSpec;
+use crate::model::{ModelSpec, Shape, Source};
 use crate::plan::{Buffer, Optimizer, PlanConfig, PlanParam, Purpose, WatchedTensor};
 
 /// The buffers that the host reads and writes.
@@ -32,6 +32,9 @@ pub(super) struct Compiler<'a> {
     pub params: Vec<PlanParam>,
     pub watched: Vec<WatchedTensor>,
     pub io: Io,
+    /// Sources and output shape of every node.
+    pub sources: Vec<Vec<Source>>,
+    pub shapes: Vec<Shape>,
 }
 
 impl<'a> Compiler<'a> {
@@ -73,9 +76,11 @@ impl<'a> Compiler<'a> {
             Optimizer::Sgd { .. } => &["momentum"],
         };
         let mut params = Vec::new();
-        for info in model.parameters() {
+        for info in model.try_parameters()? {
             let len: usize = info.shape.iter().product();
             let weight = persistent(&info.name, Purpose::Weight, len);
+            // Running statistics are no business of the optimiser.
+            let moments = if info.kind.trained() { moments } else { &[] };
             let moments = moments
                 .iter()
                 .map(|m| persistent(&format!("{}.{m}", info.name), Purpose::Moment, len))
@@ -90,11 +95,14 @@ impl<'a> Compiler<'a> {
             params: Vec::new(),
             watched,
             io,
+            sources: model.sources()?,
+            shapes: model.shapes()?,
         };
         for (info, weight, moments) in params {
             let len = info.shape.iter().product();
-            let gradient =
-                this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len);
+            let gradient = info.kind.trained().then(|| {
+                this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len)
+            });
             let quantised = this.quantised(&info.name, &info.shape);
             let (name, shape) = (info.name, info.shape);
             this.params.push(PlanParam { name, shape, weight, gradient, moments, quantised });
@@ -130,5 +138,11 @@ impl<'a> Compiler<'a> {
     pub(super) fn param(&self, name: &str) -> Result<&PlanParam, EngineError> {
         let found = self.params.iter().find(|p| p.name == name);
         found.ok_or_else(|| fault(format!("no parameter {name}")))
+    }
+
+    /// Gradient buffer of a parameter.
+    pub(super) fn gradient(&self, name: &str) -> Result<BufferId, EngineError> {
+        let gradient = self.param(name)?.gradient;
+        gradient.ok_or_else(|| fault(format!("parameter {name} has no gradient")))
     }
 }

@@ -6,7 +6,7 @@ use crate::fp8::{Format, Precision, Recipe, Scaling};
 use crate::kernels::gemm::{Operand, Storage, blocks};
 use crate::kernels::quantise::{Quantise, ScaleSource};
 use crate::kernels::{BufferId, Op};
-use crate::model::{Layer, ModelSpec};
+use crate::model::ModelSpec;
 use crate::plan::{Purpose, QuantisedRef, TensorRole, WatchedTensor};
 
 impl Compiler<'_> {
@@ -14,7 +14,7 @@ impl Compiler<'_> {
     /// every use, so one copy serves both.
     pub(super) fn quantised(&mut self, name: &str, shape: &[usize]) -> Option<QuantisedRef> {
         let recipe = self.recipe(name.strip_suffix(".weight")?)?;
-        let &[rows, cols] = shape else { return None };
+        let (rows, cols) = (*shape.first()?, shape.iter().skip(1).product::<usize>());
         let words = rows * cols.div_ceil(4);
         let packed = self.buffer(&format!("{name}.fp8"), Purpose::Quantised, words, true);
         let (block_rows, block_cols) = recipe.scaling.block(true, rows as u32, cols as u32);
@@ -26,9 +26,7 @@ impl Compiler<'_> {
     /// The recipe of a layer's products; `None` means f32.
     pub(super) fn recipe(&self, node: &str) -> Option<Recipe> {
         let Precision::Fp8(recipe) = self.config.precision else { return None };
-        let fp8 = self.model.nodes.iter().any(|n| {
-            n.name == node && matches!(n.layer, Layer::Dense { high_precision: false, .. })
-        });
+        let fp8 = self.model.nodes.iter().any(|n| n.name == node && n.layer.takes_recipe());
         fp8.then_some(recipe)
     }
 
@@ -105,7 +103,7 @@ pub(super) fn watched(model: &ModelSpec, precision: Precision) -> Vec<WatchedTen
     let Precision::Fp8(recipe) = precision else { return Vec::new() };
     let mut list = Vec::new();
     for node in &model.nodes {
-        if !matches!(node.layer, Layer::Dense { high_precision: false, .. }) {
+        if !node.layer.takes_recipe() {
             continue;
         }
         for (part, role, format) in [

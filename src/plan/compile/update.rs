@@ -13,7 +13,7 @@ impl Compiler<'_> {
             let decays = matches!(info.kind, ParamKind::Weight { .. });
             let decay = |d: f32| if decays { d } else { 0.0 };
             let len = param.shape.iter().product::<usize>() as u32;
-            let (weight, gradient) = (param.weight, param.gradient);
+            let (weight, Some(gradient)) = (param.weight, param.gradient) else { continue };
             match (self.config.optimizer, param.moments.as_slice()) {
                 (Optimizer::AdamW { beta1, beta2, epsilon, weight_decay }, &[first, second]) => {
                     ops.push(Op::AdamW(AdamW {
