@@ -422,3 +422,77 @@ impl BatchNormBackward {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fp8::hash;
+    use crate::kernels::step_state;
+
+    fn values(seed: u32, len: usize, offset: f32) -> Vec<f32> {
+        let key = hash::key(seed, 0, 0);
+        (0..len as u32)
+            .map(|i| (hash::bits(key, i) >> 8) as f32 / 8_388_608.0 - 1.0 + offset)
+            .collect()
+    }
+
+    /// Mean and biased variance of a channel in f64.
+    fn exact(x: &[f32], channels: usize, c: usize) -> (f64, f64) {
+        let own: Vec<f64> = x.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).collect();
+        let n = own.len() as f64;
+        let mean = own.iter().sum::<f64>() / n;
+        (mean, own.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n)
+    }
+
+    #[test]
+    fn statistics_are_exact_over_many_pieces_and_leave_padding_out() {
+        // A large mean beside a small deviation would break naive sums of squares.
+        for (rows, valid, pixels, channels, offset) in
+            [(5, 3, 7, 3, 0.0), (300, 299, 100, 5, 100.0), (1, 1, 1, 4, 0.0), (9, 9, 1, 700, -3.0)]
+        {
+            let len = rows * pixels * channels;
+            let sizes = [len, channels, channels, len, 2 * channels, channels, channels, 16];
+            let mut slots =
+                Slots::new(&sizes, sizes.iter().enumerate().map(|(i, n)| (i, *n)).collect());
+            let mut x = values(3, len, offset);
+            // Padding that would spoil everything.
+            x[valid * pixels * channels..].fill(1e6);
+            let id = BufferId;
+            slots.words_mut(id(0)).copy_from_slice(bytemuck::cast_slice(&x));
+            slots.words_mut(id(1)).fill(1f32.to_bits());
+            slots.words_mut(id(6)).fill(1f32.to_bits());
+            slots.words_mut(id(7))[step_state::VALID] = valid as u32;
+            let op = BatchNorm {
+                x: id(0),
+                gain: id(1),
+                shift: id(2),
+                out: id(3),
+                moments: id(4),
+                running_mean: id(5),
+                running_variance: id(6),
+                rows: rows as u32,
+                pixels: pixels as u32,
+                channels: channels as u32,
+                activation: None,
+                step: id(7),
+            };
+            op.cpu(&mut slots);
+            let n = (valid * pixels) as f64;
+            for c in 0..channels {
+                let (mean, variance) = exact(&x[..valid * pixels * channels], channels, c);
+                let rstd = 1.0 / (variance + 1e-5).sqrt();
+                let close = |got: f32, want: f64| {
+                    (f64::from(got) - want).abs() <= 2e-5 * want.abs().max(0.1)
+                };
+                assert!(close(slots.f32(id(4))[c], mean));
+                assert!(close(slots.f32(id(4))[channels + c], rstd), "{rstd}");
+                assert!(close(slots.f32(id(5))[c], 0.1 * mean));
+                let unbiased = if n > 1.0 { variance * n / (n - 1.0) } else { variance };
+                assert!(close(slots.f32(id(6))[c], 0.9 + 0.1 * unbiased));
+                let want = (f64::from(x[c]) - mean) * rstd;
+                assert!((f64::from(slots.f32(id(3))[c]) - want).abs() < 1e-3);
+                assert!(!close(slots.f32(id(4))[channels + c], rstd * 1.001));
+            }
+        }
+    }
+}

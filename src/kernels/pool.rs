@@ -321,3 +321,147 @@ impl AvgPoolBackward {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fp8::hash;
+
+    fn shapes() -> Vec<PoolShape> {
+        let make = |rows, (height, width), channels, size: [u32; 2], stride, padding| {
+            let places = |n: u32, k: u32| (n + 2 * padding - k) / stride + 1;
+            let (out_height, out_width) = (places(height, size[0]), places(width, size[1]));
+            PoolShape {
+                rows,
+                height,
+                width,
+                channels,
+                out_height,
+                out_width,
+                size,
+                stride,
+                padding,
+            }
+        };
+        vec![
+            make(2, (4, 6), 3, [2, 2], 2, 0),
+            make(3, (7, 5), 5, [3, 3], 2, 1),
+            make(1, (5, 5), 33, [3, 3], 1, 1),
+            make(2, (6, 7), 4, [6, 7], 1, 0),
+            make(1, (1, 1), 1, [1, 1], 1, 0),
+            make(2, (9, 8), 2, [2, 2], 3, 0),
+            make(1, (15, 15), 1, [15, 15], 1, 7),
+        ]
+    }
+
+    fn values(seed: u32, len: usize) -> Vec<f32> {
+        // Few different values, so that there are ties.
+        let key = hash::key(seed, 0, 0);
+        (0..len as u32).map(|i| (hash::bits(key, i) % 13) as f32 - 6.0).collect()
+    }
+
+    /// Input and output value of every pixel of every window, windows in order of the output.
+    fn pairs(s: &PoolShape, mut f: impl FnMut(u32, usize, usize)) {
+        for n in 0..s.rows {
+            for (y, x) in (0..s.out_height).flat_map(|y| (0..s.out_width).map(move |x| (y, x))) {
+                for (i, j) in (0..s.size[0]).flat_map(|i| (0..s.size[1]).map(move |j| (i, j))) {
+                    let v = i64::from(y * s.stride + i) - i64::from(s.padding);
+                    let u = i64::from(x * s.stride + j) - i64::from(s.padding);
+                    if !(0..i64::from(s.height)).contains(&v)
+                        || !(0..i64::from(s.width)).contains(&u)
+                    {
+                        continue;
+                    }
+                    for c in 0..s.channels {
+                        let input =
+                            ((n * s.height + v as u32) * s.width + u as u32) * s.channels + c;
+                        let output = ((n * s.out_height + y) * s.out_width + x) * s.channels + c;
+                        f(i * s.size[1] + j, input as usize, output as usize);
+                    }
+                }
+            }
+        }
+    }
+
+    fn slots(sizes: &[usize]) -> Slots {
+        Slots::new(sizes, sizes.iter().enumerate().map(|(i, n)| (i, *n)).collect())
+    }
+
+    fn fill(slots: &mut Slots, id: u32, values: &[f32]) -> BufferId {
+        slots.words_mut(BufferId(id)).copy_from_slice(bytemuck::cast_slice(values));
+        BufferId(id)
+    }
+
+    #[test]
+    fn max_pooling_and_its_gradient() {
+        for s in shapes() {
+            let (len, out_len) = (s.rows as usize * s.image_len(), s.rows as usize * s.out_len());
+            let mut slots = slots(&[len, out_len, s.winner_words(), out_len, len, out_len]);
+            let input = values(1, len);
+            let x = fill(&mut slots, 0, &input);
+            let op = MaxPool { x, out: BufferId(1), winners: Some(BufferId(2)), shape: s };
+            op.cpu(&mut slots);
+            MaxPool { out: BufferId(5), winners: None, ..op }.cpu(&mut slots);
+            let grads = values(2, out_len);
+            let grad = fill(&mut slots, 3, &grads);
+            let back =
+                MaxPoolBackward { grad, winners: BufferId(2), grad_x: BufferId(4), shape: s };
+            back.cpu(&mut slots);
+            let mut best: Vec<Option<(f32, usize)>> = vec![None; out_len];
+            pairs(&s, |_, i, o| {
+                if best[o].is_none_or(|(b, _)| input[i] > b) {
+                    best[o] = Some((input[i], i));
+                }
+            });
+            let mut want = vec![0f32; len];
+            for (o, best) in best.iter().enumerate() {
+                let (value, i) = best.unwrap();
+                assert_eq!(slots.f32(BufferId(1))[o], value);
+                want[i] += grads[o];
+            }
+            assert_eq!(slots.f32(BufferId(4)), want);
+            assert_eq!(slots.f32(BufferId(1)), slots.f32(BufferId(5)));
+        }
+    }
+
+    #[test]
+    fn nan_is_kept() {
+        let s = shapes()[0];
+        let (len, out_len) = (s.rows as usize * s.image_len(), s.rows as usize * s.out_len());
+        for at in [0, 3, 18, 21] {
+            let mut slots = slots(&[len, out_len, s.winner_words()]);
+            let mut input = values(1, len);
+            input[at] = f32::NAN;
+            let x = fill(&mut slots, 0, &input);
+            let op = MaxPool { x, out: BufferId(1), winners: Some(BufferId(2)), shape: s };
+            op.cpu(&mut slots);
+            assert!(slots.f32(BufferId(1))[0].is_nan(), "{at}");
+        }
+    }
+
+    #[test]
+    fn average_pooling_and_its_gradient() {
+        for s in shapes().into_iter().filter(|s| s.padding == 0) {
+            let (len, out_len) = (s.rows as usize * s.image_len(), s.rows as usize * s.out_len());
+            let mut slots = slots(&[len, out_len, out_len, len]);
+            let (input, grads) = (values(1, len), values(2, out_len));
+            let x = fill(&mut slots, 0, &input);
+            AvgPool { x, out: BufferId(1), shape: s }.cpu(&mut slots);
+            let grad = fill(&mut slots, 2, &grads);
+            AvgPoolBackward { grad, grad_x: BufferId(3), shape: s }.cpu(&mut slots);
+            let count = f64::from(s.size[0] * s.size[1]);
+            let (mut want, mut want_x) = (vec![0f64; out_len], vec![0f64; len]);
+            pairs(&s, |_, i, o| {
+                want[o] += f64::from(input[i]) / count;
+                want_x[i] += f64::from(grads[o]) / count;
+            });
+            let close = |got: &[f32], want: &[f64]| {
+                got.iter().zip(want).all(|(g, w)| (f64::from(*g) - w).abs() < 1e-5)
+            };
+            assert!(close(slots.f32(BufferId(1)), &want));
+            assert!(close(slots.f32(BufferId(3)), &want_x));
+            want[0] += 1e-4;
+            assert!(!close(slots.f32(BufferId(1)), &want));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use fp8_studio::plan::{Optimizer, PlanConfig, compile, memory};
 
 const ROWS: usize = 7;
 
-fn batch(model: &ModelSpec) -> Batch {
+pub fn batch(model: &ModelSpec) -> Batch {
     let number = |i: usize| (hash::mix(i as u32 + 1) >> 8) as f32 / 8_388_608.0 - 1.0;
     let columns = model.input.embeddings.len();
     let cardinality = model.input.embeddings.first().map_or(1, |e| e.cardinality);
@@ -28,7 +28,7 @@ fn batch(model: &ModelSpec) -> Batch {
 }
 
 /// Mean loss and gradients at `params`; a rate of 0 leaves the weights as they are.
-fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<f32>>) {
+pub fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<f32>>) {
     engine.load_params(params).unwrap();
     let step = StepParams { step: 3, learning_rate: 0.0, seed: 17 };
     let loss = engine.train(std::slice::from_ref(batch), &[step]).unwrap()[0];
@@ -41,7 +41,7 @@ fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<
     (loss, ids.into_iter().map(read).collect())
 }
 
-fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
+pub fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
     let config = PlanConfig { batch: ROWS + 2, precision, optimizer: Optimizer::default() };
     let plan = compile(model, &config).unwrap();
     assert_eq!(memory::check(&plan), Vec::<String>::new());
@@ -53,7 +53,7 @@ fn close(numeric: f64, exact: f32) -> bool {
 }
 
 /// Central differences at up to five values of every parameter.
-fn check(model: &ModelSpec) {
+pub fn check(model: &ModelSpec) {
     let mut engine = engine(model, Precision::F32);
     let batch = batch(model);
     let mut params = init(model, 9);
@@ -67,7 +67,7 @@ fn check(model: &ModelSpec) {
     assert!(loss.is_finite() && loss > 0.0);
     let mut largest = (0f32, 0f64);
     for p in 0..params.len() {
-        let len = params[p].values.len();
+        let len = gradients[p].len();
         for i in (0..len).step_by((len / 5).max(1)) {
             let old = params[p].values[i];
             let mut slope = |h: f32| {

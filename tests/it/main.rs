@@ -4,3 +4,4 @@
 
 mod cpu_engine;
 mod gradient;
+mod images;

@@ -23,7 +23,6 @@ fn shifts(shape: &ConvShape, residue: usize) -> Vec<(usize, isize)> {
 
 /// Everything that depends on shapes alone.
 struct Layout {
-    kernel: Kernel,
     /// Pieces in lines of the input grid's first residue: `stride` lines of the input each.
     pieces: Pieces,
     frame: Frame,
@@ -102,7 +101,7 @@ impl Layout {
                 phases.push((phase, runs));
             }
         }
-        Self { kernel, pieces, frame, top: low, groups, depth, phases }
+        Self { pieces, frame, top: low, groups, depth, phases }
     }
 }
 
