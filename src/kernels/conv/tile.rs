@@ -181,6 +181,7 @@ trait Lanes: Copy {
     unsafe fn store(self, to: *mut f32);
 }
 
+#[allow(clippy::needless_range_loop)]
 /// Body of every kernel: `R` rows, `V` vectors of columns. With `STRIDED` each vector of columns
 /// has its own part of the row.
 #[inline(always)]
@@ -197,8 +198,8 @@ unsafe fn body<L: Lanes, const R: usize, const V: usize, const STRIDED: bool>(
     // SAFETY (all of this function): the caller keeps rows inside the window and the panel as long
     // as the steps; the tile has at least R rows of V · COUNT columns.
     unsafe {
-        for (start, base) in starts.iter_mut().zip(bases) {
-            *start = window.add(*base as usize);
+        for r in 0..R {
+            starts[r] = window.add(*bases.get_unchecked(r) as usize);
         }
         for tap in taps {
             let mut offset = tap.offset;
@@ -225,9 +226,10 @@ unsafe fn body<L: Lanes, const R: usize, const V: usize, const STRIDED: bool>(
                 offset += step;
             }
         }
-        for (out, sums) in out.iter_mut().zip(sums) {
-            for (v, sum) in sums.into_iter().enumerate() {
-                sum.store(out.as_mut_ptr().add(v * L::COUNT));
+        // By index: moving the sums through an iterator would copy them through memory.
+        for r in 0..R {
+            for v in 0..V {
+                sums[r][v].store(out[r].as_mut_ptr().add(v * L::COUNT));
             }
         }
     }

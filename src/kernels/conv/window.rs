@@ -2,6 +2,7 @@
 
 use super::super::Slots;
 use super::super::gemm::{Operand, Storage, blocks};
+use super::super::simd::widest;
 use super::ConvShape;
 use super::tile::{Kernel, MAX_WIDTH};
 use crate::fp8::{Scale, slice};
@@ -13,6 +14,15 @@ pub(super) trait Value: Copy + Default + bytemuck::Pod {
     fn decode(format: crate::fp8::Format, codes: &[u8], scale: f32, dst: &mut [Self]);
     /// From f32.
     fn convert(src: &[f32], dst: &mut [Self]);
+    /// See [`place_body`].
+    fn place(
+        y: usize,
+        width: usize,
+        pooled: &[Self],
+        winners: (&[u8], usize),
+        channels: usize,
+        dst: &mut [Self],
+    );
 }
 
 impl Value for f32 {
@@ -22,6 +32,17 @@ impl Value for f32 {
 
     fn convert(src: &[f32], dst: &mut [f32]) {
         dst.copy_from_slice(src);
+    }
+
+    fn place(
+        y: usize,
+        width: usize,
+        pooled: &[f32],
+        winners: (&[u8], usize),
+        channels: usize,
+        dst: &mut [f32],
+    ) {
+        place32(y, width, pooled, winners, channels, dst);
     }
 }
 
@@ -34,6 +55,17 @@ impl Value for u16 {
         for (d, s) in dst.iter_mut().zip(src) {
             *d = half::bf16::from_f32(*s).to_bits();
         }
+    }
+
+    fn place(
+        y: usize,
+        width: usize,
+        pooled: &[u16],
+        winners: (&[u8], usize),
+        channels: usize,
+        dst: &mut [u16],
+    ) {
+        place16(y, width, pooled, winners, channels, dst);
     }
 }
 
@@ -167,19 +199,54 @@ impl<'a> Lines<'a> {
         let pooled = &mut pooled[..len];
         self.reader.read(sample, y / 2 * len, pooled);
         let winners = &winners[(sample * height + y / 2) * width * stride..];
-        let pixels = dst.chunks_mut(self.channels).enumerate();
-        for (x, dst) in pixels {
-            if x / 2 >= width {
-                dst.fill(T::default());
-                continue;
-            }
-            let place = ((y & 1) * 2 + (x & 1)) as u8;
-            let values = &pooled[x / 2 * self.channels..];
-            for ((d, v), w) in dst.iter_mut().zip(values).zip(&winners[x / 2 * stride..]) {
+        T::place(y, width, pooled, (winners, stride), self.channels, dst);
+    }
+}
+
+/// Puts the pooled values of a line back in their places of line `y`, zeros elsewhere; `winners` are
+/// bytes of which every pixel has `stride`.
+#[inline(always)]
+fn place_body<T: Value>(
+    y: usize,
+    width: usize,
+    pooled: &[T],
+    (winners, stride): (&[u8], usize),
+    channels: usize,
+    dst: &mut [T],
+) {
+    let (windows, rest) = dst.split_at_mut(dst.len().min(2 * width * channels));
+    rest.fill(T::default());
+    let place = (y & 1) as u8 * 2;
+    for (x, pixels) in windows.chunks_mut(2 * channels).enumerate() {
+        let values = &pooled[x * channels..(x + 1) * channels];
+        let winners = &winners[x * stride..x * stride + channels];
+        for (place, dst) in (place..).zip(pixels.chunks_mut(channels)) {
+            for ((d, v), w) in dst.iter_mut().zip(values).zip(winners) {
                 *d = if *w == place { *v } else { T::default() };
             }
         }
     }
+}
+
+widest! {
+    fn place32(
+        y: usize,
+        width: usize,
+        pooled: &[f32],
+        winners: (&[u8], usize),
+        channels: usize,
+        dst: &mut [f32],
+    ) = place_body::<f32>;
+}
+widest! {
+    fn place16(
+        y: usize,
+        width: usize,
+        pooled: &[u16],
+        winners: (&[u8], usize),
+        channels: usize,
+        dst: &mut [u16],
+    ) = place_body::<u16>;
 }
 
 /// A zero-padded part of images: `lines` lines of `pitch` pixels per sample.
