@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Where in a user's input something went wrong. Rows count from 1 as a spreadsheet shows them
 /// (the header is row 1 of a file that has one).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// File or folder.
     pub path: Option<PathBuf>,
@@ -168,6 +169,9 @@ pub enum ExportError {
     /// The data to predict on cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The run to export cannot be read.
+    #[error(transparent)]
+    Run(#[from] TrainError),
 }
 
 /// A project file cannot be read or written.
@@ -192,7 +196,7 @@ pub enum ProjectError {
 }
 
 /// What a user sees of any error: what happened, where, what to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserError {
     /// What happened, one sentence without a full stop.
     pub what: String,
@@ -299,6 +303,7 @@ impl From<ExportError> for UserError {
             },
             ExportError::Engine(e) => e.into(),
             ExportError::Data(e) => e.into(),
+            ExportError::Run(e) => e.into(),
         }
     }
 }

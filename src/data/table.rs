@@ -1,10 +1,12 @@
 //! A table of raw cells, kept as they stand in the file, with a type per column.
 
 use super::ColumnType;
+use super::date::{Days, parse_date};
+use super::number::NumberFormat;
 
-/// Spellings that mean "no value", compared without case and surrounding spaces.
-pub const MISSING: [&str; 12] =
-    ["", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "missing"];
+/// Spellings that mean "no value", compared without case and surrounding spaces. "none" is not one:
+/// in a column of words it is often an answer ("other debtors: none").
+pub const MISSING: [&str; 10] = ["", "?", "na", "n/a", "#n/a", "nan", "null", "-", "--", "missing"];
 
 /// Code of a missing cell in [`Column::codes`].
 pub const NO_CODE: u32 = u32::MAX;
@@ -17,6 +19,14 @@ pub struct Column {
     pub kind: ColumnType,
     /// Type that the importer inferred.
     pub inferred: ColumnType,
+    /// Why the importer chose that type, in plain words.
+    pub reason: String,
+    /// How its numbers are written.
+    pub format: NumberFormat,
+    /// Whether `format` was a choice between two readings (`1,234`).
+    pub format_unsure: bool,
+    /// How `01/02/2024` is read: day before month.
+    pub day_first: bool,
     bytes: String,
     ends: Vec<usize>,
 }
@@ -28,6 +38,10 @@ impl Column {
             name: name.into(),
             kind: ColumnType::Text,
             inferred: ColumnType::Text,
+            reason: String::new(),
+            format: NumberFormat::Plain,
+            format_unsure: false,
+            day_first: false,
             bytes: String::new(),
             ends: Vec::new(),
         }
@@ -37,6 +51,24 @@ impl Column {
     pub fn push(&mut self, cell: &str) {
         self.bytes.push_str(cell);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Appends empty cells until there are `len`.
+    pub(crate) fn pad(&mut self, len: usize) {
+        self.ends.resize(len.max(self.ends.len()), self.bytes.len());
+    }
+
+    /// Appends all cells of `other`.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let base = self.bytes.len();
+        self.bytes.push_str(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|e| e + base));
+    }
+
+    /// Frees what growing left over.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     /// Name from the header.
@@ -69,12 +101,17 @@ impl Column {
     /// The trimmed cell, or `None` when missing.
     pub fn value(&self, row: usize) -> Option<&str> {
         let cell = self.raw(row).trim();
-        (!is_missing(cell)).then_some(cell)
+        (!trimmed_is_missing(cell)).then_some(cell)
     }
 
-    /// The cell as a finite number, or `None` when missing or not one.
+    /// The cell as a finite number, read in the column's format; `None` when missing or not one.
     pub fn number(&self, row: usize) -> Option<f64> {
-        self.value(row).and_then(parse_number)
+        self.value(row).and_then(|v| self.format.parse(v))
+    }
+
+    /// The cell as days since 1970-01-01; `None` when missing or not a date.
+    pub fn date(&self, row: usize) -> Option<Days> {
+        self.value(row).and_then(|v| parse_date(v, self.day_first))
     }
 
     /// All cells as numbers, NaN where missing or not a number.
@@ -102,8 +139,16 @@ impl Column {
 
 /// Whether a cell means "no value".
 pub fn is_missing(cell: &str) -> bool {
-    let cell = cell.trim();
-    cell.len() <= 7 && MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m))
+    trimmed_is_missing(cell.trim())
+}
+
+fn trimmed_is_missing(cell: &str) -> bool {
+    // Numbers, the commonest cells, are told by a digit in front.
+    match cell.as_bytes() {
+        [] => true,
+        [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => false,
+        bytes => bytes.len() <= 7 && MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m)),
+    }
 }
 
 /// Parses a finite number; accepts a decimal comma when there is no point in the cell.
@@ -122,13 +167,28 @@ pub fn parse_number(cell: &str) -> Option<f64> {
 pub struct Table {
     columns: Vec<Column>,
     lines: Vec<u64>,
+    test_start: Option<usize>,
 }
 
 impl Table {
     /// Builds a table from columns of equal length and the file row (from 1) of each table row.
     pub fn new(columns: Vec<Column>, lines: Vec<u64>) -> Self {
         debug_assert!(columns.iter().all(|c| c.len() == lines.len()));
-        Self { columns, lines }
+        Self { columns, lines, test_start: None }
+    }
+
+    /// Rows at or past this index came as a test set of their own (a second file).
+    pub fn test_start(&self) -> Option<usize> {
+        self.test_start
+    }
+
+    /// Appends the rows of a table with the same columns, as a test set.
+    pub(crate) fn append_test(&mut self, test: &Self) {
+        self.test_start = Some(self.rows());
+        for (column, more) in self.columns.iter_mut().zip(&test.columns) {
+            column.append(more);
+        }
+        self.lines.extend(&test.lines);
     }
 
     /// Number of rows, the header not counted.
@@ -154,5 +214,44 @@ impl Table {
     /// Row in the file, from 1, of a table row.
     pub fn line(&self, row: usize) -> u64 {
         self.lines.get(row).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(cells: &[&str]) -> Column {
+        let mut c = Column::new("c");
+        cells.iter().for_each(|v| c.push(v));
+        c
+    }
+
+    #[test]
+    fn cells_come_back_as_they_went_in() {
+        let mut c = column(&["a", "", " b ", "é"]);
+        c.append(&column(&["x", "yz"]));
+        c.pad(8);
+        let cells: Vec<_> = (0..9).map(|r| c.raw(r)).collect();
+        assert_eq!(cells, ["a", "", " b ", "é", "x", "yz", "", "", ""]);
+        assert_eq!(c.len(), 8);
+        assert_eq!(c.value(2), Some("b"));
+        assert_eq!(c.value(6), None);
+    }
+
+    #[test]
+    fn missing_spellings_are_missing_and_words_are_not() {
+        for cell in MISSING.iter().chain(&[" NA ", "NaN", "N/A"]) {
+            assert!(is_missing(cell), "{cell:?}");
+        }
+        for cell in ["none", "0", "no", "?x", "nothing", "-1", "nano"] {
+            assert!(!is_missing(cell), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn codes_are_a_dictionary() {
+        let c = column(&["b", "a", "?", "b "]);
+        assert_eq!(c.codes(), (vec![0, 1, NO_CODE, 0], vec!["b", "a"]));
     }
 }

@@ -1,6 +1,16 @@
 //! GPU adapters: which there are, what they can do, whether they compute correctly.
 
+pub mod adapter;
+pub mod gpu;
+pub mod launch;
+pub mod self_test;
+pub mod shader;
+
 use serde::{Deserialize, Serialize};
+
+pub use adapter::{Capabilities, adapters, choose};
+pub use gpu::Gpu;
+pub use self_test::{Inspection, SelfTest, inspect, self_test};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

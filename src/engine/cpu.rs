@@ -12,6 +12,11 @@ pub struct CpuEngine {
     slots: Slots,
 }
 
+/// The CPU engine of this computer.
+pub fn info() -> EngineInfo {
+    EngineInfo::Cpu { threads: rayon::current_num_threads(), simd: simd_name().to_owned() }
+}
+
 impl CpuEngine {
     /// Takes the plan's memory, zeroed.
     ///
@@ -56,8 +61,7 @@ fn run(ops: &[Op], slots: &mut Slots) {
 
 impl Engine for CpuEngine {
     fn info(&self) -> EngineInfo {
-        let threads = rayon::current_num_threads();
-        EngineInfo::Cpu { threads, simd: simd_name().to_owned() }
+        info()
     }
 
     fn plan(&self) -> &Plan {

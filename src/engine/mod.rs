@@ -1,6 +1,7 @@
 //! The two executors of a plan. Both give the same FP8 bytes; f32 sums agree within a tolerance.
 
 pub mod cpu;
+pub mod device_memory;
 pub mod host;
 pub mod wgpu;
 
@@ -113,15 +114,57 @@ pub fn open(
     choice: DeviceChoice,
     plan: Plan,
 ) -> Result<(Box<dyn Engine>, Option<String>), EngineError> {
+    open_with(choice, plan, |plan, software_allowed| {
+        Ok(Box::new(wgpu::WgpuEngine::open(plan, software_allowed)?))
+    })
+}
+
+fn open_with(
+    choice: DeviceChoice,
+    plan: Plan,
+    open_gpu: impl FnOnce(Plan, bool) -> Result<Box<dyn Engine>, EngineError>,
+) -> Result<(Box<dyn Engine>, Option<String>), EngineError> {
     match choice {
         DeviceChoice::Cpu => Ok((Box::new(cpu::CpuEngine::open(plan)?), None)),
-        DeviceChoice::Gpu => Ok((Box::new(wgpu::WgpuEngine::open(plan, true)?), None)),
-        DeviceChoice::Auto => match wgpu::WgpuEngine::open(plan.clone(), false) {
-            Ok(engine) => Ok((Box::new(engine), None)),
+        DeviceChoice::Gpu => Ok((open_gpu(plan, true)?, None)),
+        DeviceChoice::Auto => match open_gpu(plan.clone(), false) {
+            Ok(engine) => Ok((engine, None)),
             Err(reason) => {
                 let engine = Box::new(cpu::CpuEngine::open(plan)?);
                 Ok((engine, Some(format!("Using the CPU: {reason}"))))
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fp8::Precision;
+    use crate::model::{Activation, Head, InputSpec, ModelSpec};
+    use crate::plan::{Optimizer, PlanConfig, compile};
+
+    #[test]
+    fn an_adapter_that_fails_its_self_test_is_replaced_by_the_cpu() {
+        let input = InputSpec { dense: 3, embeddings: Vec::new() };
+        let model =
+            ModelSpec::mlp(input, &[4], Activation::Relu, false, 0.0, false, Head::Regression);
+        let config = PlanConfig {
+            batch: 2,
+            precision: Precision::default(),
+            optimizer: Optimizer::default(),
+        };
+        let plan = compile(&model, &config).unwrap();
+        let broken = |_: Plan, _: bool| {
+            let (adapter, what) = ("Odd GPU".to_owned(), "decode: E4M3 code 0x01".to_owned());
+            Err(EngineError::SelfTest { adapter, what })
+        };
+        let (engine, why) = open_with(DeviceChoice::Auto, plan.clone(), broken).unwrap();
+        assert!(matches!(engine.info(), EngineInfo::Cpu { .. }));
+        let why = why.unwrap();
+        assert!(why.contains("Odd GPU failed its self-test: decode"), "{why}");
+
+        let asked_for = open_with(DeviceChoice::Gpu, plan, broken).map(|_| ());
+        assert!(matches!(asked_for, Err(EngineError::SelfTest { .. })));
     }
 }

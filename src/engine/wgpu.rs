@@ -1,48 +1,253 @@
 //! wgpu executor.
+//!
+//! The engine owns its device, lives on its caller's thread and is the device's only poller. Many
+//! steps go into one submission: their batches and step states are staged together and copied to
+//! the plan's inputs before each step, and their losses are collected and read back once.
 
-use super::{Batch, Engine, EngineInfo, StepParams};
+use std::time::{Duration, Instant};
+
+use super::device_memory::{DeviceMemory, record};
+use super::{Batch, Engine, EngineInfo, StepParams, host};
+use crate::device::launch::Launch;
+use crate::device::{self, Gpu, SelfTest};
 use crate::error::EngineError;
 use crate::plan::{BufferId, Plan};
 
+/// Most steps of one submission.
+const MAX_STEPS: usize = 64;
+/// Most words staged for one submission.
+const STAGED_WORDS: usize = 4 << 20;
+/// What a submission should take: long enough to keep the GPU busy, short enough that the desktop
+/// stays responsive and no driver watchdog steps in.
+const TARGET: Duration = Duration::from_millis(100);
+
+/// Where one input buffer lies in the staged words of a step.
+#[derive(Debug, Clone, Copy)]
+struct Staged {
+    id: BufferId,
+    offset: usize,
+    words: usize,
+}
+
 /// Runs a plan on a GPU.
+#[derive(Debug)]
 pub struct WgpuEngine {
-    never: std::convert::Infallible,
+    plan: Plan,
+    memory: DeviceMemory,
+    self_test: SelfTest,
+    /// A training step with all statistics, and one that leaves them out.
+    watched_step: Vec<Launch>,
+    quiet_step: Vec<Launch>,
+    prepare_eval: Vec<Launch>,
+    eval_step: Vec<Launch>,
+    inputs: [Staged; 5],
+    /// Words staged per step.
+    step_words: usize,
+    /// Steps that fit into `staging`.
+    capacity: usize,
+    staging: wgpu::Buffer,
+    losses: wgpu::Buffer,
+    /// Steps of the next submission.
+    steps: usize,
 }
 
 impl WgpuEngine {
-    /// Opens the best adapter; a software adapter only if `software_allowed`.
+    /// Opens the best adapter; a software adapter only if `software_allowed`. All memory is zero.
+    ///
+    /// # Errors
+    /// [`EngineError::NoAdapter`], [`EngineError::SelfTest`] if the adapter computes wrongly, or
+    /// [`EngineError::OutOfMemory`] if the plan does not fit.
     pub fn open(plan: Plan, software_allowed: bool) -> Result<Self, EngineError> {
-        let _ = (plan, software_allowed);
-        Err(EngineError::NoAdapter("this build has no GPU engine".to_owned()))
+        Self::on(Gpu::open(device::choose(software_allowed)?)?, plan)
     }
+
+    /// Runs `plan` on an opened GPU once that has passed its self-test.
+    pub fn on(mut gpu: Gpu, plan: Plan) -> Result<Self, EngineError> {
+        let self_test = device::self_test(&mut gpu)?.into_result()?;
+        check_size(&gpu, &plan)?;
+        let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
+        let mut memory = DeviceMemory::new(gpu, &plan.slots, place)?;
+        let watched_step = memory.prepare(&plan.train_step, true)?;
+        let quiet_step = memory.prepare(&plan.train_step, false)?;
+        let prepare_eval = memory.prepare(&plan.prepare_eval, true)?;
+        let eval_step = memory.prepare(&plan.eval_step, true)?;
+
+        let ids = [plan.step, plan.dense, plan.categories, plan.targets, plan.sample_weights];
+        let mut step_words = 0;
+        let mut inputs = [Staged { id: plan.step, offset: 0, words: 0 }; 5];
+        for (input, id) in inputs.iter_mut().zip(ids) {
+            let words = memory.find(id)?.1;
+            *input = Staged { id, offset: step_words, words };
+            step_words += words;
+        }
+        let capacity = (STAGED_WORDS / step_words.max(1)).clamp(1, MAX_STEPS);
+        let staging = memory.gpu().staging("batches", capacity * step_words)?;
+        let losses = memory.gpu().readback("losses", capacity)?;
+        Ok(Self {
+            plan,
+            memory,
+            self_test,
+            watched_step,
+            quiet_step,
+            prepare_eval,
+            eval_step,
+            inputs,
+            step_words,
+            capacity,
+            staging,
+            losses,
+            steps: 1,
+        })
+    }
+
+    /// The self-test that the adapter passed.
+    pub fn self_test(&self) -> &SelfTest {
+        &self.self_test
+    }
+
+    /// The device, for tests of what happens when it goes away.
+    #[doc(hidden)]
+    pub fn gpu(&self) -> &Gpu {
+        self.memory.gpu()
+    }
+
+    /// Writes a checked batch into the staged words of one step; padding is zero.
+    fn stage(
+        &self,
+        batch: &Batch,
+        params: &StepParams,
+        out: &mut [u32],
+    ) -> Result<(), EngineError> {
+        out.fill(0);
+        host::stage(&self.plan, batch, params, |id, words| {
+            let target = self
+                .inputs
+                .iter()
+                .find(|input| input.id == id)
+                .and_then(|input| out.get_mut(input.offset..input.offset + input.words))
+                .and_then(|target| target.get_mut(..words.len()));
+            match target {
+                Some(target) => {
+                    target.copy_from_slice(words);
+                    Ok(())
+                }
+                None => {
+                    let what = format!("{} words do not fit input {}", words.len(), id.0);
+                    Err(EngineError::Shape { op: "stage", what })
+                }
+            }
+        })
+    }
+
+    /// Device buffers of the inputs, in staging order.
+    fn input_buffers(&self) -> Result<Vec<(wgpu::Buffer, Staged)>, EngineError> {
+        self.inputs.iter().map(|i| Ok((self.memory.find(i.id)?.0.clone(), *i))).collect()
+    }
+
+    /// Runs as many steps as there are batches (at most `capacity`) in one submission.
+    fn submit_steps(
+        &mut self,
+        batches: &[Batch],
+        steps: &[StepParams],
+        last: bool,
+    ) -> Result<Vec<f32>, EngineError> {
+        let mut words = vec![0; batches.len() * self.step_words];
+        for ((batch, params), out) in
+            batches.iter().zip(steps).zip(words.chunks_exact_mut(self.step_words))
+        {
+            self.stage(batch, params, out)?;
+        }
+        self.memory.gpu().upload(&self.staging, &words)?;
+        let inputs = self.input_buffers()?;
+        let (loss_sum, _) = self.memory.find(self.plan.loss_sum)?;
+        self.memory.gpu().submit(|encoder| {
+            for k in 0..batches.len() {
+                for (buffer, input) in &inputs {
+                    let from = 4 * (k * self.step_words + input.offset) as u64;
+                    let bytes = 4 * input.words as u64;
+                    encoder.copy_buffer_to_buffer(&self.staging, from, buffer, 0, Some(bytes));
+                }
+                let watched = last && k + 1 == batches.len();
+                record(encoder, if watched { &self.watched_step } else { &self.quiet_step });
+                encoder.copy_buffer_to_buffer(loss_sum, 0, &self.losses, 4 * k as u64, Some(4));
+            }
+        })?;
+        let sums = self.memory.gpu().map(&self.losses, batches.len())?;
+        let mean = |(sum, batch): (u32, &Batch)| f32::from_bits(sum) / batch.rows.max(1) as f32;
+        Ok(sums.into_iter().zip(batches).map(mean).collect())
+    }
+
+    /// Moves the steps per submission towards [`TARGET`], at most doubling them.
+    fn adapt(&mut self, done: usize, took: Duration) {
+        let per_step = took.as_secs_f64() / done.max(1) as f64;
+        let wanted = (TARGET.as_secs_f64() / per_step.max(1e-6)) as usize;
+        self.steps = wanted.clamp(1, self.capacity.min(2 * self.steps));
+    }
+}
+
+/// Checks every slot against the adapter before anything is created.
+fn check_size(gpu: &Gpu, plan: &Plan) -> Result<(), EngineError> {
+    let available = gpu.capabilities().max_array_bytes();
+    for (slot, words) in plan.slots.iter().enumerate() {
+        let needed = 4 * *words as u64;
+        if needed > available {
+            let largest = plan.buffers.iter().filter(|b| b.slot == slot).max_by_key(|b| b.words);
+            let what = largest.map_or_else(|| format!("slot {slot}"), |b| b.name.clone());
+            return Err(EngineError::OutOfMemory { what, needed, available });
+        }
+    }
+    Ok(())
 }
 
 impl Engine for WgpuEngine {
     fn info(&self) -> EngineInfo {
-        match self.never {}
+        EngineInfo::Gpu(self.memory.gpu().info().clone())
     }
 
     fn plan(&self) -> &Plan {
-        match self.never {}
+        &self.plan
     }
 
-    fn train(&mut self, _: &[Batch], _: &[StepParams]) -> Result<Vec<f32>, EngineError> {
-        match self.never {}
+    fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError> {
+        host::check_batches(&self.plan, batches, steps)?;
+        let mut losses = Vec::with_capacity(batches.len());
+        while losses.len() < batches.len() {
+            let from = losses.len();
+            let to = (from + self.steps).min(batches.len());
+            let started = Instant::now();
+            let last = to == batches.len();
+            losses.extend(self.submit_steps(&batches[from..to], &steps[from..to], last)?);
+            self.adapt(to - from, started.elapsed());
+        }
+        Ok(losses)
     }
 
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
-        match self.never {}
+        self.memory.run(&self.prepare_eval)
     }
 
-    fn evaluate(&mut self, _: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
-        match self.never {}
+    fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
+        host::check_batch(&self.plan, batch, false)?;
+        let mut words = vec![0; self.step_words];
+        self.stage(batch, &host::EVALUATION, &mut words)?;
+        for input in self.inputs {
+            let part = words.get(input.offset..input.offset + input.words).unwrap_or(&[]);
+            self.memory.write(input.id, part)?;
+        }
+        self.memory.run(&self.eval_step)?;
+        let outputs = self.memory.read(self.plan.outputs)?;
+        let loss = self.memory.read(self.plan.loss_sum)?;
+        let len = batch.rows * self.plan.model.head.outputs();
+        let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
+        Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
     }
 
-    fn read(&mut self, _: BufferId) -> Result<Vec<u32>, EngineError> {
-        match self.never {}
+    fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {
+        self.memory.read(id)
     }
 
-    fn write(&mut self, _: BufferId, _: &[u32]) -> Result<(), EngineError> {
-        match self.never {}
+    fn write(&mut self, id: BufferId, words: &[u32]) -> Result<(), EngineError> {
+        host::check_words(&self.plan, id, words.len())?;
+        self.memory.write(id, words)
     }
 }

@@ -1,6 +1,7 @@
 //! Bias and activation, forward and backward.
 
-use super::{Access, BufferId, Slots, parallel};
+use super::dispatch::{dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 use crate::model::Activation;
 
 /// `pre = x + bias` (in place in `x`), `out = f(pre)`. With no activation, `out == x`.
@@ -140,5 +141,42 @@ impl ActivationBackward {
     pub fn access(&self) -> Vec<Access> {
         let len = self.len as usize;
         vec![Access::update(self.grad, len), Access::read(self.pre, len)]
+    }
+}
+
+/// `ACTIVATION` in the shader.
+pub(super) fn code(activation: Option<Activation>) -> u32 {
+    match activation {
+        None => 0,
+        Some(Activation::Relu) => 1,
+        Some(Activation::Gelu) => 2,
+        Some(Activation::Silu) => 3,
+    }
+}
+
+impl BiasActivation {
+    /// Dispatches of `shaders/activation.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let constants = [("ACTIVATION", code(self.activation))];
+        let len = self.rows * self.cols;
+        let mut buffers = vec![write(self.x), read(self.bias)];
+        let entry = if self.activation.is_none() {
+            "add_bias"
+        } else {
+            buffers.push(write(self.out));
+            "forward"
+        };
+        let params = [len, self.cols];
+        vec![dispatch("activation", entry, &constants, &buffers, &params, groups(len))]
+    }
+}
+
+impl ActivationBackward {
+    /// Dispatches of `shaders/activation.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let constants = [("ACTIVATION", code(Some(self.activation)))];
+        let buffers = [write(self.grad), read(self.pre)];
+        let params = [self.len, 1];
+        vec![dispatch("activation", "backward", &constants, &buffers, &params, groups(self.len))]
     }
 }

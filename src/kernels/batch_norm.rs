@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::activation::{slope, value};
+use super::activation::{code, slope, value};
+use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 use crate::model::Activation;
 
 /// Guard under the square root.
@@ -419,6 +420,92 @@ impl BatchNormBackward {
             Access::write(self.grad_gain, channels),
             Access::write(self.grad_shift, channels),
             Access::read(self.step, super::step_state::WORDS),
+        ]
+    }
+}
+
+/// One dispatch of `shaders/batch_norm.wgsl`.
+fn call(
+    entry: &'static str,
+    activation: Option<Activation>,
+    buffers: &[(BufferId, bool)],
+    params: &[u32; 4],
+    groups: u32,
+) -> Dispatch {
+    let constants = [("ACTIVATION", code(activation))];
+    dispatch("batch_norm", entry, &constants, buffers, params, groups)
+}
+
+impl BatchNorm {
+    /// Dispatches of its shader.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let (rows, channels) = (self.rows * self.pixels, self.channels);
+        let parts = parts(rows, channels, 1);
+        let params = [self.pixels, rows, channels, parts];
+        let many = channels.div_ceil(LANES_PER_PART) * parts;
+        let part = [read(self.x), read(self.step), read(self.moments), write(SCRATCH)];
+        let finish =
+            |running| [read(SCRATCH), read(self.step), write(self.moments), write(running)];
+        let apply =
+            [read(self.x), read(self.moments), read(self.gain), read(self.shift), write(self.out)];
+        let (mean, variance) = (finish(self.running_mean), finish(self.running_variance));
+        vec![
+            call("part_values", None, &part, &params, many),
+            call("finish_mean", None, &mean, &params, groups(channels)),
+            call("part_squares", None, &part, &params, many),
+            call("finish_variance", None, &variance, &params, groups(channels)),
+            call("apply", self.activation, &apply, &params, groups(rows * channels)),
+        ]
+    }
+}
+
+impl BatchNormEval {
+    /// Dispatches of its shader.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [1, self.rows, self.channels, 1];
+        let buffers = [
+            read(self.x),
+            read(self.mean),
+            read(self.gain),
+            read(self.shift),
+            read(self.variance),
+            write(self.out),
+        ];
+        let threads = groups(self.rows * self.channels);
+        vec![call("evaluate", self.activation, &buffers, &params, threads)]
+    }
+}
+
+impl BatchNormBackward {
+    /// Dispatches of its shader.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let (rows, channels) = (self.rows * self.pixels, self.channels);
+        let parts = parts(rows, channels, 2);
+        let params = [self.pixels, rows, channels, parts];
+        let many = channels.div_ceil(LANES_PER_PART) * parts;
+        let part = [
+            read(self.x),
+            read(self.moments),
+            read(self.gain),
+            read(self.shift),
+            read(self.step),
+            write(self.grad),
+            write(SCRATCH),
+        ];
+        let finish = [read(SCRATCH), write(self.grad_gain), write(self.grad_shift)];
+        let back = [
+            read(self.x),
+            read(self.moments),
+            read(self.gain),
+            read(self.grad_gain),
+            read(self.step),
+            write(self.grad),
+            read(self.grad_shift),
+        ];
+        vec![
+            call("part_gradients", self.activation, &part, &params, many),
+            call("finish_gradients", None, &finish, &params, groups(channels)),
+            call("backward", None, &back, &params, groups(rows * channels)),
         ]
     }
 }

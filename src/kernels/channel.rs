@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::activation::{slope, value};
+use super::activation::{ActivationBackward, code, slope, value};
 use super::conv::{Conv, Kept};
+use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
-use super::{Access, BufferId, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 use crate::model::Activation;
 
 /// `grad ← grad · f'`, in place, from what the forward pass kept: [`Kept::Pre`] as
@@ -267,5 +268,71 @@ impl Add {
         let kept = kept_access(self.kept, rows, channels);
         list.extend(kept.map(|(id, words)| Access::write(id, words)));
         list
+    }
+}
+
+/// Fills sign bits from results, on the GPU.
+pub(super) fn signs_dispatch(out: BufferId, signs: BufferId, rows: u32, channels: u32) -> Dispatch {
+    let buffers = [read(out), write(signs)];
+    let constants = [("ACTIVATION", 0), ("KEPT", 0)];
+    let threads = groups(rows * channels.div_ceil(32));
+    dispatch("channel", "signs", &constants, &buffers, &[rows, channels, 1], threads)
+}
+
+impl ChannelBackward {
+    /// Dispatches of `shaders/channel.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let (rows, channels) = (self.rows, self.channels);
+        let parts = parts(rows, channels, 1);
+        let params = [rows, channels, parts];
+        let call = |entry, kept, buffers: &[_], groups| {
+            let constants = [("ACTIVATION", 0), ("KEPT", kept)];
+            dispatch("channel", entry, &constants, buffers, &params, groups)
+        };
+        let mut calls = Vec::new();
+        let len = rows * channels;
+        match (self.kept, self.activation) {
+            (Kept::Nothing, _) | (_, None) => {}
+            (Kept::Pre(pre), Some(activation)) => {
+                let slope = ActivationBackward { grad: self.grad, pre, len, activation };
+                calls.extend(slope.gpu());
+            }
+            (Kept::Signs(id), Some(_)) => {
+                calls.push(call("relu_slope", 1, &[write(self.grad), read(id)], groups(len)));
+            }
+            (Kept::Winners(id), Some(_)) => {
+                calls.push(call("relu_slope", 2, &[write(self.grad), read(id)], groups(len)));
+            }
+        }
+        if let Some(out) = self.bias_gradient {
+            let across = channels.div_ceil(LANES_PER_PART);
+            let buffers = [read(self.grad), write(SCRATCH)];
+            calls.push(call("part_sums", 0, &buffers, across * parts));
+            calls.push(call("all_sums", 0, &[read(SCRATCH), write(out)], groups(channels)));
+        }
+        calls
+    }
+}
+
+impl Add {
+    /// Dispatches of `shaders/channel.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let (rows, channels) = (self.rows, self.channels);
+        let constants = [("ACTIVATION", code(self.activation)), ("KEPT", 0)];
+        let params = [rows, channels, 1];
+        let mut buffers = vec![read(self.a), read(self.b), write(self.out)];
+        let entry = match self.kept {
+            Kept::Pre(id) => {
+                buffers.push(write(id));
+                "add_keeping"
+            }
+            _ => "add",
+        };
+        let threads = groups(rows * channels);
+        let mut calls = vec![dispatch("channel", entry, &constants, &buffers, &params, threads)];
+        if let Kept::Signs(id) = self.kept {
+            calls.push(signs_dispatch(self.out, id, rows, channels));
+        }
+        calls
     }
 }

@@ -1,6 +1,7 @@
 //! Dropout by a counter hash, so that backward repeats the mask without storing it.
 
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::dispatch::{dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 use crate::fp8::hash;
 
 /// In place: `x[i] = keep(i) ? x[i] * s : 0` with `s = 1/(1−rate)` rounded once to f32.
@@ -54,5 +55,15 @@ impl Dropout {
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         vec![Access::update(self.x, self.len as usize), Access::read(self.step, step_state::WORDS)]
+    }
+}
+
+impl Dropout {
+    /// Dispatches of `shaders/dropout.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let stream = hash::DROPOUT_STREAM.wrapping_add(self.layer);
+        let params = [self.len, self.threshold(), self.scale().to_bits(), stream];
+        let buffers = [write(self.x), read(self.step)];
+        vec![dispatch("dropout", "dropout", &[], &buffers, &params, groups(self.len))]
     }
 }

@@ -1,6 +1,7 @@
 //! Small elementwise helpers.
 
-use super::{Access, BufferId, Slots, parallel};
+use super::dispatch::{dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 
 /// Sets `words` words to `value` (bits).
 #[derive(Debug, Clone, Copy)]
@@ -54,5 +55,22 @@ impl Accumulate {
     pub fn access(&self) -> Vec<Access> {
         let len = self.len as usize;
         vec![Access::update(self.into, len), Access::read(self.from, len)]
+    }
+}
+
+impl Fill {
+    /// Dispatches of `shaders/elementwise.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [self.words, self.value];
+        vec![dispatch("elementwise", "fill", &[], &[write(self.out)], &params, groups(self.words))]
+    }
+}
+
+impl Accumulate {
+    /// Dispatches of `shaders/elementwise.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers = [write(self.into), read(self.from)];
+        let params = [self.len, 0];
+        vec![dispatch("elementwise", "accumulate", &[], &buffers, &params, groups(self.len))]
     }
 }

@@ -1,6 +1,7 @@
 //! Category look-up. One call copies one input: the dense numbers or one table's rows.
 
-use super::{Access, BufferId, Slots};
+use super::dispatch::{dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots};
 
 /// `out[r, offset..offset+dim] = table[categories[r, column], ..]`. Indices past the table are
 /// read as row 0, the "unknown" row. With `table: None` it copies `dense[r, 0..dim]`.
@@ -120,5 +121,44 @@ impl EmbedBackward {
             Access::read(self.categories, rows * self.columns as usize),
             Access::read(self.grad, rows * self.width as usize),
         ]
+    }
+}
+
+impl Embed {
+    /// Dispatches of `shaders/embedding.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [
+            self.column,
+            self.columns,
+            self.cardinality,
+            self.dim,
+            self.offset,
+            self.width,
+            self.rows,
+        ];
+        let (entry, buffers) = match self.table {
+            None => ("copy_dense", vec![read(self.source), write(self.out)]),
+            Some(table) => ("embed", vec![read(table), read(self.source), write(self.out)]),
+        };
+        let groups = groups(self.rows * self.dim);
+        vec![dispatch("embedding", entry, &[], &buffers, &params, groups)]
+    }
+}
+
+impl EmbedBackward {
+    /// Dispatches of `shaders/embedding.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [
+            self.column,
+            self.columns,
+            self.cardinality,
+            self.dim,
+            self.offset,
+            self.width,
+            self.rows,
+        ];
+        let buffers = [read(self.categories), read(self.grad), write(self.grad_table)];
+        let groups = groups(self.cardinality * self.dim);
+        vec![dispatch("embedding", "backward", &[], &buffers, &params, groups)]
     }
 }

@@ -1,6 +1,7 @@
 //! Matrix product with f32 or packed FP8 operands and f32 accumulation.
 
-use super::{Access, BufferId, Slots, gemm_bf16, parallel};
+use super::dispatch::{dispatch, format_code, read, write};
+use super::{Access, BufferId, Dispatch, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, slice};
 
@@ -299,5 +300,69 @@ impl Gemm {
             op: "gemm",
             what: format!("{a:?} times {b:?} is not m, n, k = {}, {}, {}", self.m, self.n, self.k),
         })
+    }
+}
+
+/// Below this many 64 × 64 tiles small ones are used, to give every core of a GPU some work.
+const FEW_TILES: u32 = 8;
+
+impl Operand {
+    /// `FORMAT` in the shader and whether one scale covers the matrix.
+    pub(super) fn constants(&self) -> (u32, u32) {
+        match self.storage {
+            Storage::F32 => (0, 1),
+            Storage::Fp8 { format, block_rows, block_cols, .. } => {
+                let single = block_rows >= self.rows && block_cols >= self.cols;
+                (format_code(format), u32::from(single))
+            }
+        }
+    }
+
+    /// Its scales; an f32 matrix has none, so something is bound that the kernel does not read.
+    pub(super) fn scales(&self) -> BufferId {
+        match self.storage {
+            Storage::F32 => self.buffer,
+            Storage::Fp8 { scales, .. } => scales,
+        }
+    }
+
+    pub(super) fn params(&self) -> [u32; 4] {
+        match self.storage {
+            Storage::F32 => [self.rows, self.cols, 1, 1],
+            Storage::Fp8 { block_rows, block_cols, .. } => {
+                [self.rows, self.cols, block_rows, block_cols]
+            }
+        }
+    }
+}
+
+impl Gemm {
+    /// Dispatches of `shaders/gemm.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let large = self.m.div_ceil(64) * self.n.div_ceil(64);
+        let small = self.m <= 32 || self.n <= 32 || large < FEW_TILES;
+        let (entry, size) = if small { ("gemm_16", 16) } else { ("gemm_64", 64) };
+        let ((a_format, a_single), (b_format, b_single)) = (self.a.constants(), self.b.constants());
+        let constants = [
+            ("A_FORMAT", a_format),
+            ("B_FORMAT", b_format),
+            ("A_TRANSPOSED", u32::from(self.a.transpose)),
+            ("B_TRANSPOSED", u32::from(self.b.transpose)),
+            ("A_SINGLE", a_single),
+            ("B_SINGLE", b_single),
+        ];
+        let buffers = [
+            read(self.a.buffer),
+            read(self.a.scales()),
+            read(self.b.buffer),
+            read(self.b.scales()),
+            write(self.out),
+        ];
+        let across = self.n.div_ceil(size);
+        let mut params = vec![self.m, self.n, self.k, across];
+        params.extend(self.a.params());
+        params.extend(self.b.params());
+        let groups = self.m.div_ceil(size) * across;
+        vec![dispatch("gemm", entry, &constants, &buffers, &params, groups)]
     }
 }

@@ -1,6 +1,7 @@
 //! Layer normalisation over the features of each row, ε 1e-5.
 
-use super::{Access, BufferId, Slots, parallel};
+use super::dispatch::{ROW_LANES, dispatch, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 
 /// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward. Two passes:
 /// the mean, then `rstd = 1/sqrt(Σ(x − mean)²/cols + 1e-5)` (biased variance).
@@ -153,6 +154,32 @@ impl LayerNormBackward {
             Access::write(self.grad_in, rows * cols),
             Access::write(self.grad_gain, cols),
             Access::write(self.grad_shift, cols),
+        ]
+    }
+}
+
+impl LayerNorm {
+    /// Dispatches of `shaders/layer_norm.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers =
+            [read(self.x), read(self.gain), read(self.shift), write(self.out), write(self.moments)];
+        let constants = [("LANES", ROW_LANES)];
+        let params = [self.rows, self.cols];
+        vec![dispatch("layer_norm", "forward", &constants, &buffers, &params, self.rows)]
+    }
+}
+
+impl LayerNormBackward {
+    /// Dispatches of `shaders/layer_norm.wgsl`: per row, then per column.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let shared = [read(self.x), read(self.moments), read(self.grad_out)];
+        let rows = [&shared[..], &[read(self.gain), write(self.grad_in)]].concat();
+        let cols = [&shared[..], &[write(self.grad_gain), write(self.grad_shift)]].concat();
+        let constants = [("LANES", ROW_LANES)];
+        let params = [self.rows, self.cols];
+        vec![
+            dispatch("layer_norm", "backward", &constants, &rows, &params, self.rows),
+            dispatch("layer_norm", "backward_gain", &constants, &cols, &params, self.cols),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Losses with their gradients. Rows at or past `step_state::VALID` give zero loss and gradient.
 
-use super::{Access, BufferId, Slots, step_state};
+use super::dispatch::{ROW_LANES, dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots, step_state};
 
 /// Softmax cross-entropy, stable (row maximum subtracted). A target past the last class is read as
 /// the last class (engines refuse such batches beforehand).
@@ -136,5 +137,50 @@ impl MeanSquaredError {
         ];
         list.extend(self.grad.map(|id| Access::write(id, rows)));
         list
+    }
+}
+
+impl SoftmaxCrossEntropy {
+    /// Dispatches of `shaders/loss.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let mut buffers = vec![
+            read(self.logits),
+            read(self.targets),
+            read(self.weights),
+            read(self.step),
+            write(self.losses),
+        ];
+        let entry = match self.grad {
+            None => "cross_entropy",
+            Some(grad) => {
+                buffers.push(write(grad));
+                "cross_entropy_grad"
+            }
+        };
+        let constants = [("LANES", ROW_LANES)];
+        let params = [self.rows, self.classes];
+        vec![dispatch("loss", entry, &constants, &buffers, &params, self.rows)]
+    }
+}
+
+impl MeanSquaredError {
+    /// Dispatches of `shaders/loss.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let mut buffers = vec![
+            read(self.outputs),
+            read(self.targets),
+            read(self.weights),
+            read(self.step),
+            write(self.losses),
+        ];
+        let entry = match self.grad {
+            None => "squared_error",
+            Some(grad) => {
+                buffers.push(write(grad));
+                "squared_error_grad"
+            }
+        };
+        let params = [self.rows, 1];
+        vec![dispatch("loss", entry, &[], &buffers, &params, groups(self.rows))]
     }
 }

@@ -5,6 +5,7 @@ pub mod activation;
 pub mod batch_norm;
 pub mod channel;
 pub mod conv;
+pub mod dispatch;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
@@ -190,6 +191,41 @@ impl Op {
         each_op!(self, op => op.cpu(slots));
     }
 
+    /// Dispatches of its shader; with `full_stats` false only amax and scale of the statistics.
+    pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
+        match self {
+            Op::Quantise(op) => op.gpu(full_stats),
+            Op::Gemm(op) => op.gpu(),
+            Op::BiasActivation(op) => op.gpu(),
+            Op::ActivationBackward(op) => op.gpu(),
+            Op::ColumnSum(op) => op.gpu(),
+            Op::Sum(op) => op.gpu(),
+            Op::Dropout(op) => op.gpu(),
+            Op::LayerNorm(op) => op.gpu(),
+            Op::LayerNormBackward(op) => op.gpu(),
+            Op::Embed(op) => op.gpu(),
+            Op::EmbedBackward(op) => op.gpu(),
+            Op::SoftmaxCrossEntropy(op) => op.gpu(),
+            Op::MeanSquaredError(op) => op.gpu(),
+            Op::AdamW(op) => op.gpu(),
+            Op::SgdMomentum(op) => op.gpu(),
+            Op::Conv(op) => op.gpu(),
+            Op::ConvInputGradient(op) => op.gpu(),
+            Op::ConvWeightGradient(op) => op.gpu(),
+            Op::ChannelBackward(op) => op.gpu(),
+            Op::Add(op) => op.gpu(),
+            Op::MaxPool(op) => op.gpu(),
+            Op::MaxPoolBackward(op) => op.gpu(),
+            Op::AvgPool(op) => op.gpu(),
+            Op::AvgPoolBackward(op) => op.gpu(),
+            Op::BatchNorm(op) => op.gpu(),
+            Op::BatchNormEval(op) => op.gpu(),
+            Op::BatchNormBackward(op) => op.gpu(),
+            Op::Accumulate(op) => op.gpu(),
+            Op::Fill(op) => op.gpu(),
+        }
+    }
+
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         each_op!(self, op => op.access())
@@ -197,8 +233,8 @@ impl Op {
 }
 
 /// How one WGSL entry point is dispatched for one op. Binding `i` of group 0 is `buffers[i]`
-/// (read-write storage, `array<u32>` or `array<f32>` as the shader declares); the last binding is
-/// a uniform of `params`.
+/// (storage, read-write where it is marked as written; `array<u32>` or `array<f32>` as the shader
+/// declares); the last binding is a uniform of `params`.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     /// File name under `shaders/`, for messages and the pipeline cache.
@@ -211,6 +247,7 @@ pub struct Dispatch {
     pub buffers: Vec<(BufferId, bool)>,
     /// Uniform words, padded to a multiple of four by the engine.
     pub params: Vec<u32>,
-    /// Workgroups; more than 65,535 in x are folded into y by `fold_groups`.
+    /// Workgroups; more than 65,535 in x are folded into y by
+    /// [`crate::device::launch::fold_groups`].
     pub groups: [u32; 3],
 }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::dispatch::{dispatch, groups, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 
 /// AdamW as in PyTorch: `w ← w·(1 − lr·λ)`, moments, then
 /// `w ← w − lr·m·c1 / (sqrt(v·c2) + ε)` with c1, c2 the bias corrections; the moments are
@@ -135,5 +136,36 @@ impl SgdMomentum {
             Access::update(self.momentum_buffer, len),
             Access::read(self.step, step_state::WORDS),
         ]
+    }
+}
+
+impl AdamW {
+    /// Dispatches of `shaders/optimizer.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers = [
+            write(self.weight),
+            read(self.gradient),
+            read(self.step),
+            write(self.first),
+            write(self.second),
+        ];
+        let params = [
+            self.len,
+            self.beta1.to_bits(),
+            self.beta2.to_bits(),
+            self.epsilon.to_bits(),
+            self.weight_decay.to_bits(),
+        ];
+        vec![dispatch("optimizer", "adamw", &[], &buffers, &params, groups(self.len))]
+    }
+}
+
+impl SgdMomentum {
+    /// Dispatches of `shaders/optimizer.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers =
+            [write(self.weight), read(self.gradient), read(self.step), write(self.momentum_buffer)];
+        let params = [self.len, self.momentum.to_bits(), self.weight_decay.to_bits()];
+        vec![dispatch("optimizer", "sgd_momentum", &[], &buffers, &params, groups(self.len))]
     }
 }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::dispatch::{SCRATCH, dispatch, groups, read, write};
 use super::simd::widest;
-use super::{Access, BufferId, Slots};
+use super::{Access, BufferId, Dispatch, Slots};
 
 /// Sizes of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,10 @@ fn max_body(shape: &PoolShape, x: &[f32], out: &mut [f32], winners: &mut [u8]) {
     let (channels, bytes) = (shape.channels as usize, shape.winner_bytes());
     for (index, out) in out.chunks_exact_mut(channels).enumerate() {
         let mut ignored = [];
+        if !winners.is_empty() {
+            // Bytes past the last channel are 0.
+            winners[(index + 1) * bytes - 4..(index + 1) * bytes].fill(0);
+        }
         let own = if winners.is_empty() {
             &mut ignored[..]
         } else {
@@ -319,6 +324,71 @@ impl AvgPoolBackward {
             Access::read(self.grad, rows * self.shape.out_len()),
             Access::write(self.grad_x, rows * self.shape.image_len()),
         ]
+    }
+}
+
+impl PoolShape {
+    fn constants(&self) -> [(&'static str, u32); 9] {
+        [
+            ("HEIGHT", self.height),
+            ("WIDTH", self.width),
+            ("CHANNELS", self.channels),
+            ("OUT_HEIGHT", self.out_height),
+            ("OUT_WIDTH", self.out_width),
+            ("SIZE_Y", self.size[0]),
+            ("SIZE_X", self.size[1]),
+            ("STRIDE", self.stride),
+            ("PADDING", self.padding),
+        ]
+    }
+
+    /// A call with one thread per element of `len`.
+    fn call(
+        &self,
+        entry: &'static str,
+        keep: bool,
+        buffers: &[(BufferId, bool)],
+        len: usize,
+    ) -> Vec<Dispatch> {
+        let mut constants = self.constants().to_vec();
+        constants.push(("KEEP", keep.into()));
+        let len = len as u32;
+        vec![dispatch("pool", entry, &constants, buffers, &[len], groups(len))]
+    }
+}
+
+impl MaxPool {
+    /// Dispatches of `shaders/pool.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let winners = self.winners.unwrap_or(SCRATCH);
+        let buffers = [read(self.x), write(self.out), write(winners)];
+        let keep = self.winners.is_some();
+        self.shape.call("max_forward", keep, &buffers, self.shape.winner_words())
+    }
+}
+
+impl MaxPoolBackward {
+    /// Dispatches of `shaders/pool.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers = [read(self.grad), read(self.winners), write(self.grad_x)];
+        let len = self.shape.rows as usize * self.shape.image_len();
+        self.shape.call("max_backward", true, &buffers, len)
+    }
+}
+
+impl AvgPool {
+    /// Dispatches of `shaders/pool.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let len = self.shape.rows as usize * self.shape.out_len();
+        self.shape.call("average_forward", false, &[read(self.x), write(self.out)], len)
+    }
+}
+
+impl AvgPoolBackward {
+    /// Dispatches of `shaders/pool.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let len = self.shape.rows as usize * self.shape.image_len();
+        self.shape.call("average_backward", false, &[read(self.grad), write(self.grad_x)], len)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Access, BufferId, Slots, parallel, step_state};
+use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
+use crate::device::shader::LANES;
 use crate::fp8::stats::{HISTOGRAM_BINS, STAT_HISTOGRAM, STAT_WORDS, histogram_bin};
 use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};
 
@@ -311,5 +313,110 @@ impl Quantise {
             }
         }
         list
+    }
+}
+
+/// Blocks of at most this many elements get one thread each instead of one group.
+const SMALL_BLOCK: u32 = 128;
+
+/// Place of `encode_groups` in the shader's parameters.
+const ENCODE_GROUPS: usize = 8;
+
+impl Quantise {
+    /// Dispatches of `shaders/quantise.wgsl`: scales, codes, and where the tensor is watched its
+    /// statistics; with `full_stats` false only amax and scale exponent of them.
+    pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
+        let across = self.cols.div_ceil(self.block_cols.max(1));
+        let blocks = self.rows.div_ceil(self.block_rows.max(1)) * across;
+        let single = self.block_rows >= self.rows && self.block_cols >= self.cols;
+        let words = self.rows * self.cols.div_ceil(4);
+        let amax_groups = (self.rows * self.cols).div_ceil(8 * LANES).clamp(1, MAX_PARTIALS);
+        let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
+        let (history, length, recent) = match self.source {
+            ScaleSource::Current => (None, 1, false),
+            ScaleSource::Delayed { history, length, algorithm } => (
+                Some(history),
+                length.clamp(1, HISTORY_WORDS as u32),
+                algorithm == AmaxAlgorithm::MostRecent,
+            ),
+        };
+        let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
+        let params = [
+            self.rows,
+            self.cols,
+            self.block_rows.max(1),
+            self.block_cols.max(1),
+            self.margin,
+            self.watch.unwrap_or(0),
+            stream,
+            amax_groups,
+            encode_groups,
+            length,
+            u32::from(recent),
+            blocks,
+        ];
+        let constants = [
+            ("FORMAT", format_code(self.format)),
+            ("STOCHASTIC", u32::from(self.stochastic)),
+            ("SINGLE", u32::from(single)),
+        ];
+        let call = |entry, params: &[u32], buffers: &[(BufferId, bool)], groups| {
+            dispatch("quantise", entry, &constants, buffers, params, groups)
+        };
+        let watched = self.watch.is_some();
+        let mut calls = Vec::new();
+        if words == 0 {
+            if watched {
+                calls.push(call("clear_watched", &params, &[write(self.stats)], 1));
+            }
+            return calls;
+        }
+        if single {
+            calls.push(call("amax", &params, &[read(self.input), write(SCRATCH)], amax_groups));
+            let mut buffers = vec![read(SCRATCH), write(self.scales)];
+            let entry = match history.filter(|_| watched) {
+                Some(history) => {
+                    buffers.extend([write(self.stats), write(history), read(self.step)]);
+                    "choose_delayed"
+                }
+                None if watched => {
+                    buffers.push(write(self.stats));
+                    "choose_watched"
+                }
+                None => "choose",
+            };
+            calls.push(call(entry, &params, &buffers, 1));
+        } else {
+            let small = self.block_rows.saturating_mul(self.block_cols) <= SMALL_BLOCK;
+            let mut buffers = vec![read(self.input), write(self.scales)];
+            if watched {
+                calls.push(call("clear_watched", &params, &[write(self.stats)], 1));
+                buffers.push(write(self.stats));
+            }
+            let (entry, groups) = match (small, watched) {
+                (true, true) => ("amax_small_blocks_watched", blocks.div_ceil(LANES)),
+                (true, false) => ("amax_small_blocks", blocks.div_ceil(LANES)),
+                (false, true) => ("amax_blocks_watched", blocks),
+                (false, false) => ("amax_blocks", blocks),
+            };
+            calls.push(call(entry, &params, &buffers, groups));
+        }
+        let mut buffers =
+            vec![read(self.input), read(self.scales), read(self.step), write(self.packed)];
+        if watched && full_stats {
+            buffers.extend([write(self.stats), write(SCRATCH)]);
+            calls.push(call("encode_watched", &params, &buffers, encode_groups));
+        } else {
+            calls.push(call("encode", &params, &buffers, encode_groups));
+        }
+        if watched && (full_stats || !single) {
+            let mut params = params;
+            if !full_stats {
+                // No energies were gathered.
+                params[ENCODE_GROUPS] = 0;
+            }
+            calls.push(call("finish_watched", &params, &[read(SCRATCH), write(self.stats)], 1));
+        }
+        calls
     }
 }

@@ -1,6 +1,7 @@
 //! Reductions.
 
-use super::{Access, BufferId, Slots, parallel};
+use super::dispatch::{dispatch, read, write};
+use super::{Access, BufferId, Dispatch, Slots, parallel};
 
 /// `out[c] = Σ_r x[r, c]`, in f32, in any fixed order.
 #[derive(Debug, Clone, Copy)]
@@ -64,5 +65,22 @@ impl Sum {
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         vec![Access::read(self.x, self.len as usize), Access::write(self.out, 1)]
+    }
+}
+
+impl ColumnSum {
+    /// Dispatches of `shaders/reduce.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let params = [self.rows, self.cols];
+        let buffers = [read(self.x), write(self.out)];
+        vec![dispatch("reduce", "column_sum", &[], &buffers, &params, self.cols.div_ceil(16))]
+    }
+}
+
+impl Sum {
+    /// Dispatches of `shaders/reduce.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers = [read(self.x), write(self.out)];
+        vec![dispatch("reduce", "sum", &[], &buffers, &[1, self.len], 1)]
     }
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
-use crate::fp8::Precision;
-use crate::model::Activation;
+use crate::error::TrainError;
+use crate::fp8::{Precision, Scaling};
+use crate::model::{Activation, Head, InputSpec, ModelSpec};
 use crate::plan::Optimizer;
 
 /// Learning-rate schedule after warm-up.
@@ -15,6 +16,8 @@ pub enum Schedule {
     Constant,
     /// Half a cosine down to 1 % of the peak.
     Cosine,
+    /// A straight line down to 1 % of the peak.
+    Linear,
 }
 
 /// Settings of a run. Defaults suit a small table.
@@ -72,5 +75,117 @@ impl Default for TrainConfig {
             seed: 0,
             device: DeviceChoice::Auto,
         }
+    }
+}
+
+/// Hidden layers that a run may have.
+const MAX_LAYERS: usize = 32;
+/// Widest hidden layer.
+const MAX_WIDTH: usize = 65_536;
+
+impl TrainConfig {
+    /// Whether every setting is in range; the error names the first that is not.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let fail = |setting, what: String| Err(TrainError::Config { setting, what });
+        if self.hidden.len() > MAX_LAYERS {
+            return fail("hidden layers", format!("at most {MAX_LAYERS} layers are possible"));
+        }
+        if let Some(bad) = self.hidden.iter().find(|w| !(1..=MAX_WIDTH).contains(*w)) {
+            return fail("hidden layers", format!("a width of {bad} is not in 1 to {MAX_WIDTH}"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return fail("dropout", format!("{} is not in 0 to below 1", self.dropout));
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return fail("learning rate", format!("{} is not above 0", self.learning_rate));
+        }
+        if !(0.0..=1.0).contains(&self.warmup) {
+            return fail("warm-up", format!("{} is not in 0 to 1", self.warmup));
+        }
+        if !(1..=65_536).contains(&self.batch_size) {
+            return fail("batch size", format!("{} is not in 1 to 65536", self.batch_size));
+        }
+        if !(1..=1_000_000).contains(&self.epochs) {
+            return fail("epochs", format!("{} is not in 1 to 1000000", self.epochs));
+        }
+        let decay = match self.optimizer {
+            Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {
+                for beta in [beta1, beta2] {
+                    if !(0.0..1.0).contains(&beta) {
+                        return fail("AdamW beta", format!("{beta} is not in 0 to below 1"));
+                    }
+                }
+                if !(epsilon.is_finite() && epsilon > 0.0) {
+                    return fail("AdamW epsilon", format!("{epsilon} is not above 0"));
+                }
+                weight_decay
+            }
+            Optimizer::Sgd { momentum, weight_decay } => {
+                if !(0.0..1.0).contains(&momentum) {
+                    return fail("momentum", format!("{momentum} is not in 0 to below 1"));
+                }
+                weight_decay
+            }
+        };
+        if !(decay.is_finite() && decay >= 0.0) {
+            return fail("weight decay", format!("{decay} is not 0 or above"));
+        }
+        if let Precision::Fp8(recipe) = self.precision {
+            if recipe.margin > 16 {
+                return fail("scale margin", format!("{} is not in 0 to 16", recipe.margin));
+            }
+            if let Scaling::Delayed { history, .. } = recipe.scaling
+                && !(1..=1024).contains(&history)
+            {
+                return fail("amax history", format!("{history} is not in 1 to 1024"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
+    pub fn model(&self, input: InputSpec, head: Head) -> ModelSpec {
+        ModelSpec::mlp(
+            input,
+            &self.hidden,
+            self.activation,
+            self.layer_norm,
+            self.dropout,
+            self.high_precision_ends,
+            head,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fp8::Recipe;
+
+    fn setting(config: TrainConfig) -> &'static str {
+        match config.check() {
+            Err(TrainError::Config { setting, .. }) => setting,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn out_of_range_settings_are_named() {
+        let d = TrainConfig::default;
+        assert!(d().check().is_ok());
+        assert_eq!(setting(TrainConfig { hidden: vec![8, 0], ..d() }), "hidden layers");
+        assert_eq!(setting(TrainConfig { hidden: vec![8; 33], ..d() }), "hidden layers");
+        assert_eq!(setting(TrainConfig { dropout: 1.0, ..d() }), "dropout");
+        assert_eq!(setting(TrainConfig { dropout: f32::NAN, ..d() }), "dropout");
+        assert_eq!(setting(TrainConfig { learning_rate: 0.0, ..d() }), "learning rate");
+        assert_eq!(setting(TrainConfig { learning_rate: f32::NAN, ..d() }), "learning rate");
+        assert_eq!(setting(TrainConfig { warmup: -0.1, ..d() }), "warm-up");
+        assert_eq!(setting(TrainConfig { batch_size: 0, ..d() }), "batch size");
+        assert_eq!(setting(TrainConfig { epochs: 0, ..d() }), "epochs");
+        let optimizer = Optimizer::Sgd { momentum: 1.0, weight_decay: 0.0 };
+        assert_eq!(setting(TrainConfig { optimizer, ..d() }), "momentum");
+        let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
+        let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
+        assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");
     }
 }

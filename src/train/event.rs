@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::EngineInfo;
 use crate::error::UserError;
 use crate::fp8::{Format, TensorStats};
-use crate::metrics::MetricKind;
+pub use crate::metrics::Scores;
+use crate::metrics::Store;
 use crate::plan::TensorRole;
 
 /// Down: what the watcher wants.
@@ -70,17 +71,6 @@ pub struct TensorReport {
     pub stats: TensorStats,
 }
 
-/// Scores on one part of the data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Mean loss.
-    pub loss: f32,
-    /// Metrics of the task, the main one first.
-    pub metrics: Vec<(MetricKind, f64)>,
-    /// Rows scored.
-    pub rows: usize,
-}
-
 /// What a finished run leaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -109,7 +99,8 @@ pub struct Summary {
 }
 
 /// Up: what happened. Every event belongs to the run of its handle.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// State changed.
     State(RunState),
@@ -171,4 +162,55 @@ pub enum Event {
     Finished(Box<Summary>),
     /// The run ended with an error; what was saved stays.
     Failed(UserError),
+}
+
+impl Event {
+    /// The step that the event belongs to, if it belongs to one.
+    pub fn step(&self) -> Option<u64> {
+        match self {
+            Self::Progress { step, .. } | Self::Tensors { step, .. } | Self::Epoch { step, .. } => {
+                Some(*step)
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds the event's figures to the curves of a run, by step: `loss/train`, `loss/validation`,
+    /// `learning_rate`, `rows_per_second`, `metric/<name>` and, per tensor, `<tensor>/amax`,
+    /// `<tensor>/scale` (exponent), `<tensor>/saturated` and `<tensor>/flushed` (shares).
+    pub fn record(&self, store: &mut Store) {
+        match self {
+            Self::Progress { step, loss, learning_rate, rows_per_second, .. } => {
+                let x = *step as f64;
+                store.push("loss/train", x, f64::from(*loss));
+                store.push("learning_rate", x, f64::from(*learning_rate));
+                store.push("rows_per_second", x, *rows_per_second);
+            }
+            Self::Tensors { step, tensors } => {
+                let x = *step as f64;
+                for tensor in tensors {
+                    let (name, stats) = (&tensor.name, &tensor.stats);
+                    let share = |n: u32| f64::from(n) / f64::from(stats.count.max(1));
+                    store.push(&format!("{name}/amax"), x, f64::from(stats.amax));
+                    store.push(&format!("{name}/scale"), x, f64::from(stats.scale_exponent));
+                    store.push(&format!("{name}/saturated"), x, share(stats.saturated));
+                    store.push(&format!("{name}/flushed"), x, share(stats.flushed));
+                }
+            }
+            Self::Epoch { step, validation, .. } => {
+                let x = *step as f64;
+                if validation.rows > 0 {
+                    store.push("loss/validation", x, f64::from(validation.loss));
+                }
+                for (kind, value) in &validation.metrics {
+                    store.push(&format!("metric/{}", kind.label()), x, *value);
+                }
+            }
+            Self::State(_)
+            | Self::Started { .. }
+            | Self::Log(_)
+            | Self::Finished(_)
+            | Self::Failed(_) => {}
+        }
+    }
 }

@@ -3,12 +3,19 @@
 
 pub mod checkpoint;
 pub mod config;
+mod diagnosis;
 pub mod event;
+mod files;
+mod order;
+mod pace;
+mod prepare;
+mod reporter;
 pub mod run_folder;
 pub mod schedule;
-pub mod session;
+mod session;
 pub mod worker;
 
 pub use config::TrainConfig;
 pub use event::{Control, Event, RunState, StopReason, Summary};
-pub use worker::{RunHandle, start};
+pub use run_folder::RunFolder;
+pub use worker::{Job, RunHandle, start};

@@ -1,1 +1,336 @@
-//! session.
+//! One training run, from the prepared data to the tested model.
+
+mod control;
+mod reports;
+mod saving;
+
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
+
+use self::control::{LoopEnd, Wish};
+use self::reports::{Recent, Watch};
+use super::checkpoint::Position;
+use super::order::epoch_order;
+use super::pace::Pace;
+use super::prepare::Prepared;
+use super::reporter::Reporter;
+use super::run_folder::{RunFolder, RunLock};
+use super::schedule::LearningRate;
+use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
+use crate::engine::{Batch, StepParams};
+use crate::error::TrainError;
+use crate::eval;
+use crate::metrics::Scores;
+use crate::model::init::Param;
+
+/// How a run ended without an error.
+#[derive(Debug)]
+pub enum Ending {
+    /// With a model.
+    Finished(Box<Summary>),
+    /// Cancelled; the folder is gone.
+    Cancelled,
+    /// Nobody holds the handle any more; the run can be resumed.
+    Left,
+}
+
+/// Batches and step numbers on their way to the engine; kept, so that steps allocate nothing.
+#[derive(Default)]
+struct Staged {
+    batches: Vec<Batch>,
+    params: Vec<StepParams>,
+}
+
+/// The state of a run under way.
+pub struct Session<'a> {
+    config: TrainConfig,
+    data: Prepared,
+    folder: RunFolder,
+    lock: RunLock,
+    control: &'a Receiver<Control>,
+    reporter: &'a mut Reporter,
+    rate: LearningRate,
+    steps_per_epoch: usize,
+    at: Position,
+    best_params: Option<Vec<Param>>,
+    best_saved: bool,
+    last_save: Instant,
+    /// How long the last save took.
+    save_took: Duration,
+    watch: Watch,
+    recent: Recent,
+    clock: Instant,
+    seconds_before: f64,
+    step_before: u64,
+    paused: Duration,
+}
+
+impl<'a> Session<'a> {
+    /// Starts or resumes: `at` is where the engine in `data` stands.
+    pub fn new(
+        data: Prepared,
+        folder: RunFolder,
+        lock: RunLock,
+        at: Position,
+        best_params: Option<Vec<Param>>,
+        control: &'a Receiver<Control>,
+        reporter: &'a mut Reporter,
+    ) -> Self {
+        let config = folder.record.config.clone();
+        let batch = data.engine.plan().config.batch.max(1);
+        let steps_per_epoch = data.train.rows.div_ceil(batch);
+        let total = (steps_per_epoch * config.epochs) as u64;
+        let now = Instant::now();
+        Self {
+            rate: LearningRate::new(&config, total),
+            steps_per_epoch,
+            best_saved: best_params.is_some(),
+            best_params,
+            last_save: now,
+            save_took: Duration::ZERO,
+            watch: Watch::new(now),
+            recent: Recent::new(now),
+            clock: now,
+            seconds_before: at.seconds,
+            step_before: at.step,
+            paused: Duration::ZERO,
+            config,
+            data,
+            folder,
+            lock,
+            control,
+            reporter,
+            at,
+        }
+    }
+
+    /// Trains to the end, tests the best model and writes the results; holds first if `paused`.
+    pub fn run(mut self, paused: bool) -> Result<Ending, TrainError> {
+        let result = self.train_and_test(paused);
+        match result {
+            Ok(LoopEnd::Cancel) => {
+                self.reporter.send(Event::State(RunState::Cancelled));
+                self.reporter.close_log();
+                self.folder.discard(self.lock)?;
+                Ok(Ending::Cancelled)
+            }
+            Ok(LoopEnd::Leave) => Ok(Ending::Left),
+            Ok(LoopEnd::Reason(_)) => match self.folder.record.summary.take() {
+                Some(summary) => Ok(Ending::Finished(Box::new(summary))),
+                None => Ok(Ending::Left),
+            },
+            Err(error) => {
+                if let Err(second) = self.folder.set_state(RunState::Failed) {
+                    tracing::warn!("{second}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn train_and_test(&mut self, paused: bool) -> Result<LoopEnd, TrainError> {
+        self.announce()?;
+        if self.at.step == 0 {
+            self.save()?;
+        }
+        let wish = if paused { self.hold()? } else { Wish::GoOn };
+        let end = match wish.end() {
+            Some(end) => end,
+            None => self.train()?,
+        };
+        match end {
+            LoopEnd::Reason(reason) => self.finish(reason)?,
+            LoopEnd::Leave => {
+                self.save()?;
+                self.enter(RunState::Paused)?;
+            }
+            LoopEnd::Cancel => {}
+        }
+        Ok(end)
+    }
+
+    fn announce(&mut self) -> Result<(), TrainError> {
+        let started = Event::Started {
+            engine: self.data.engine.info(),
+            fallback: self.data.fallback.clone(),
+            rows: [self.data.train.rows, self.data.validation.rows, self.data.test.rows],
+            steps_per_epoch: self.steps_per_epoch,
+            epochs: self.config.epochs,
+            resumed_step: self.at.step,
+            parameters: self.parameters(),
+        };
+        self.reporter.send(started);
+        if self.at.step > 0 {
+            let text = format!("Resumed at step {} of epoch {}.", self.at.step, self.at.epoch + 1);
+            self.reporter.send(Event::Log(text));
+        }
+        if self.data.validation.rows == 0 {
+            let text = "There are no validation rows: the last epoch is kept and training does not \
+                        stop early.";
+            self.reporter.send(Event::Log(text.to_owned()));
+        }
+        self.enter(RunState::Running)
+    }
+
+    fn parameters(&self) -> usize {
+        let shapes = self.data.engine.plan().params.iter();
+        shapes.map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+
+    fn enter(&mut self, state: RunState) -> Result<(), TrainError> {
+        self.folder.set_state(state)?;
+        self.reporter.send(Event::State(state));
+        Ok(())
+    }
+
+    fn early_stopped(&self) -> bool {
+        self.config.patience > 0
+            && self.data.validation.rows > 0
+            && self.at.epochs_without_better >= self.config.patience
+    }
+
+    fn train(&mut self) -> Result<LoopEnd, TrainError> {
+        let mut pace = Pace::default();
+        let mut staged = Staged::default();
+        while self.at.epoch < self.config.epochs {
+            if self.early_stopped() {
+                return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
+            }
+            let order = epoch_order(self.data.train.rows, self.config.seed, self.at.epoch);
+            while self.at.batch < self.steps_per_epoch {
+                if let Some(end) = self.wish()?.end() {
+                    return Ok(end);
+                }
+                let steps = pace.steps(self.steps_per_epoch - self.at.batch);
+                let begin = Instant::now();
+                self.steps(&order, steps, &mut staged)?;
+                let took = begin.elapsed();
+                pace.took(steps, took);
+                self.at.step_seconds += took.as_secs_f64();
+                self.report()?;
+                self.save_within_epoch()?;
+            }
+            self.end_epoch()?;
+        }
+        Ok(LoopEnd::Reason(StopReason::Completed))
+    }
+
+    /// Trains `count` batches from the current position.
+    fn steps(
+        &mut self,
+        order: &[u32],
+        count: usize,
+        staged: &mut Staged,
+    ) -> Result<(), TrainError> {
+        let size = self.data.engine.plan().config.batch.max(1);
+        staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
+        let batches = staged.batches.get_mut(..count).unwrap_or_default();
+        let chunks = order.chunks(size).skip(self.at.batch);
+        for (batch, rows) in batches.iter_mut().zip(chunks) {
+            eval::fill_batch(batch, &self.data.train, rows.iter().map(|&r| r as usize));
+        }
+        let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
+        let params = &mut staged.params;
+        params.clear();
+        params.extend((1..=count as u64).map(|i| {
+            let step = self.at.step + i;
+            StepParams { step, learning_rate: self.rate.at(step), seed }
+        }));
+        let losses = self.data.engine.train(batches, params)?;
+        for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
+            if !loss.is_finite() {
+                return Err(self.diverged(loss, step.step));
+            }
+            let sum = f64::from(loss) * batch.rows as f64;
+            self.at.loss_sum += sum;
+            self.at.loss_rows += batch.rows as u64;
+            self.at.rows_trained += batch.rows as u64;
+            self.recent.loss_sum += sum;
+            self.recent.rows += batch.rows as u64;
+        }
+        self.at.step += count as u64;
+        self.at.batch += count;
+        Ok(())
+    }
+
+    /// Validates, keeps the parameters if they are the best so far, and moves to the next epoch.
+    fn end_epoch(&mut self) -> Result<(), TrainError> {
+        let train_loss = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
+        self.report_tensors()?;
+        let validation = self.validate(train_loss)?;
+        let without_validation = self.data.validation.rows == 0;
+        let loss = f64::from(validation.loss);
+        if !loss.is_finite() {
+            return Err(self.diverged(validation.loss, self.at.step));
+        }
+        let better =
+            without_validation || self.at.best.as_ref().is_none_or(|best| loss < best.loss);
+        if better {
+            self.keep_as_best(validation.clone())?;
+            self.at.epochs_without_better = 0;
+        } else {
+            self.at.epochs_without_better += 1;
+        }
+        self.at.epoch += 1;
+        self.at.batch = 0;
+        self.at.loss_sum = 0.0;
+        self.at.loss_rows = 0;
+        self.reporter.send(Event::Epoch {
+            epoch: self.at.epoch,
+            step: self.at.step,
+            train_loss,
+            validation,
+            best: better,
+        });
+        self.save_after_epoch()
+    }
+
+    fn validate(&mut self, train_loss: f32) -> Result<Scores, TrainError> {
+        if self.data.validation.rows == 0 {
+            return Ok(Scores { loss: train_loss, metrics: Vec::new(), rows: 0 });
+        }
+        let engine = self.data.engine.as_mut();
+        engine.prepare_eval()?;
+        Ok(eval::evaluate(engine, &self.data.validation, self.data.meaning)?.1)
+    }
+
+    /// Tests the best parameters and writes the results.
+    fn finish(&mut self, reason: StopReason) -> Result<(), TrainError> {
+        if self.at.best.is_none() {
+            // Stopped within the first epoch: what there is becomes the model.
+            let so_far = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
+            let validation = self.validate(so_far)?;
+            self.keep_as_best(validation)?;
+        }
+        self.save()?;
+        self.enter(RunState::Finishing)?;
+        let (Some(best), Some(params)) = (self.at.best.clone(), self.best_params.as_ref()) else {
+            return Err(TrainError::Checkpoint {
+                what: "the best parameters are missing".to_owned(),
+                path: self.folder.best_checkpoint(),
+            });
+        };
+        let engine = self.data.engine.as_mut();
+        engine.load_params(params)?;
+        engine.prepare_eval()?;
+        let (_, test) = eval::evaluate(engine, &self.data.test, self.data.meaning)?;
+        let baseline =
+            eval::baseline(&self.data.train.target, &self.data.test.target, self.data.meaning);
+        let summary = Summary {
+            reason,
+            epochs: self.at.epoch,
+            best_epoch: best.epoch,
+            validation: best.validation,
+            test,
+            baseline,
+            seconds: self.at.seconds,
+            rows_per_second: self.at.rows_trained as f64 / self.at.step_seconds.max(1e-9),
+            parameters: self.parameters(),
+            engine: self.data.engine.info(),
+            folder: self.folder.path.clone(),
+        };
+        self.folder.record.summary = Some(summary);
+        self.enter(RunState::Done)
+    }
+}

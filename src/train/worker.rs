@@ -1,14 +1,23 @@
 //! The only place that spawns threads.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::{Control, Event, TrainConfig};
+use super::reporter::{self, Reporter};
+use super::run_folder::RunFolder;
+use super::session::Ending;
+use super::{Control, Event, RunState, TrainConfig, prepare};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Dataset, Schema, SplitConfig};
-use crate::error::TrainError;
+use crate::error::{TrainError, UserError};
+
+/// Control messages that may wait.
+const CONTROL_CAPACITY: usize = 16;
 
 /// Everything a run needs.
 #[derive(Debug, Clone)]
@@ -27,11 +36,13 @@ pub struct Job {
     pub config: TrainConfig,
     /// Run folder to create, or to resume if it holds a checkpoint and `resume` is set.
     pub folder: PathBuf,
-    /// Go on from the folder's last checkpoint.
+    /// Go on from the folder's last checkpoint, with the settings stored there; of `config` only
+    /// the device counts.
     pub resume: bool,
 }
 
-/// A running or finished run.
+/// A running or finished run. Dropping it ends the run after the current steps with a checkpoint
+/// from which it can be resumed.
 #[derive(Debug)]
 pub struct RunHandle {
     /// Unique within the process.
@@ -44,7 +55,60 @@ pub struct RunHandle {
 
 /// Starts a run on its own thread. `wake` is called (from the worker) after events were sent, so a
 /// window can ask for a repaint.
+///
+/// A watcher that reads slowly loses progress and tensor events, never the others. The last event
+/// is `Finished`, `Failed` or `State(Cancelled)`. Settings that are out of range are an error here;
+/// everything else that can go wrong comes as `Failed`.
 pub fn start(job: Job, wake: Arc<dyn Fn() + Send + Sync>) -> Result<RunHandle, TrainError> {
-    let _ = (job, wake);
-    todo!()
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    job.config.check()?;
+    let (control, orders) = bounded(CONTROL_CAPACITY);
+    let (sender, events) = bounded(reporter::CAPACITY);
+    let run_id = NEXT.fetch_add(1, Ordering::Relaxed);
+    spawn_task(&format!("train-{run_id}"), move || {
+        let mut reporter = Reporter::new(sender, wake);
+        work(&job, &orders, &mut reporter);
+        reporter.finish();
+    })?;
+    Ok(RunHandle { run_id, control, events })
+}
+
+/// Runs the job and sends its last event, whatever happens.
+fn work(job: &Job, orders: &Receiver<Control>, reporter: &mut Reporter) {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| prepare::run(job, orders, reporter)));
+    match result {
+        Ok(Ok(Ending::Finished(summary))) => reporter.send(Event::Finished(summary)),
+        Ok(Ok(Ending::Cancelled | Ending::Left)) => {}
+        Ok(Err(error)) => reporter.send(Event::Failed(error.into())),
+        Err(panic) => {
+            if let Ok(mut folder) = RunFolder::open(&job.folder)
+                && matches!(folder.record.state, RunState::Running | RunState::Finishing)
+                && !folder.is_running()
+                && let Err(e) = folder.set_state(RunState::Failed)
+            {
+                tracing::warn!("{e}");
+            }
+            reporter.send(Event::Failed(UserError::new(
+                format!("The program made a mistake while training: {}", panic_text(&*panic)),
+                "Please report this. What was saved of the run stays.",
+            )));
+        }
+    }
+}
+
+/// The message of a caught panic.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
+}
+
+/// Runs `task` on a thread of its own, for work that must not hold up a window. The task reports
+/// back by whatever channel it carries.
+pub fn spawn_task(name: &str, task: impl FnOnce() + Send + 'static) -> Result<(), TrainError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(task).map(|_| ()).map_err(|e| {
+        TrainError::Checkpoint { what: format!("no thread: {e}"), path: PathBuf::new() }
+    })
 }

@@ -1,1 +1,11 @@
-//! ui.
+//! The window.
+
+pub mod icons;
+pub mod notifications;
+pub mod screens;
+pub mod shell;
+pub mod studio;
+pub mod theme;
+pub mod widgets;
+
+pub use studio::{Options, StudioApp, run};

@@ -2,7 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod architecture;
+mod cli;
 mod cpu_engine;
+mod data;
+mod export;
+mod golden;
 mod golden_cnn;
+mod gpu_engine;
+mod gpu_images;
+mod gpu_kernels;
+mod gpu_quantise;
 mod gradient;
 mod images;
+mod pair;
+mod quality;
+mod resume;
+mod safetensors_python;
+mod samples;
+mod support;
+mod tolerance;
+mod training;
+mod ui_flow;
+mod ui_real;
+mod ui_screenshots;
+mod ui_states;
+mod ui_support;

@@ -82,9 +82,13 @@ fn plain_body(
             if columns < 32 {
                 bits &= (1 << columns) - 1;
             }
-            let at = pixel as usize * f.channels.div_ceil(32) * 4 + column / 8;
+            let start = pixel as usize * f.channels.div_ceil(32) * 4;
+            let at = start + column / 8;
             let bytes = columns.div_ceil(8);
             signs[at..at + bytes].copy_from_slice(&bits.to_le_bytes()[..bytes]);
+            if column + columns == f.channels {
+                signs[at + bytes..start + f.channels.div_ceil(32) * 4].fill(0);
+            }
         }
         f.out[at..at + columns].copy_from_slice(&v[..columns]);
     }
@@ -121,7 +125,11 @@ fn pooled_body(
         let at = pixel * f.channels + column;
         f.out[at..at + columns].copy_from_slice(&best[..columns]);
         if let KeptPart::Winners(winners) = &mut f.kept {
-            let at = pixel * f.channels.div_ceil(4) * 4 + column;
+            let start = pixel * f.channels.div_ceil(4) * 4;
+            if column + columns == f.channels {
+                winners[start + f.channels..start + f.channels.div_ceil(4) * 4].fill(0);
+            }
+            let at = start + column;
             for (w, place) in winners[at..at + columns].iter_mut().zip(place) {
                 *w = place as u8;
             }

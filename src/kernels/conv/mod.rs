@@ -7,6 +7,7 @@
 
 mod epilogue;
 mod forward;
+mod gpu;
 mod input_gradient;
 mod panels;
 mod pieces;
@@ -164,6 +165,11 @@ impl ConvShape {
         self.groups == 1 || self.is_depthwise() || self.group_outputs() % 8 == 0
     }
 
+    /// Whether groups of outputs start on a word of [`Kept::Winners`], as a fused pooling needs.
+    pub fn keeps_winners(&self) -> bool {
+        self.groups == 1 || self.is_depthwise() || self.group_outputs() % 4 == 0
+    }
+
     /// Checks the sizes against each other and against the stored operands.
     fn check(
         &self,
@@ -242,7 +248,7 @@ impl Conv {
             Kept::Signs(_) => {
                 !self.pool && self.activation == Some(Activation::Relu) && self.shape.keeps_signs()
             }
-            Kept::Winners(_) => self.pool,
+            Kept::Winners(_) => self.pool && self.shape.keeps_winners(),
         };
         if fits && (relu_or_none || !self.pool) {
             return Ok(());

@@ -39,6 +39,9 @@ impl Compiler<'_> {
         else {
             return None;
         };
+        if !self.conv_shape(node).is_ok_and(|s| s.keeps_winners()) {
+            return None;
+        }
         let of = |sources: &Vec<Source>| sources.contains(&Source::Node(node));
         let mut takers = (0..self.sources.len()).filter(|i| self.sources.get(*i).is_some_and(of));
         let (Some(only), None) = (takers.next(), takers.next()) else { return None };

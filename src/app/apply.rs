@@ -1,0 +1,533 @@
+//! Carries out commands.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::prefs::{ZOOM_MAX, ZOOM_MIN};
+use super::project_state::train_rows;
+use super::{
+    AppState, CheckState, Command, ExportState, Interrupted, LiveRun, LoadedProject, Outcome, Pick,
+    Preset, ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
+};
+use crate::data::{Progress, Samples};
+use crate::error::{DataError, UserError};
+use crate::export::ExportReport;
+use crate::project::Project;
+use crate::train::worker::Job;
+use crate::train::{Control, Event, RunState, StopReason, TrainConfig};
+
+/// What to open again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retry {
+    /// A path.
+    Path(PathBuf),
+    /// A sample.
+    Sample(String),
+}
+
+impl AppState {
+    /// Carries out a command. Whatever goes wrong is told in the notifications.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Go(step) => {
+                if !matches!(self.status(step), StepStatus::Locked(_)) {
+                    self.step = step;
+                }
+            }
+            Command::Pick(what) => self.pick(what),
+            Command::Open(path) => self.open(Retry::Path(path)),
+            Command::OpenSample(name) => self.open(Retry::Sample(name)),
+            Command::Forget(folder) => {
+                self.prefs.forget(&folder);
+                self.prefs_edited = Some(Instant::now());
+            }
+            Command::Close => self.close(),
+            Command::SetTarget(target) => {
+                self.edit("what to predict", |p| p.target = Some(target));
+                self.infer_schema();
+            }
+            Command::SetColumnType { column, kind } => {
+                self.edit("a column type", |p| {
+                    match kind {
+                        Some(kind) => p.columns.insert(column, kind),
+                        None => p.columns.remove(&column),
+                    };
+                });
+                self.infer_schema();
+            }
+            Command::SetConfig { config, what } => self.edit(what, |p| p.train = *config),
+            Command::ApplyPreset(preset) => {
+                let rows = self.project().map_or(0, ProjectState::train_rows);
+                self.edit("the preset", |p| p.train = preset.apply(&p.train, rows));
+            }
+            Command::Undo => self.travel(ProjectState::undo_edit),
+            Command::Redo => self.travel(ProjectState::redo_edit),
+            Command::Check => self.check(),
+            Command::AcceptFindings(accepted) => {
+                if let Some(project) = self.project_mut() {
+                    project.accepted = accepted;
+                }
+            }
+            Command::Train => self.train(),
+            Command::Control(control) => self.control(control),
+            Command::Resume(run) => self.resume(*run),
+            Command::IgnoreInterrupted(run) => self.interrupted.retain(|i| i.run != run),
+            Command::Export(path) => self.export(path),
+            Command::CancelTask(id) => self.tasks.cancel(id),
+            Command::Dismiss(id) => self.notifications.dismiss(id),
+            Command::SetTheme(theme) => {
+                self.prefs.theme = theme;
+                self.prefs_edited = Some(Instant::now());
+            }
+            Command::SetZoom(zoom) => {
+                let zoom = if zoom.is_finite() { zoom } else { 1.0 };
+                self.prefs.zoom = zoom.clamp(ZOOM_MIN, ZOOM_MAX);
+                self.prefs_edited = Some(Instant::now());
+            }
+        }
+    }
+
+    pub(super) fn take_in(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Picked { path: None, .. } => {}
+            Outcome::Picked { what: Pick::ExportTo, path: Some(path) } => self.export(path),
+            Outcome::Picked { path: Some(path), .. } => self.open(Retry::Path(path)),
+            Outcome::Opened { attempt, result } => self.opened(attempt, result),
+            Outcome::Schema { attempt, result } => {
+                if let Some(project) = self.project_mut()
+                    && project.schema == SchemaState::Inferring(attempt)
+                {
+                    project.schema = match result {
+                        Ok(schema) => SchemaState::Known(schema),
+                        Err(e) => SchemaState::Unusable(e),
+                    };
+                    self.check();
+                }
+            }
+            Outcome::Checked { attempt, result } => {
+                if let Some(project) = self.project_mut()
+                    && matches!(project.check, CheckState::Running { attempt: a, .. } if a == attempt)
+                {
+                    project.check = match result {
+                        Ok(report) => CheckState::Done(Box::new(report)),
+                        Err(e) => CheckState::Failed(e),
+                    };
+                }
+            }
+            Outcome::Past { run, events } => self.go_on(run, events),
+            Outcome::Interrupted(found) => {
+                for run in found {
+                    if !self.interrupted.iter().any(|i| i.run == run.run) {
+                        self.interrupted.push(run);
+                    }
+                }
+            }
+            Outcome::Engines(engines) => self.engines = Some(engines),
+            Outcome::Exported { attempt, result } => self.exported(attempt, result),
+            Outcome::Saved(Ok(())) => {}
+            Outcome::Saved(Err(e)) | Outcome::Failed(e) => self.notifications.error(&e),
+        }
+    }
+
+    fn attempt(&mut self) -> u64 {
+        self.attempts += 1;
+        self.attempts
+    }
+
+    fn pick(&mut self, what: Pick) {
+        let suggestion = self.project().map(|p| slug(&p.project.name)).unwrap_or_default();
+        let services = Arc::clone(&self.services);
+        self.tasks.spawn(
+            "Waiting for a choice of file",
+            false,
+            &self.wake,
+            move |_| Outcome::Picked { what, path: services.pick(what, &suggestion) },
+            Outcome::Failed,
+        );
+    }
+
+    fn open(&mut self, what: Retry) {
+        if let Some(why) = self.open_blocked() {
+            self.notifications.push(Tone::Warning, why, "");
+            return;
+        }
+        self.save_now();
+        let attempt = self.attempt();
+        let name = match &what {
+            Retry::Path(path) => file_name(path),
+            Retry::Sample(sample) => self
+                .samples
+                .iter()
+                .find(|s| s.id == *sample)
+                .map_or_else(|| sample.clone(), |s| s.name.clone()),
+        };
+        let services = Arc::clone(&self.services);
+        self.retry = Some(what.clone());
+        let task = self.tasks.spawn(
+            &format!("Opening {name}"),
+            true,
+            &self.wake,
+            move |progress| {
+                let result = load(services.as_ref(), &what, progress);
+                Outcome::Opened { attempt, result: result.map(Box::new) }
+            },
+            move |e| Outcome::Opened { attempt, result: Err(e) },
+        );
+        self.workspace = Workspace::Loading { name, task, attempt };
+        self.step = Step::Data;
+    }
+
+    fn opened(&mut self, attempt: u64, result: Result<Box<LoadedProject>, UserError>) {
+        if !matches!(&self.workspace, Workspace::Loading { attempt: a, .. } if *a == attempt) {
+            return;
+        }
+        match result {
+            Ok(loaded) => {
+                self.prefs.remember(&loaded.project.folder, &loaded.project.name);
+                self.prefs_edited = Some(Instant::now());
+                let interrupted = loaded.interrupted.clone();
+                self.workspace = Workspace::Open(Box::new(ProjectState::new(*loaded)));
+                self.edited = Some(Instant::now());
+                self.check();
+                self.take_in(Outcome::Interrupted(interrupted));
+                if let Some(run) = self.resume_after_open.take() {
+                    self.resume(run);
+                }
+            }
+            Err(e) if e == UserError::from(DataError::Cancelled) => {
+                self.workspace = Workspace::Empty;
+                self.step = Step::Home;
+                self.resume_after_open = None;
+            }
+            Err(error) => {
+                let retry = self.retry.clone().unwrap_or(Retry::Path(PathBuf::new()));
+                self.workspace = Workspace::Failed { retry, error };
+                self.resume_after_open = None;
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if self.open_blocked().is_some() {
+            return;
+        }
+        self.save_now();
+        self.workspace = Workspace::Empty;
+        self.step = Step::Home;
+    }
+
+    fn edit(&mut self, what: &str, change: impl FnOnce(&mut Project)) {
+        let Some(project) = self.project_mut() else { return };
+        let before = project.project.clone();
+        change(&mut project.project);
+        if project.project != before {
+            project.undo.record(&before, what, Instant::now());
+            self.edited = Some(Instant::now());
+        }
+    }
+
+    fn travel(&mut self, go: impl FnOnce(&mut ProjectState) -> Option<Project>) {
+        let Some(project) = self.project_mut() else { return };
+        let Some(to) = go(project) else { return };
+        let retype = to.target != project.project.target || to.columns != project.project.columns;
+        project.project = to;
+        self.edited = Some(Instant::now());
+        if retype {
+            self.infer_schema();
+        }
+    }
+
+    fn infer_schema(&mut self) {
+        let attempt = self.attempt();
+        let services = Arc::clone(&self.services);
+        let Some(project) = self.project_mut() else { return };
+        let Some(target) = project.project.target.clone() else {
+            project.schema = SchemaState::NoTarget;
+            return;
+        };
+        project.schema = SchemaState::Inferring(attempt);
+        let (dataset, types) = (Arc::clone(&project.dataset), project.project.columns.clone());
+        self.tasks.spawn(
+            "Looking at the target",
+            false,
+            &self.wake,
+            move |_| Outcome::Schema {
+                attempt,
+                result: services.schema(&dataset, Some(&target), &types),
+            },
+            move |e| Outcome::Schema { attempt, result: Err(e) },
+        );
+    }
+
+    /// Looks for problems in the background, from the start if that is under way.
+    fn check(&mut self) {
+        let attempt = self.attempt();
+        let services = Arc::clone(&self.services);
+        let wake = Arc::clone(&self.wake);
+        let Some(project) = self.project_mut() else { return };
+        let before = std::mem::replace(&mut project.check, CheckState::None);
+        project.accepted = false;
+        let job = project
+            .schema()
+            .ok()
+            .map(|schema| (Arc::clone(&project.dataset), schema.clone(), project.project.split));
+        if let CheckState::Running { task, .. } = before {
+            self.tasks.cancel(task);
+        }
+        let Some((dataset, schema, split)) = job else { return };
+        let task = self.tasks.spawn(
+            "Checking the data",
+            true,
+            &wake,
+            move |progress| Outcome::Checked {
+                attempt,
+                result: services.check(&dataset, &schema, &split, progress),
+            },
+            move |e| Outcome::Checked { attempt, result: Err(e) },
+        );
+        if let Some(project) = self.project_mut() {
+            project.check = CheckState::Running { attempt, task };
+        }
+    }
+
+    fn train(&mut self) {
+        let Some(project) = self.project() else { return };
+        if let Some(why) = project.train_blocked() {
+            self.notifications.push(Tone::Warning, why, "");
+            return;
+        }
+        let Ok(schema) = project.schema().cloned() else { return };
+        let basis = project.project.clone();
+        let job = Job {
+            project: basis.name.clone(),
+            dataset: Arc::clone(&project.dataset),
+            schema,
+            prep: basis.prep.clone(),
+            split: basis.split,
+            config: basis.train.clone(),
+            folder: self.services.new_run(&basis.folder),
+            resume: false,
+        };
+        self.start(job, basis, Vec::new());
+    }
+
+    fn start(&mut self, job: Job, basis: Project, past: Vec<Event>) {
+        let (schema, folder) = (job.schema.clone(), job.folder.clone());
+        self.interrupted.retain(|i| i.run != folder);
+        match self.services.start(job, Arc::clone(&self.wake)) {
+            Ok(handle) => {
+                if let Some(project) = self.project_mut() {
+                    let mut run = LiveRun::new(handle, schema, basis, folder);
+                    run.remember(past);
+                    project.run = Some(run);
+                    project.export = ExportState::None;
+                }
+                self.step = Step::Train;
+            }
+            Err(e) => self.notifications.error(&e),
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        let sent = self
+            .project_mut()
+            .and_then(|p| p.run.as_mut())
+            .filter(|run| run.active())
+            .map(|run| run.control(control));
+        if sent == Some(false) {
+            self.notifications.push(
+                Tone::Warning,
+                "The run is busy and did not hear that",
+                "Try again in a moment.",
+            );
+        }
+    }
+
+    fn resume(&mut self, run: Interrupted) {
+        if let Some(why) = self.open_blocked() {
+            self.notifications.push(Tone::Warning, why, "");
+            return;
+        }
+        if self.project().is_none_or(|p| p.project.folder != run.project) {
+            self.open(Retry::Path(run.project.clone()));
+            self.resume_after_open = Some(run);
+            return;
+        }
+        let services = Arc::clone(&self.services);
+        self.tasks.spawn(
+            "Reading the interrupted run",
+            false,
+            &self.wake,
+            move |_| Outcome::Past { events: services.past_events(&run.run), run },
+            Outcome::Failed,
+        );
+    }
+
+    /// Starts an interrupted run again where it was cut off.
+    fn go_on(&mut self, run: Interrupted, events: Vec<Event>) {
+        let Some(project) = self.project().filter(|p| p.project.folder == run.project) else {
+            return;
+        };
+        if project.run.as_ref().is_some_and(LiveRun::active) {
+            return;
+        }
+        let record = *run.record;
+        let basis = Project {
+            target: Some(record.schema.target.clone()),
+            prep: record.prep.clone(),
+            split: record.split,
+            train: record.config.clone(),
+            ..project.project.clone()
+        };
+        let job = Job {
+            project: record.project,
+            dataset: Arc::clone(&project.dataset),
+            schema: record.schema,
+            prep: record.prep,
+            split: record.split,
+            config: record.config,
+            folder: run.run,
+            resume: true,
+        };
+        self.start(job, basis, events);
+    }
+
+    pub(super) fn run_ended(&mut self) {
+        let Some(run) = self.run() else { return };
+        let (tone, title) = match (run.state, run.summary.as_ref().map(|s| s.reason)) {
+            (RunState::Failed, _) => (Tone::Error, "Training failed"),
+            (RunState::Cancelled, _) => (Tone::Info, "Training was cancelled"),
+            (_, Some(StopReason::EarlyStopped)) => {
+                (Tone::Success, "Training is done: it had stopped getting better")
+            }
+            (_, Some(StopReason::Stopped)) => {
+                (Tone::Success, "Training was stopped, and the best model kept")
+            }
+            _ => (Tone::Success, "Training is done"),
+        };
+        let details = run.error.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.tell(Step::Train, tone, title, details);
+    }
+
+    /// Notifies; without a toast when the step that shows it is in view.
+    fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
+        if self.step == shown_in {
+            self.notifications.note(tone, title, details);
+        } else {
+            self.notifications.push(tone, title, details);
+        }
+    }
+
+    fn export(&mut self, path: PathBuf) {
+        let attempt = self.attempt();
+        let services = Arc::clone(&self.services);
+        let Some(project) = self.project_mut() else { return };
+        let Some(run) = project.run.as_ref().filter(|r| r.state == RunState::Done) else { return };
+        let folder = run.folder.clone();
+        project.export = ExportState::Writing(attempt);
+        self.tasks.spawn(
+            "Writing the model file",
+            false,
+            &self.wake,
+            move |_| Outcome::Exported { attempt, result: services.export(&folder, &path) },
+            move |e| Outcome::Exported { attempt, result: Err(e) },
+        );
+    }
+
+    fn exported(&mut self, attempt: u64, result: Result<ExportReport, UserError>) {
+        let Some(project) = self.project_mut() else { return };
+        if project.export != ExportState::Writing(attempt) {
+            return;
+        }
+        match result {
+            Ok(report) => {
+                let path = report.path.display().to_string();
+                project.export = ExportState::Done(report);
+                self.tell(Step::Export, Tone::Success, "The model file is written", path);
+            }
+            Err(e) => {
+                project.export = ExportState::Failed(e.clone());
+                let details = format!("{e}");
+                self.tell(Step::Export, Tone::Error, "The model file was not written", details);
+            }
+        }
+    }
+}
+
+impl ProjectState {
+    fn undo_edit(&mut self) -> Option<Project> {
+        self.undo.undo(&self.project)
+    }
+
+    fn redo_edit(&mut self) -> Option<Project> {
+        self.undo.redo(&self.project)
+    }
+}
+
+/// Opens a project and its data.
+fn load(
+    services: &dyn Services,
+    what: &Retry,
+    progress: &Progress,
+) -> Result<LoadedProject, UserError> {
+    let mut project = match what {
+        Retry::Sample(id) => services.open_sample(id)?,
+        Retry::Path(path) => services.open_project(path)?,
+    };
+    let dataset = services.open_data(&project, progress)?;
+    if let Samples::Table(table) = &dataset.samples {
+        // Columns may have been renamed or removed in the file since.
+        project.columns.retain(|name, _| table.column(name).is_some());
+        if project.target.as_ref().is_none_or(|t| table.column(t).is_none()) {
+            project.target = services.suggest_target(&dataset);
+        }
+    } else {
+        project.target = services.suggest_target(&dataset);
+    }
+    if project.train == TrainConfig::default() {
+        let rows = train_rows(dataset.len(), &project.split);
+        project.train = Preset::Balanced.apply(&project.train, rows);
+    }
+    let schema = project
+        .target
+        .as_ref()
+        .map(|target| services.schema(&dataset, Some(target.as_str()), &project.columns));
+    let summaries = columns::summarise(&dataset.samples);
+    let interrupted = services.interrupted(&project.folder);
+    Ok(LoadedProject { project, dataset: Arc::new(dataset), summaries, schema, interrupted })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A name made of letters, digits and dashes, for files.
+pub fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.chars() {
+        if c.is_alphanumeric() {
+            slug.extend(c.to_lowercase());
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+        if slug.len() > 60 {
+            break;
+        }
+    }
+    let slug = slug.trim_matches('-');
+    if slug.is_empty() { "project".to_owned() } else { slug.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_file_names() {
+        assert_eq!(slug("My Data (v2).csv"), "my-data-v2-csv");
+        assert_eq!(slug("../../etc"), "etc");
+        assert_eq!(slug("  "), "project");
+        assert_eq!(slug("Größe"), "größe");
+    }
+}

@@ -1,0 +1,128 @@
+//! Everything that can be asked of the application, by a person or by a finished task.
+
+use std::path::PathBuf;
+
+use super::services::{Engines, Interrupted};
+use super::{LoadedProject, Pick, Preset, Step};
+use crate::app::prefs::ThemeChoice;
+use crate::data::{ColumnType, Schema};
+use crate::error::UserError;
+use crate::export::ExportReport;
+use crate::quality::Report;
+use crate::train::{Control, Event, TrainConfig};
+
+/// The only way to change [`super::AppState`].
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Show a step.
+    Go(Step),
+    /// Ask for a file or folder in a dialog of the system.
+    Pick(Pick),
+    /// Open a project, a data file or a folder of images.
+    Open(PathBuf),
+    /// Open an embedded sample by its name.
+    OpenSample(String),
+    /// Take a project off the recent list.
+    Forget(PathBuf),
+    /// Close the open project.
+    Close,
+    /// Choose what is predicted.
+    SetTarget(String),
+    /// Change the type of a column; `None` goes back to the inferred one.
+    SetColumnType {
+        /// Column name.
+        column: String,
+        /// New type.
+        kind: Option<ColumnType>,
+    },
+    /// Change settings of the training; `what` names the edit for undo.
+    SetConfig {
+        /// All settings.
+        config: Box<TrainConfig>,
+        /// What was edited, e.g. "learning rate".
+        what: &'static str,
+    },
+    /// Apply a preset.
+    ApplyPreset(Preset),
+    /// Take the last edit back.
+    Undo,
+    /// Bring back what was taken back.
+    Redo,
+    /// Check the data.
+    Check,
+    /// Accept serious findings, or take that back.
+    AcceptFindings(bool),
+    /// Start training.
+    Train,
+    /// Control the run.
+    Control(Control),
+    /// Go on with an interrupted run.
+    Resume(Box<Interrupted>),
+    /// Leave an interrupted run as it is and do not offer it again in this session.
+    IgnoreInterrupted(PathBuf),
+    /// Write the model file.
+    Export(PathBuf),
+    /// Stop a background task.
+    CancelTask(u64),
+    /// Take a notification off the screen.
+    Dismiss(u64),
+    /// Light, dark or system.
+    SetTheme(ThemeChoice),
+    /// Zoom, 1 = 100 %.
+    SetZoom(f32),
+}
+
+/// What a background task came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A dialog was answered; `None` when it was closed without a choice.
+    Picked {
+        /// What was asked.
+        what: Pick,
+        /// The answer.
+        path: Option<PathBuf>,
+    },
+    /// A project was opened, or not.
+    Opened {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// The project.
+        result: Result<Box<LoadedProject>, UserError>,
+    },
+    /// What a target makes of the data was worked out, or the target cannot be used.
+    Schema {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// Columns, target and task.
+        result: Result<Schema, UserError>,
+    },
+    /// What an interrupted run told before was read, so that it can go on.
+    Past {
+        /// The run.
+        run: Interrupted,
+        /// What it told.
+        events: Vec<Event>,
+    },
+    /// The data was checked, or could not be.
+    Checked {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What was found.
+        result: Result<Report, UserError>,
+    },
+    /// Interrupted runs were looked for.
+    Interrupted(Vec<Interrupted>),
+    /// Engines were looked for.
+    Engines(Engines),
+    /// A model file was written, or not.
+    Exported {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What was written.
+        result: Result<ExportReport, UserError>,
+    },
+    /// The project was saved, or not.
+    Saved(Result<(), UserError>),
+    /// A task failed in a way nobody waits for.
+    Failed(UserError),
+}

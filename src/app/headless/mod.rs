@@ -1,0 +1,37 @@
+//! The command line: everything that the window can do, without a window.
+
+pub mod args;
+mod check;
+mod describe;
+mod export;
+mod info;
+mod predict;
+mod samples;
+mod source;
+pub mod terminal;
+mod train;
+
+pub use args::{Cli, Command};
+
+use crate::error::UserError;
+
+/// Exit code when the command failed.
+pub const FAILED: u8 = 1;
+/// Exit code when `check` found warnings.
+pub const WARNINGS: u8 = 3;
+/// Exit code when `check` found serious problems.
+pub const SERIOUS: u8 = 4;
+/// Exit code after a second Ctrl-C, as shells report it.
+pub const INTERRUPTED: u8 = 130;
+
+/// Runs one command and returns the exit code.
+pub fn run(command: &Command) -> Result<u8, UserError> {
+    match command {
+        Command::Train(args) => train::run(args).map(|()| 0),
+        Command::Check(args) => check::run(args),
+        Command::Export(args) => export::run(args).map(|()| 0),
+        Command::Predict(args) => predict::run(args).map(|()| 0),
+        Command::Info(args) => info::run(args).map(|()| 0),
+        Command::Samples(args) => samples::run(args).map(|()| 0),
+    }
+}

@@ -1,0 +1,72 @@
+//! From what a user points at to a project with its data read.
+
+use std::path::Path;
+
+use super::terminal;
+use crate::data::{Dataset, Progress, Schema};
+use crate::error::{Place, UserError};
+use crate::project::{self, Project};
+
+/// A project and its data.
+pub(super) struct Source {
+    pub(super) project: Project,
+    pub(super) dataset: Dataset,
+    pub(super) schema: Schema,
+}
+
+/// Opens a project or data; `target` replaces the project's. `say` tells what was done to the data
+/// while reading, and what was guessed.
+pub(super) fn open(path: &Path, target: Option<&str>, say: bool) -> Result<Source, UserError> {
+    let mut project = open_project(path)?;
+    if let Some(target) = target {
+        project.target = Some(target.to_owned());
+    }
+    let dataset = project.open_data(&Progress::default())?;
+    if say {
+        notes(&dataset);
+    }
+    let at = |mut e: UserError| {
+        e.place.path.get_or_insert_with(|| project.dataset_path());
+        e
+    };
+    let schema = project.schema(&dataset).map_err(|e| at(e.into()))?;
+    if say && project.target.is_none() && !schema.columns.is_empty() {
+        terminal::note(&format!(
+            "Predicting column \"{}\" (a guess; --target COLUMN chooses another)",
+            schema.target
+        ));
+    }
+    Ok(Source { project, dataset, schema })
+}
+
+/// Opens a project, or makes one for data.
+pub(super) fn open_project(path: &Path) -> Result<Project, UserError> {
+    if !path.exists() {
+        let id = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let advice = if project::samples().iter().any(|s| s.id == id) {
+            format!("\"{id}\" is a sample; get a copy of it with: fp8-studio samples {id}")
+        } else {
+            "Check that it is spelled this way, and that you are in the right folder.".to_owned()
+        };
+        return Err(UserError {
+            what: "There is no such file or folder".to_owned(),
+            place: Place { path: Some(path.to_owned()), ..Place::default() },
+            advice,
+        });
+    }
+    Ok(Project::open(path)?)
+}
+
+/// What the importer did to the data; repairs with the rows they touched.
+pub(super) fn notes(dataset: &Dataset) {
+    for note in &dataset.notes {
+        let rows: Vec<String> = note.rows.iter().take(5).map(u64::to_string).collect();
+        let rows = match (rows.len(), note.rows.len() > 5) {
+            (0, _) => String::new(),
+            (1, false) => format!(" (row {})", rows.concat()),
+            (_, more) => format!(" (rows {}{})", rows.join(", "), if more { ", …" } else { "" }),
+        };
+        let mark = if note.repair { "repaired: " } else { "" };
+        terminal::note(&format!("{mark}{}{rows}", note.text));
+    }
+}

@@ -1,0 +1,312 @@
+//! `fp8-studio train`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::args::{PrecisionArg, TrainArgs};
+use super::source::{self, Source};
+use super::{describe, terminal};
+use crate::error::UserError;
+use crate::fp8::Precision;
+use crate::train::run_folder::{self, RunFolder};
+use crate::train::{Control, Event, Job, StopReason, Summary, TrainConfig};
+
+/// Result as `--json` prints it.
+#[derive(Serialize)]
+struct Report<'a> {
+    project: &'a str,
+    precision: Precision,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+/// Trains and shows the results.
+pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
+    let source = source::open(&args.source, args.target.as_deref(), !args.quiet)?;
+    let job = job(args, source)?;
+    let (project, folder, precision) =
+        (job.project.clone(), job.folder.clone(), job.config.precision);
+    let stop = interrupts()?;
+    let handle = crate::train::start(job, Arc::new(|| {}))?;
+    let mut watch = Watch::new(args.quiet);
+    let summary = loop {
+        channel::select! {
+            recv(handle.events) -> event => match event {
+                Ok(Event::Finished(summary)) => break summary,
+                Ok(Event::Failed(error)) => {
+                    watch.bar.finish_and_clear();
+                    return Err(error);
+                }
+                Ok(event) => watch.show(&event),
+                Err(_) => {
+                    return Err(UserError::new("The run ended without a model", ""));
+                }
+            },
+            recv(stop) -> _ => {
+                watch.line("Stopping; the best model so far is kept. Ctrl-C again ends at once.");
+                let _ = handle.control.send(Control::StopAndKeepBest);
+            }
+        }
+    };
+    watch.bar.finish_and_clear();
+    if args.json {
+        terminal::json(&Report { project: &project, precision, summary: &summary })
+    } else {
+        terminal::out(&results(&project, precision, &summary, &folder))
+    }
+}
+
+/// A message for every Ctrl-C or request to end; the second one ends the process.
+fn interrupts() -> Result<Receiver<()>, UserError> {
+    let (sender, receiver) = channel::bounded(4);
+    let mut first = true;
+    ctrlc::set_handler(move || {
+        if !std::mem::replace(&mut first, false) {
+            std::process::exit(super::INTERRUPTED.into());
+        }
+        let _ = sender.try_send(());
+    })
+    .map_err(|e| UserError::new(format!("Ctrl-C cannot be handled: {e}"), ""))?;
+    Ok(receiver)
+}
+
+fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
+    let Source { project, dataset, schema } = source;
+    let mut config = project.train.clone();
+    apply(args, &mut config)?;
+    let mut folder = args.out.clone().unwrap_or_else(|| run_folder::new_path(&project.folder));
+    if args.resume {
+        let run = resumable(args.out.as_deref(), &project.folder)?;
+        folder = run.path;
+        config = TrainConfig { device: config.device, ..run.record.config };
+    }
+    Ok(Job {
+        project: project.name,
+        dataset: Arc::new(dataset),
+        schema,
+        prep: project.prep,
+        split: project.split,
+        config,
+        folder,
+        resume: args.resume,
+    })
+}
+
+/// Puts what was given on the command line over the project's settings.
+fn apply(args: &TrainArgs, config: &mut TrainConfig) -> Result<(), UserError> {
+    match (args.precision, args.recipe) {
+        (Some(PrecisionArg::F32), Some(_)) => {
+            return Err(UserError::new(
+                "--recipe says how 8-bit scales are found, but --precision f32 has none",
+                "Leave one of the two out.",
+            ));
+        }
+        (Some(PrecisionArg::F32), None) => config.precision = Precision::F32,
+        (_, Some(recipe)) => config.precision = Precision::Fp8(recipe.into()),
+        (Some(PrecisionArg::Fp8), None) => {
+            if config.precision == Precision::F32 {
+                config.precision = Precision::default();
+            }
+        }
+        (None, None) => {}
+    }
+    if let Some(device) = args.device {
+        config.device = device.into();
+    }
+    if let Some(hidden) = &args.hidden {
+        config.hidden = if hidden[..] == [0] { Vec::new() } else { hidden.clone() };
+    }
+    config.epochs = args.epochs.unwrap_or(config.epochs);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.learning_rate = args.lr.unwrap_or(config.learning_rate);
+    config.batch_size = args.batch.unwrap_or(config.batch_size);
+    Ok(())
+}
+
+/// The run to go on with.
+fn resumable(out: Option<&Path>, project: &Path) -> Result<RunFolder, UserError> {
+    let run = match out {
+        Some(path) => Some(RunFolder::open(path)?).filter(RunFolder::resumable),
+        None => run_folder::list(project).into_iter().find(RunFolder::resumable),
+    };
+    run.ok_or_else(|| {
+        UserError::new(
+            "There is no run that was cut off and can go on",
+            "Leave --resume out to start a new run.",
+        )
+    })
+}
+
+/// The path as seen from the current folder, where that is shorter.
+fn here(path: &Path) -> &Path {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(cwd).ok().filter(|p| !p.as_os_str().is_empty()).unwrap_or(path)
+}
+
+/// What is shown while training.
+struct Watch {
+    bar: ProgressBar,
+    quiet: bool,
+    epochs: usize,
+}
+
+impl Watch {
+    fn new(quiet: bool) -> Self {
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, quiet, epochs: 0 }
+    }
+
+    /// A line above the progress bar.
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| terminal::note(text));
+        }
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Started {
+                engine, fallback, rows, steps_per_epoch, epochs, parameters, ..
+            } => {
+                self.epochs = *epochs;
+                self.bar.set_length((steps_per_epoch * epochs) as u64);
+                let style = "{bar:30} {percent:>3} %  {msg}";
+                if let Ok(style) = ProgressStyle::with_template(style) {
+                    self.bar.set_style(style);
+                }
+                if let Some(why) = fallback {
+                    self.line(&format!("note: {why}"));
+                }
+                self.line(&format!(
+                    "Training {} parameters on {} rows ({} to validate, {} to test) with {}",
+                    terminal::count(*parameters),
+                    terminal::count(rows[0]),
+                    terminal::count(rows[1]),
+                    terminal::count(rows[2]),
+                    describe::engine(engine),
+                ));
+            }
+            Event::Progress { step, loss, rows_per_second, eta_seconds, .. } => {
+                self.bar.set_position(*step);
+                self.bar.set_message(format!(
+                    "loss {loss:.4}  {} rows/s  {} left",
+                    terminal::count(*rows_per_second as u64),
+                    terminal::duration(*eta_seconds),
+                ));
+            }
+            Event::Epoch { epoch, train_loss, validation, best, .. } => {
+                let width = self.epochs.to_string().len();
+                let mut text =
+                    format!("epoch {epoch:>width$}/{}  loss {train_loss:.4}", self.epochs);
+                if validation.rows > 0 {
+                    text += &format!("  validation {:.4}", validation.loss);
+                }
+                if let Some((kind, value)) = validation.main() {
+                    text += &format!("  {} {}", kind.label(), kind.format(value));
+                }
+                if *best {
+                    text += "  best";
+                }
+                self.line(&text);
+            }
+            Event::Log(text) => self.line(text),
+            Event::State(_) | Event::Tensors { .. } | Event::Finished(_) | Event::Failed(_) => {}
+        }
+    }
+}
+
+/// The table at the end.
+fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
+    let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+    let mut scores = vec![row(&["", "validation", "test"])];
+    for (kind, value) in &s.test.metrics {
+        let validation = s.validation.get(*kind).map_or(String::new(), |v| kind.format(v));
+        scores.push(row(&[kind.label(), &validation, &kind.format(*value)]));
+    }
+    let loss = |s: &crate::metrics::Scores| {
+        if s.rows > 0 { format!("{:.4}", s.loss) } else { String::new() }
+    };
+    scores.push(row(&["Loss", &loss(&s.validation), &loss(&s.test)]));
+    scores.push(row(&["Rows", &terminal::count(s.validation.rows), &terminal::count(s.test.rows)]));
+    let ended = match s.reason {
+        StopReason::Completed => "all done",
+        StopReason::EarlyStopped => "stopped early: no longer getting better",
+        StopReason::Stopped => "stopped by you",
+        StopReason::Cancelled => "cancelled",
+    };
+    let mut facts = Vec::new();
+    if let Some((kind, _)) = s.test.main() {
+        let always = match kind {
+            crate::metrics::MetricKind::R2 => "always the mean",
+            _ => "always the commonest class",
+        };
+        facts.push(format!(
+            "To compare: {} {} by answering {always}",
+            kind.label(),
+            kind.format(s.baseline)
+        ));
+    }
+    facts.push(format!("Epochs: {} ({ended}); the model is from epoch {}", s.epochs, s.best_epoch));
+    facts.push(format!(
+        "Time: {} ({} rows/s) with {}",
+        terminal::duration(s.seconds),
+        terminal::count(s.rows_per_second as u64),
+        describe::engine(&s.engine),
+    ));
+    facts.push(format!(
+        "Network: {} parameters, {}",
+        terminal::count(s.parameters),
+        describe::precision(precision)
+    ));
+    let folder = here(folder);
+    facts.push(format!("Run folder: {}", folder.display()));
+    let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();
+    format!(
+        "\n{project}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
+        terminal::table(&scores),
+        terminal::quoted(folder),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::headless::args::{Cli, Command};
+    use crate::fp8::Recipe;
+    use clap::Parser;
+
+    fn applied(line: &str, mut config: TrainConfig) -> Result<TrainConfig, UserError> {
+        let cli = Cli::try_parse_from(format!("fp8-studio train x {line}").split_whitespace());
+        let Some(Command::Train(args)) = cli.unwrap().command else { unreachable!() };
+        apply(&args, &mut config).map(|()| config)
+    }
+
+    #[test]
+    fn arguments_change_settings() {
+        let delayed =
+            TrainConfig { precision: Precision::Fp8(Recipe::delayed()), ..Default::default() };
+        assert_eq!(applied("", delayed.clone()).unwrap(), delayed);
+        assert_eq!(applied("--precision fp8", delayed.clone()).unwrap(), delayed);
+        let f32 = applied("--precision f32 --epochs 7 --seed 3", delayed).unwrap();
+        assert_eq!((f32.precision, f32.epochs, f32.seed), (Precision::F32, 7, 3));
+        assert_eq!(
+            applied("--precision fp8", f32.clone()).unwrap().precision,
+            Precision::default()
+        );
+        assert_eq!(applied("--hidden 0", f32.clone()).unwrap().hidden, Vec::<usize>::new());
+        assert_eq!(applied("--hidden 9,8", f32.clone()).unwrap().hidden, [9, 8]);
+        assert_eq!(
+            applied("--recipe delayed", f32.clone()).unwrap().precision,
+            Precision::Fp8(Recipe::delayed())
+        );
+        assert!(applied("--precision f32 --recipe delayed", f32).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! The real library and system behind [`Services`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::services::{Engines, Interrupted, Sample, Services};
+use super::{Pick, Wake};
+use crate::data::{self, ColumnType, Dataset, Progress, Schema, Split, SplitConfig};
+use crate::device;
+use crate::engine;
+use crate::error::UserError;
+use crate::export::{self, ExportReport};
+use crate::project::{self, FILE, Project};
+use crate::quality::{self, Report};
+use crate::train::run_folder::{self, RunFolder};
+use crate::train::worker::{self, Job};
+use crate::train::{Event, RunHandle};
+
+/// The library on this computer.
+#[derive(Debug, Clone)]
+pub struct Library {
+    /// Folder of projects made from samples and the user's own data.
+    projects: PathBuf,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        Self { projects: project::home() }
+    }
+}
+
+impl Library {
+    /// With another folder of projects than the user's.
+    pub fn at(projects: &Path) -> Self {
+        Self { projects: projects.to_owned() }
+    }
+}
+
+impl Services for Library {
+    fn samples(&self) -> Vec<Sample> {
+        project::samples()
+            .iter()
+            .map(|s| Sample {
+                id: s.id.to_owned(),
+                name: s.name.to_owned(),
+                description: s.description.to_owned(),
+                rows: s.rows,
+            })
+            .collect()
+    }
+
+    fn open_sample(&self, id: &str) -> Result<Project, UserError> {
+        Ok(project::materialise(id, &self.projects)?)
+    }
+
+    fn open_project(&self, path: &Path) -> Result<Project, UserError> {
+        let mut project = Project::open(path)?;
+        let home = project::home();
+        // A project of the user's own data lies in the user's folder unless another is set.
+        if self.projects != home
+            && let Ok(own) = project.folder.strip_prefix(&home)
+        {
+            project.folder = self.projects.join(own);
+            if project.folder.join(FILE).is_file() {
+                project = Project::load(&project.folder)?;
+            }
+        }
+        Ok(project)
+    }
+
+    fn save_project(&self, project: &Project) -> Result<(), UserError> {
+        Ok(project.save()?)
+    }
+
+    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError> {
+        Ok(data::open(&project.dataset_path(), &project.import, progress)?)
+    }
+
+    fn suggest_target(&self, data: &Dataset) -> Option<String> {
+        data::schema::suggest_target(data)
+    }
+
+    fn schema(
+        &self,
+        data: &Dataset,
+        target: Option<&str>,
+        types: &BTreeMap<String, ColumnType>,
+    ) -> Result<Schema, UserError> {
+        Ok(Schema::infer(data, target, types)?)
+    }
+
+    fn check(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        split: &SplitConfig,
+        progress: &Progress,
+    ) -> Result<Report, UserError> {
+        let split = Split::make(data, schema, split)?;
+        Ok(quality::check(data, schema, Some(&split), progress))
+    }
+
+    fn engines(&self) -> Engines {
+        let adapters = device::inspect()
+            .into_iter()
+            .map(|found| {
+                let usable = found.self_test.and_then(device::SelfTest::into_result);
+                (found.info, usable.map(|_| ()).map_err(|e| e.to_string()))
+            })
+            .collect();
+        Engines { cpu: engine::cpu::info(), adapters }
+    }
+
+    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError> {
+        Ok(worker::start(job, wake)?)
+    }
+
+    fn new_run(&self, project: &Path) -> PathBuf {
+        run_folder::new_path(project)
+    }
+
+    fn interrupted(&self, project: &Path) -> Vec<Interrupted> {
+        run_folder::list(project)
+            .into_iter()
+            .filter(RunFolder::interrupted)
+            .map(|run| Interrupted {
+                project: project.to_owned(),
+                run: run.path,
+                record: Box::new(run.record),
+            })
+            .collect()
+    }
+
+    fn past_events(&self, run: &Path) -> Vec<Event> {
+        let events = RunFolder::open(run).and_then(|run| run.events());
+        events.unwrap_or_else(|e| {
+            tracing::warn!("the curves of the interrupted run cannot be shown: {e}");
+            Vec::new()
+        })
+    }
+
+    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
+        let run = RunFolder::open(run)?;
+        Ok(export::export_run(&run, to)?)
+    }
+
+    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {
+        let dialog = rfd::AsyncFileDialog::new();
+        let picked = match what {
+            Pick::DataFile => pollster::block_on(
+                dialog
+                    .set_title("Open a table, a project or images")
+                    .add_filter("Data and projects", &["csv", "tsv", "txt", "gz", "toml"])
+                    .add_filter("All files", &["*"])
+                    .pick_file(),
+            ),
+            Pick::Folder => pollster::block_on(
+                dialog.set_title("Open a project or a folder of images").pick_folder(),
+            ),
+            Pick::ExportTo => pollster::block_on(
+                dialog
+                    .set_title("Save the model file")
+                    .add_filter("safetensors", &["safetensors"])
+                    .set_file_name(format!("{suggestion}.safetensors"))
+                    .save_file(),
+            ),
+        };
+        picked.map(|file| {
+            let path = file.path().to_owned();
+            match what {
+                Pick::ExportTo if path.extension().is_none() => path.with_extension("safetensors"),
+                _ => path,
+            }
+        })
+    }
+}

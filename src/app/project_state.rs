@@ -1,0 +1,272 @@
+//! An open project: its data, what was decided about it, and its run.
+
+use std::sync::Arc;
+
+use super::columns::ColumnSummary;
+use super::undo::Undo;
+use super::{Interrupted, LiveRun, Step, StepStatus, settings};
+use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
+use crate::error::UserError;
+use crate::export::ExportReport;
+use crate::project::Project;
+use crate::quality::Report;
+use crate::train::RunState;
+
+/// What opening a project gives.
+#[derive(Debug)]
+pub struct LoadedProject {
+    /// Project.
+    pub project: Project,
+    /// Data.
+    pub dataset: Arc<Dataset>,
+    /// Columns in figures.
+    pub summaries: Vec<ColumnSummary>,
+    /// What the target makes of it, if there is a target.
+    pub schema: Option<Result<Schema, UserError>>,
+    /// Runs that were cut off.
+    pub interrupted: Vec<Interrupted>,
+}
+
+/// What is predicted, as far as it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SchemaState {
+    /// No target chosen.
+    NoTarget,
+    /// Being worked out; the number tells a late answer from the one waited for.
+    Inferring(u64),
+    /// Known.
+    Known(Schema),
+    /// The target cannot be used.
+    Unusable(UserError),
+}
+
+/// What may be wrong with the data, as far as it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckState {
+    /// Not looked for.
+    None,
+    /// Being looked for.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Found.
+    Done(Box<Report>),
+    /// Could not be looked for.
+    Failed(UserError),
+}
+
+/// The model file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExportState {
+    /// Not written.
+    None,
+    /// Being written.
+    Writing(u64),
+    /// Written.
+    Done(ExportReport),
+    /// Failed.
+    Failed(UserError),
+}
+
+/// An open project.
+#[derive(Debug)]
+pub struct ProjectState {
+    /// Project as edited.
+    pub project: Project,
+    /// Data.
+    pub dataset: Arc<Dataset>,
+    /// Columns in figures.
+    pub summaries: Vec<ColumnSummary>,
+    /// What is predicted.
+    pub schema: SchemaState,
+    /// What may be wrong with the data.
+    pub check: CheckState,
+    /// Whether serious findings were accepted.
+    pub accepted: bool,
+    /// Edits.
+    pub undo: Undo<Project>,
+    /// The run started or resumed last.
+    pub run: Option<LiveRun>,
+    /// The model file.
+    pub export: ExportState,
+}
+
+impl ProjectState {
+    /// Takes over what was loaded.
+    pub fn new(loaded: LoadedProject) -> Self {
+        let schema = match loaded.schema {
+            None => SchemaState::NoTarget,
+            Some(Ok(schema)) => SchemaState::Known(schema),
+            Some(Err(e)) => SchemaState::Unusable(e),
+        };
+        Self {
+            project: loaded.project,
+            dataset: loaded.dataset,
+            summaries: loaded.summaries,
+            schema,
+            check: CheckState::None,
+            accepted: false,
+            undo: Undo::default(),
+            run: None,
+            export: ExportState::None,
+        }
+    }
+
+    /// Name and type in use of every column.
+    pub fn columns(&self) -> Vec<(String, ColumnType)> {
+        columns_in_use(&self.dataset, &self.project)
+    }
+
+    /// Type in use of one column.
+    pub fn column_type(&self, name: &str, inferred: ColumnType) -> ColumnType {
+        if let SchemaState::Known(schema) = &self.schema
+            && let Some((_, kind)) = schema.columns.iter().find(|(n, _)| n == name)
+        {
+            return *kind;
+        }
+        self.project.columns.get(name).copied().unwrap_or(inferred)
+    }
+
+    /// Everything needed to train, or why not.
+    pub fn schema(&self) -> Result<&Schema, &'static str> {
+        match &self.schema {
+            SchemaState::Known(schema) => Ok(schema),
+            SchemaState::NoTarget => Err("Choose in Data what to predict."),
+            SchemaState::Inferring(_) => Err("The target is being looked at."),
+            SchemaState::Unusable(_) => Err("The chosen target cannot be used; see Data."),
+        }
+    }
+
+    /// Why training cannot start, if so.
+    pub fn train_blocked(&self) -> Option<&'static str> {
+        if self.run.as_ref().is_some_and(LiveRun::active) {
+            return Some("Training is running.");
+        }
+        if let Err(why) = self.schema() {
+            return Some(why);
+        }
+        if let CheckState::Done(report) = &self.check
+            && report.blocks()
+            && !self.accepted
+        {
+            return Some("Check found serious problems. Fix or accept them.");
+        }
+        if !settings::problems(&self.project.train).is_empty() {
+            return Some("A setting in Configure is out of range.");
+        }
+        None
+    }
+
+    /// Whether the run's result was made with other data or settings than are chosen now.
+    pub fn stale(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| {
+            let (a, b) = (&run.basis, &self.project);
+            a.target != b.target
+                || a.columns != b.columns
+                || a.prep != b.prep
+                || a.split != b.split
+                || a.train != b.train
+        })
+    }
+
+    /// Rows used for training, about.
+    pub fn train_rows(&self) -> usize {
+        train_rows(self.dataset.len(), &self.project.split)
+    }
+
+    /// Weights and biases that the settings make, about.
+    pub fn parameters(&self) -> Option<usize> {
+        let SchemaState::Known(schema) = &self.schema else { return None };
+        let inputs = match &self.dataset.samples {
+            Samples::Images(i) => i.width * i.height * i.channels,
+            Samples::Table(_) => {
+                let columns = self
+                    .summaries
+                    .iter()
+                    .map(|s| (s.name.as_str(), self.column_type(&s.name, s.inferred), s.distinct));
+                let target = self.project.target.as_deref().unwrap_or_default();
+                settings::input_width(columns, target, self.project.prep.one_hot_limit)
+            }
+        };
+        let outputs = schema.task.classes().len().max(1);
+        Some(settings::parameter_count(inputs, &self.project.train, outputs))
+    }
+
+    /// How a step stands.
+    pub fn status(&self, step: Step) -> StepStatus {
+        let run = self.run.as_ref();
+        let state = run.map(|r| r.state);
+        match step {
+            Step::Home => StepStatus::Open,
+            Step::Data => match &self.schema {
+                SchemaState::Known(_) => StepStatus::Done,
+                SchemaState::Unusable(_) => StepStatus::Attention,
+                SchemaState::Inferring(_) => StepStatus::Busy,
+                SchemaState::NoTarget => StepStatus::Open,
+            },
+            Step::Check => match &self.check {
+                CheckState::None => match self.schema() {
+                    Ok(_) => StepStatus::Open,
+                    Err(why) => StepStatus::Locked(why),
+                },
+                CheckState::Running { .. } => StepStatus::Busy,
+                CheckState::Failed(_) => StepStatus::Attention,
+                CheckState::Done(report) if report.blocks() && !self.accepted => {
+                    StepStatus::Attention
+                }
+                CheckState::Done(_) => StepStatus::Done,
+            },
+            Step::Configure => match (&self.schema, state) {
+                (SchemaState::NoTarget, _) => StepStatus::Locked("Choose in Data what to predict."),
+                _ if !settings::problems(&self.project.train).is_empty() => StepStatus::Attention,
+                (_, Some(_)) => StepStatus::Done,
+                _ => StepStatus::Open,
+            },
+            Step::Train => match state {
+                None => match self.train_blocked() {
+                    Some(why) => StepStatus::Locked(why),
+                    None => StepStatus::Open,
+                },
+                Some(RunState::Failed) => StepStatus::Attention,
+                Some(RunState::Cancelled) => StepStatus::Open,
+                Some(RunState::Done) if self.stale() => StepStatus::Stale,
+                Some(RunState::Done) => StepStatus::Done,
+                Some(_) => StepStatus::Busy,
+            },
+            Step::Export => match (&self.export, state) {
+                (_, state) if state != Some(RunState::Done) => {
+                    StepStatus::Locked("Train a model first.")
+                }
+                (ExportState::Writing(_), _) => StepStatus::Busy,
+                (ExportState::Failed(_), _) => StepStatus::Attention,
+                _ if self.stale() => StepStatus::Stale,
+                (ExportState::Done(_), _) => StepStatus::Done,
+                (ExportState::None, _) => StepStatus::Open,
+            },
+        }
+    }
+}
+
+/// Training rows of so many rows, about.
+pub fn train_rows(rows: usize, split: &SplitConfig) -> usize {
+    let share = (1.0 - split.validation - split.test).clamp(0.0, 1.0);
+    (rows as f64 * share) as usize
+}
+
+/// Name and type in use of every column of a dataset: as edited in the project, else as inferred.
+pub fn columns_in_use(dataset: &Dataset, project: &Project) -> Vec<(String, ColumnType)> {
+    match &dataset.samples {
+        Samples::Images(_) => Vec::new(),
+        Samples::Table(table) => table
+            .columns()
+            .iter()
+            .map(|c| {
+                let kind = project.columns.get(c.name()).copied().unwrap_or(c.inferred);
+                (c.name().to_owned(), kind)
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,95 @@
+//! What the application needs of the library and of the system. Tests put their own in place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Pick, Wake};
+use crate::data::{ColumnType, Dataset, Progress, Schema, SplitConfig};
+use crate::device::AdapterInfo;
+use crate::engine::EngineInfo;
+use crate::error::UserError;
+use crate::export::ExportReport;
+use crate::project::Project;
+use crate::quality::Report;
+use crate::train::run_folder::RunRecord;
+use crate::train::worker::Job;
+use crate::train::{Event, RunHandle};
+
+/// An embedded sample project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Folder name, e.g. `penguins`.
+    pub id: String,
+    /// Title on its card.
+    pub name: String,
+    /// One or two plain sentences.
+    pub description: String,
+    /// Rows or images.
+    pub rows: usize,
+}
+
+/// A run that was cut off and can go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interrupted {
+    /// Project folder.
+    pub project: PathBuf,
+    /// Run folder.
+    pub run: PathBuf,
+    /// What is known of the run.
+    pub record: Box<RunRecord>,
+}
+
+/// Engines found on this computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engines {
+    /// The processor.
+    pub cpu: EngineInfo,
+    /// Graphics adapters, best first, each with why it cannot be used, if so.
+    pub adapters: Vec<(AdapterInfo, Result<(), String>)>,
+}
+
+/// The library and the system as the application sees them. Every call may block, so all but
+/// `samples` and `start` are made from background tasks.
+pub trait Services: Send + Sync {
+    /// Embedded samples.
+    fn samples(&self) -> Vec<Sample>;
+    /// Opens a sample in the folder of projects, and makes it there if need be.
+    fn open_sample(&self, id: &str) -> Result<Project, UserError>;
+    /// Opens a project folder or file, or the project of a data file or folder.
+    fn open_project(&self, path: &Path) -> Result<Project, UserError>;
+    /// Writes the project file.
+    fn save_project(&self, project: &Project) -> Result<(), UserError>;
+    /// Reads the data of a project, with the column types that the importer infers.
+    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError>;
+    /// A good first guess at what is predicted.
+    fn suggest_target(&self, data: &Dataset) -> Option<String>;
+    /// What a target and edited column types make of the data.
+    fn schema(
+        &self,
+        data: &Dataset,
+        target: Option<&str>,
+        types: &BTreeMap<String, ColumnType>,
+    ) -> Result<Schema, UserError>;
+    /// Looks for problems in the data.
+    fn check(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        split: &SplitConfig,
+        progress: &Progress,
+    ) -> Result<Report, UserError>;
+    /// Looks for engines and tests them.
+    fn engines(&self) -> Engines;
+    /// Starts a run.
+    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError>;
+    /// A folder for a new run of a project.
+    fn new_run(&self, project: &Path) -> PathBuf;
+    /// Looks for runs of a project that were cut off, newest first.
+    fn interrupted(&self, project: &Path) -> Vec<Interrupted>;
+    /// What a run told before it was cut off.
+    fn past_events(&self, run: &Path) -> Vec<Event>;
+    /// Writes the best model of a run to a file and proves that the file predicts the same.
+    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError>;
+    /// Asks for a file or folder; blocks until the dialog is closed.
+    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf>;
+}

@@ -1,0 +1,198 @@
+//! Delimited text tables. Cells are kept as they stand; every repair is noted with its rows:
+//!
+//! * a row with too few cells is filled up with missing ones;
+//! * cells beyond the last column are left out, unless the commonest row has them: then they become
+//!   columns of their own;
+//! * rows without any value, and titles above the table, are left out;
+//! * empty and repeated names are made unique.
+//!
+//! Rows are counted as a spreadsheet shows them: a cell with line breaks is still one row.
+
+mod header;
+mod rows;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use csv::ByteRecord;
+use rayon::prelude::*;
+
+use self::header::Body;
+use self::rows::{Part, merge, parse};
+use super::dialect::{self, Dialect};
+use super::text;
+use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
+use crate::error::DataError;
+
+/// Most columns of a table.
+pub const MAX_COLUMNS: usize = 10_000;
+/// Most bytes of a cell; more is nearly always a quotation mark that is never closed.
+pub const MAX_CELL: usize = 1 << 20;
+/// Share of rows with too few or too many cells above which the file is refused.
+pub const MAX_RAGGED: f64 = 0.25;
+/// Bytes parsed by one thread at a time.
+const CHUNK: usize = 4 << 20;
+
+/// Reads a table from the bytes of a file.
+pub(crate) fn read(
+    path: &Path,
+    bytes: &[u8],
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
+    read_in(path, bytes, options, progress, CHUNK).map_err(|e| e.in_file(path))
+}
+
+fn read_in(
+    path: &Path,
+    bytes: &[u8],
+    options: &ImportOptions,
+    progress: &Progress,
+    chunk: usize,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
+    let decoded = text::decode(bytes);
+    let mut notes = vec![decoded.note];
+    let (text, named) = separator_line(&decoded.text);
+    if text.trim().is_empty() {
+        return Err(invalid(
+            "This file is empty",
+            "Choose a file that holds a table: one row per example, one column per property.",
+        ));
+    }
+    if let Some(at) = memchr::memchr(0, text.as_bytes()) {
+        return Err(invalid(
+            "This is not a text table: it holds bytes that no text has",
+            "Open it in the program that made it and save it as CSV, then open that file.",
+        )
+        .at_row(line_of(text, at)));
+    }
+    progress.total.store(text.len() as u64, Ordering::Relaxed);
+    let tabs = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("tab"));
+    let newline = if memchr::memchr(b'\n', text.as_bytes()).is_some() { b'\n' } else { b'\r' };
+    let wanted = options.delimiter.or(named);
+    let mut dialect = dialect::detect(text, true, wanted, options.header, tabs);
+    let scan =
+        |d: &Dialect| dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, chunk);
+    let mut quotes = scan(&dialect);
+    if let Some(at) = quotes.open.or(quotes.stray) {
+        let literal = dialect::detect(text, false, wanted, options.header, tabs);
+        if !plain_without_quotes(text, &literal) {
+            return Err(bad_quote(text, at, quotes.open.is_some()));
+        }
+        let row = line_of(text, at);
+        notes.push(ImportNote::repair(
+            "Quotation marks do not enclose cells in this file; they are read as ordinary characters.",
+            &[row],
+        ));
+        dialect = literal;
+        quotes = scan(&dialect);
+    }
+    let offset = usize::from(named.is_some());
+    let body = Body::find(text, &mut dialect, offset, &mut notes)?;
+    describe(&dialect, quotes.enclosed, &mut notes);
+
+    let mut bounds = vec![body.start];
+    bounds.extend(quotes.cuts.into_iter().filter(|c| *c > body.start));
+    bounds.push(text.len());
+    let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
+    let rows_seen = AtomicU64::new(0);
+    let parts: Vec<Part> = pieces
+        .into_par_iter()
+        .map(|(from, to)| parse(text, from, to, &dialect, &body.names, progress, &rows_seen))
+        .collect::<Result<_, _>>()?;
+    let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
+    drop_nameless(&mut columns_and_lines.0, &body, &mut notes);
+    let (columns, lines) = columns_and_lines;
+    let mut table = Table::new(columns, lines);
+    notes.extend(infer::infer(&mut table, dialect.delimiter == b';'));
+    Ok((table, notes))
+}
+
+/// A first line `sep=;`, as spreadsheets write it: the rest and the delimiter.
+fn separator_line(text: &str) -> (&str, Option<u8>) {
+    let line = text.lines().next().unwrap_or("");
+    match line.trim_end().as_bytes() {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', d] if d.is_ascii() => {
+            (text[line.len()..].trim_start_matches(['\r', '\n']), Some(*d))
+        }
+        _ => (text, None),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> u64 {
+    memchr::memchr_iter(b'\n', &text.as_bytes()[..at]).count() as u64 + 1
+}
+
+fn bad_quote(text: &str, at: usize, open: bool) -> DataError {
+    let (what, advice) = if open {
+        (
+            "A quotation mark opened in this row is never closed",
+            "Close it in the file, or write it twice (\"\") if it belongs to the text.",
+        )
+    } else {
+        (
+            "A quotation mark opened in this row is closed in the middle of a cell",
+            "Write quotation marks inside a quoted cell twice (\"\"), or close the cell where it ends.",
+        )
+    };
+    invalid(what, advice).at_row(line_of(text, at))
+}
+
+/// Whether all rows have the same cells when quotation marks are ordinary characters, and none is
+/// enclosed in them.
+fn plain_without_quotes(text: &str, dialect: &Dialect) -> bool {
+    let mut reader = dialect::reader(text, dialect.delimiter, false);
+    let mut record = ByteRecord::new();
+    while matches!(reader.read_byte_record(&mut record), Ok(true)) {
+        let enclosed = |c: &[u8]| c.len() > 1 && c.starts_with(b"\"") && c.ends_with(b"\"");
+        if record.len() != dialect.width || record.iter().any(enclosed) {
+            return false;
+        }
+    }
+    true
+}
+
+fn describe(dialect: &Dialect, enclosed: usize, notes: &mut Vec<ImportNote>) {
+    let delimiter = match dialect.delimiter {
+        b',' => "Commas".to_owned(),
+        b';' => "Semicolons".to_owned(),
+        b'\t' => "Tabs".to_owned(),
+        b'|' => "Vertical bars".to_owned(),
+        d => format!("\"{}\" signs", char::from(d)),
+    };
+    let mut text = if dialect.width > 1 {
+        format!("{delimiter} separate the columns; ")
+    } else {
+        "There is one column; ".to_owned()
+    };
+    text += if dialect.header {
+        "the first row holds the names."
+    } else {
+        "there is no row of names, so columns are called by their number."
+    };
+    if enclosed > 0 {
+        text += &format!(" Quotation marks enclose {}.", count(enclosed, "cell"));
+    }
+    notes.push(ImportNote::info(text));
+}
+
+/// Leaves out columns with neither a name nor a value (a delimiter at the end of every line).
+fn drop_nameless(columns: &mut Vec<Column>, body: &Body, notes: &mut Vec<ImportNote>) {
+    let before = columns.len();
+    let mut index = 0;
+    columns.retain(|c| {
+        let nameless = body.nameless.contains(&index);
+        index += 1;
+        !nameless || (0..c.len()).any(|r| !c.raw(r).trim().is_empty())
+    });
+    let dropped = before - columns.len();
+    if dropped > 0 {
+        let text = format!("{} with neither name nor value left out.", count(dropped, "column"));
+        notes.push(ImportNote::repair(text, &[]));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,408 @@
+//! What each column holds, decided from all of its cells.
+//!
+//! A column is read as numbers or dates when at least [`MOSTLY`] of its values are; the others then
+//! count as missing, and are noted with their rows. Columns that cannot help a model (row numbers,
+//! identifiers, one value everywhere) start out ignored. Nothing here changes a cell.
+
+mod notes;
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use super::date::{has_order, order_evidence, parse_date};
+use super::number::{NumberEvidence, NumberFormat};
+use super::table::is_missing;
+use super::{Column, ColumnType, ImportNote, Table, count};
+
+/// Share of values that must fit a type.
+pub const MOSTLY: f64 = 0.95;
+
+/// Words that stand for a missing number or date, though they may be answers in other columns.
+const NO_NUMBER: [&str; 9] =
+    ["none", "nil", "unknown", "unk", "not available", "no data", ".", "n.a.", "tbd"];
+
+/// What a boolean value says.
+pub(crate) fn truth(cell: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|w| cell.eq_ignore_ascii_case(w));
+    if is(&["1", "yes", "true", "y", "t", "on"]) {
+        Some(true)
+    } else if is(&["0", "no", "false", "n", "f", "off"]) {
+        Some(false)
+    } else {
+        cell.parse::<f64>().ok().and_then(|v| match v {
+            1.0 => Some(true),
+            0.0 => Some(false),
+            _ => None,
+        })
+    }
+}
+
+/// What one column turned out to be.
+#[derive(Debug, Default)]
+struct Verdict {
+    kind: Option<ColumnType>,
+    reason: String,
+    format: NumberFormat,
+    unsure: bool,
+    commas: usize,
+    units: usize,
+    day_first: bool,
+    /// Dates whose day and month could be exchanged, and none that decides.
+    order_unsure: bool,
+    missing: Vec<(String, usize)>,
+    /// Values that do not fit the type: how many, first rows, an example.
+    misfits: usize,
+    misfit_rows: Vec<usize>,
+    misfit: String,
+}
+
+/// Sets type, format and reason of every column and says what was found.
+/// `semicolon`: the file separates columns by `;`.
+pub(crate) fn infer(table: &mut Table, semicolon: bool) -> Vec<ImportNote> {
+    let verdicts: Vec<Verdict> = table.columns().par_iter().map(|c| judge(c, semicolon)).collect();
+    let notes = notes::notes(table, &verdicts);
+    for (column, v) in table.columns_mut().iter_mut().zip(verdicts) {
+        let kind = v.kind.unwrap_or(ColumnType::Text);
+        (column.kind, column.inferred) = (kind, kind);
+        column.reason = v.reason;
+        column.format = v.format;
+        column.format_unsure = v.unsure;
+        column.day_first = v.day_first;
+    }
+    notes
+}
+
+/// Numbers of a column seen in one pass.
+#[derive(Debug)]
+struct Numbers {
+    valid: usize,
+    /// Values that only say there is none.
+    soft: usize,
+    plain: usize,
+    integers: bool,
+    /// 0, 1, 2… or 1, 2, 3… from the first row on.
+    counting: bool,
+    evidence: NumberEvidence,
+}
+
+fn judge(column: &Column, semicolon: bool) -> Verdict {
+    let mut v = Verdict::default();
+    let mut n = Numbers {
+        valid: 0,
+        soft: 0,
+        plain: 0,
+        integers: true,
+        counting: true,
+        evidence: NumberEvidence::default(),
+    };
+    let mut first_number = f64::NAN;
+    for row in 0..column.len() {
+        let cell = column.raw(row).trim();
+        if is_missing(cell) {
+            n.counting = false;
+            match v.missing.iter_mut().find(|(s, _)| s == cell) {
+                Some((_, k)) => *k += 1,
+                None => v.missing.push((cell.to_owned(), 1)),
+            }
+            continue;
+        }
+        n.valid += 1;
+        if let Some(x) = cell.parse::<f64>().ok().filter(|x| x.is_finite()) {
+            n.plain += 1;
+            n.integers &= x.fract() == 0.0;
+            if row == 0 {
+                first_number = x;
+            }
+            n.counting &= x - first_number == row as f64;
+            if n.evidence.commas() == 0 && !cell.contains('.') {
+                continue;
+            }
+        } else {
+            n.soft += usize::from(NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
+            n.counting = false;
+        }
+        n.evidence.see(cell);
+    }
+    n.counting &= first_number == 0.0 || first_number == 1.0;
+    (v.format, v.unsure) = n.evidence.decide(semicolon);
+    let (kind, reason) = decide(column, &n, &mut v);
+    v.kind = Some(kind);
+    v.reason = reason;
+    v
+}
+
+fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String) {
+    use ColumnType::{Boolean, Category, Date, Ignore, Text};
+    if n.valid == 0 {
+        return (Ignore, "it has no value at all".to_owned());
+    }
+    let formatted = n.evidence.commas() + n.evidence.units > 0;
+    let is_number = |cell: &str| v.format.parse(cell).is_some();
+    let numbers = if formatted { fitting(column, is_number) } else { n.plain };
+    let values = n.valid - n.soft;
+    if values > 0 && numbers > 0 && numbers as f64 >= MOSTLY * values as f64 {
+        v.commas = n.evidence.commas();
+        v.units = n.evidence.units;
+        let format = v.format;
+        misfits(column, v, n.valid - numbers, |cell| format.parse(cell).is_some());
+        return number(column, n, numbers);
+    }
+    if let Some((dates, day_first, unsure)) = dates(column, values) {
+        (v.day_first, v.order_unsure) = (day_first, unsure);
+        misfits(column, v, n.valid - dates, |cell| parse_date(cell, day_first).is_some());
+        return (Date, "its values are dates".to_owned());
+    }
+    let mut distinct = HashSet::new();
+    let (mut words, mut letters) = (0, 0);
+    for cell in (0..column.len()).filter_map(|r| column.value(r)) {
+        distinct.insert(cell);
+        words += cell.split_whitespace().take(100).count();
+        letters += cell.len();
+    }
+    let per_cell = |total: usize| total as f64 / n.valid as f64;
+    let (words, letters, share) = (per_cell(words), per_cell(letters), per_cell(distinct.len()));
+    let different = count(distinct.len(), "different value");
+    let lower: HashSet<String> = if distinct.len() <= 6 {
+        distinct.iter().map(|d| d.to_lowercase()).collect()
+    } else {
+        HashSet::new()
+    };
+    if lower.len() == 1 && n.valid == column.len() {
+        return (Ignore, "it has the same value in every row".to_owned());
+    }
+    let truths: Option<Vec<bool>> = lower.iter().map(|d| truth(d)).collect();
+    if truths.is_some_and(|t| t.len() == 1 || (t.len() == 2 && t[0] != t[1])) {
+        return (Boolean, "its values are yes or no".to_owned());
+    }
+    let wordy = words >= 4.0 || letters >= 40.0;
+    if n.valid < 10 {
+        return if wordy {
+            (Text, "its values are sentences".to_owned())
+        } else {
+            (Category, different)
+        };
+    }
+    if wordy && (share > 0.3 || distinct.len() > 100) {
+        (Text, "its values are sentences".to_owned())
+    } else if share <= 0.5 {
+        (Category, different)
+    } else if words >= 3.0 {
+        (Text, "its values are several words, mostly different".to_owned())
+    } else {
+        let reason = format!("{different} in {}: they name rows", count(n.valid, "row"));
+        (Ignore, reason)
+    }
+}
+
+fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) {
+    use ColumnType::{Boolean, Category, Ignore, Number};
+    let mut few: Vec<f64> = Vec::new();
+    for value in (0..column.len()).filter_map(|r| column.value(r)) {
+        let Ok(x) = value.parse::<f64>() else { continue };
+        if !few.contains(&x) {
+            few.push(x);
+        }
+        if few.len() > 2 {
+            break;
+        }
+    }
+    if few.len() == 1 && n.plain == column.len() {
+        return (Ignore, "it has the same value in every row".to_owned());
+    }
+    if numbers == n.plain && few.len() <= 2 && few.iter().all(|x| *x == 0.0 || *x == 1.0) {
+        return (Boolean, "its values are 0 or 1".to_owned());
+    }
+    if n.counting && column.len() >= 10 {
+        return (Ignore, "it numbers the rows".to_owned());
+    }
+    if n.integers && is_id_name(column.name()) && column.len() >= 10 {
+        let mut seen = HashSet::new();
+        let values = || (0..column.len()).filter_map(|r| column.value(r));
+        if values().all(|x| seen.insert(x)) {
+            return (
+                Ignore,
+                "its name and its values, all different, are those of an identifier".to_owned(),
+            );
+        }
+        let distinct = values().collect::<HashSet<_>>().len();
+        if distinct * 2 <= n.valid {
+            return (Category, "its numbers are identifiers of things".to_owned());
+        }
+        return (
+            Ignore,
+            "its name and its values, mostly different, are those of an identifier".to_owned(),
+        );
+    }
+    (Number, "its values are numbers".to_owned())
+}
+
+fn fitting(column: &Column, fits: impl Fn(&str) -> bool) -> usize {
+    (0..column.len()).filter_map(|r| column.value(r)).filter(|c| fits(c)).count()
+}
+
+fn misfits(column: &Column, v: &mut Verdict, n: usize, fits: impl Fn(&str) -> bool) {
+    v.misfits = n;
+    if n == 0 {
+        return;
+    }
+    let rows = (0..column.len()).filter(|r| column.value(*r).is_some_and(|c| !fits(c)));
+    v.misfit_rows = rows.take(20).collect();
+    let first = v.misfit_rows.first().map_or("", |r| column.raw(*r).trim());
+    v.misfit = first.chars().take(40).collect();
+}
+
+/// How many values are dates, whether the day comes first, whether that is a guess.
+fn dates(column: &Column, values: usize) -> Option<(usize, bool, bool)> {
+    let cells = || (0..column.len()).filter_map(|r| column.value(r));
+    let looks = |cell: &str| parse_date(cell, true).is_some();
+    let sample: Vec<&str> = cells().take(60).collect();
+    if sample.iter().filter(|c| looks(c)).count() * 10 < sample.len() * 8 {
+        return None;
+    }
+    let dates = cells().filter(|c| looks(c)).count();
+    if values == 0 || (dates as f64) < MOSTLY * values as f64 {
+        return None;
+    }
+    let (mut day, mut month, mut open, mut slash) = (0_usize, 0_usize, false, false);
+    for cell in cells() {
+        match order_evidence(cell) {
+            Some(true) => day += 1,
+            Some(false) => month += 1,
+            None if has_order(cell) => {
+                open = true;
+                slash |= cell.contains('/');
+            }
+            None => {}
+        }
+    }
+    let unsure = open && day == 0 && month == 0;
+    // Where nothing decides: slashes are commonest in American files, points and dashes elsewhere.
+    Some((dates, if unsure { !slash } else { day >= month }, unsure))
+}
+
+/// Whether a name says that its values identify rows or things.
+fn is_id_name(name: &str) -> bool {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut lower_before = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && lower_before) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(w) = words.last_mut()
+        {
+            w.extend(c.to_lowercase());
+        }
+        lower_before = c.is_lowercase();
+    }
+    words.retain(|w| !w.is_empty());
+    let is = |w: Option<&String>| {
+        w.is_some_and(|w| {
+            ["id", "ids", "uid", "uuid", "guid", "index", "idx", "rowid", "rownum", "key", "code"]
+                .contains(&w.as_str())
+        })
+    };
+    is(words.last()) || is(words.first()) || words.first().is_some_and(|w| w == "unnamed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ColumnType::{Boolean, Category, Date, Ignore, Number, Text};
+
+    fn column(name: &str, cells: impl IntoIterator<Item = impl AsRef<str>>) -> Column {
+        let mut c = Column::new(name);
+        cells.into_iter().for_each(|v| c.push(v.as_ref()));
+        c
+    }
+
+    fn run(column: Column) -> (Column, Vec<ImportNote>) {
+        let lines = (2..column.len() as u64 + 2).collect();
+        let mut t = Table::new(vec![column], lines);
+        let notes = infer(&mut t, false);
+        (t.columns()[0].clone(), notes)
+    }
+
+    fn kind(name: &str, cells: impl IntoIterator<Item = impl AsRef<str>>) -> ColumnType {
+        run(column(name, cells)).0.kind
+    }
+
+    fn cycle(cells: &[&str], n: usize) -> Vec<String> {
+        cells.iter().cycle().take(n).map(|c| (*c).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_six_types() {
+        assert_eq!(kind("a", cycle(&["1.5", "2", "", "3e1"], 30)), Number);
+        assert_eq!(kind("a", cycle(&["red", "blue", "?"], 30)), Category);
+        assert_eq!(kind("a", cycle(&["Yes", "no", "YES"], 30)), Boolean);
+        assert_eq!(kind("a", cycle(&["0", "1", "1.0"], 30)), Boolean);
+        assert_eq!(kind("a", cycle(&["yes", ""], 30)), Boolean);
+        assert_eq!(kind("a", cycle(&["male", "female"], 30)), Category);
+        assert_eq!(kind("a", cycle(&["1", "2"], 30)), Number);
+        assert_eq!(kind("a", (1..30).map(|d| format!("2024-01-{d:02}"))), Date);
+        assert_eq!(kind("a", (0..30).map(|i| format!("I liked it {i} times or more"))), Text);
+        assert_eq!(kind("a", (0..30).map(|i| format!("B{i}X"))), Ignore);
+    }
+
+    #[test]
+    fn identifiers_and_constants_are_ignored() {
+        assert_eq!(kind("t", (0..30).map(|i| i.to_string())), Ignore);
+        assert_eq!(kind("", (1..30).map(|i| i.to_string())), Ignore);
+        assert_eq!(kind("year", (1990..2020).map(|i| i.to_string())), Number);
+        assert_eq!(kind("customerId", (0..30).map(|i| (i * 37 + 5).to_string())), Ignore);
+        assert_eq!(kind("store_id", cycle(&["17", "40", "3"], 30)), Category);
+        assert_eq!(kind("paid", (0..30).map(|i| (i * 37 + 5).to_string())), Number);
+        assert_eq!(kind("a", cycle(&["x"], 30)), Ignore);
+        assert_eq!(kind("a", cycle(&["7"], 30)), Ignore);
+        assert_eq!(kind("a", cycle(&["", "?"], 30)), Ignore);
+        assert_eq!(kind("a", cycle(&["x", ""], 30)), Category);
+    }
+
+    #[test]
+    fn a_few_odd_values_are_noted_with_their_rows() {
+        let mut cells = cycle(&["1", "2", "3"], 40);
+        cells[7] = "lots".to_owned();
+        cells[8] = "none".to_owned();
+        let (c, notes) = run(column("n", cells));
+        assert_eq!(c.kind, Number);
+        let note = notes.iter().find(|n| n.repair).unwrap();
+        assert!(note.text.contains("2 values in \"n\", such as \"lots\""), "{}", note.text);
+        assert_eq!(note.rows, [9, 10]);
+        assert_eq!(kind("n", cycle(&["1", "2", "3", "x"], 40)), Category);
+    }
+
+    #[test]
+    fn number_formats_are_noted() {
+        let (c, notes) = run(column("n", cycle(&["1,5", "2,25", "3"], 40)));
+        assert_eq!((c.kind, c.number(0)), (Number, Some(1.5)));
+        assert!(notes.iter().any(|n| n.text.contains("decimal signs in 27 numbers")), "{notes:?}");
+        let (c, notes) = run(column("n", cycle(&["1,500", "2,250"], 40)));
+        assert_eq!((c.kind, c.number(0)), (Number, Some(1500.0)));
+        assert!(notes.iter().any(|n| n.repair && n.text.contains("two ways")), "{notes:?}");
+        let (c, notes) = run(column("n", cycle(&["$5", "$7.50"], 40)));
+        assert_eq!((c.kind, c.number(1)), (Number, Some(7.5)));
+        assert!(notes.iter().any(|n| n.text.contains("left off 40 numbers")), "{notes:?}");
+    }
+
+    #[test]
+    fn the_order_of_dates_is_found_or_noted() {
+        let (c, notes) = run(column("d", cycle(&["03/04/2024", "25/04/2024"], 40)));
+        assert_eq!((c.kind, c.day_first), (Date, true));
+        assert!(notes.iter().all(|n| !n.repair));
+        let (c, notes) = run(column("d", cycle(&["03/04/2024", "05/06/2024"], 40)));
+        assert_eq!((c.kind, c.day_first), (Date, false));
+        assert!(notes.iter().any(|n| n.repair && n.text.contains("month/day")), "{notes:?}");
+    }
+
+    #[test]
+    fn missing_spellings_are_counted() {
+        let (_, notes) = run(column("a", ["x", "?", "", "NA", "y", "?"]));
+        let note = notes.iter().find(|n| n.text.contains("read as missing")).unwrap();
+        assert_eq!(
+            note.text,
+            "4 cells in 1 column read as missing: 2 written \"?\", 1 empty, 1 written \"NA\"."
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The WGSL sources and a tiny include mechanism.
+//!
+//! A shader names the shared parts it needs in its first lines, `// include: fp8, hash`, and is
+//! specialised by constants that are put in front of it: every `(name, value)` becomes
+//! `const NAME: u32 = valueu;`.
+
+use std::fmt::Write as _;
+
+/// Shared parts by name.
+const SHARED: &[(&str, &str)] = &[
+    ("activate", include_str!("../../shaders/shared/activate.wgsl")),
+    ("fp8", include_str!("../../shaders/shared/fp8.wgsl")),
+    ("hash", include_str!("../../shaders/shared/hash.wgsl")),
+    ("index", include_str!("../../shaders/shared/index.wgsl")),
+    ("tree", include_str!("../../shaders/shared/tree.wgsl")),
+];
+
+/// Shaders by name: one per op family.
+const SHADERS: &[(&str, &str)] = &[
+    ("activation", include_str!("../../shaders/activation.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
+    ("channel", include_str!("../../shaders/channel.wgsl")),
+    ("conv", include_str!("../../shaders/conv.wgsl")),
+    ("dropout", include_str!("../../shaders/dropout.wgsl")),
+    ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
+    ("embedding", include_str!("../../shaders/embedding.wgsl")),
+    ("gemm", include_str!("../../shaders/gemm.wgsl")),
+    ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
+    ("loss", include_str!("../../shaders/loss.wgsl")),
+    ("optimizer", include_str!("../../shaders/optimizer.wgsl")),
+    ("pool", include_str!("../../shaders/pool.wgsl")),
+    ("quantise", include_str!("../../shaders/quantise.wgsl")),
+    ("reduce", include_str!("../../shaders/reduce.wgsl")),
+    ("self_test", include_str!("../../shaders/self_test.wgsl")),
+];
+
+fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    table.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}
+
+/// The complete source of shader `name`, constants and shared parts in front. An unknown name or
+/// include gives text that no driver accepts and that says what is missing.
+pub fn source(name: &str, constants: &[(&str, u32)]) -> String {
+    let body = find(SHADERS, name).unwrap_or("unknown shader");
+    let mut text = String::with_capacity(body.len() + 8192);
+    for (constant, value) in constants {
+        let _ = writeln!(text, "const {constant}: u32 = {value}u;");
+    }
+    for part in includes(body) {
+        text.push_str(find(SHARED, part).unwrap_or("unknown include"));
+        text.push('\n');
+    }
+    text.push_str(body);
+    text
+}
+
+/// Names in the `// include:` lines at the top.
+fn includes(body: &str) -> impl Iterator<Item = &str> {
+    body.lines()
+        .take_while(|line| line.starts_with("//"))
+        .filter_map(|line| line.strip_prefix("// include:"))
+        .flat_map(|names| names.split(',').map(str::trim))
+}
+
+/// Threads of a workgroup of the simple kernels.
+pub const LANES: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_include_exists_and_every_file_is_listed() {
+        for (name, body) in SHADERS {
+            for part in includes(body) {
+                assert!(find(SHARED, part).is_some(), "{name} includes unknown {part}");
+            }
+        }
+        let mut files: Vec<String> = std::fs::read_dir("shaders")
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .filter(|p| p.is_file())
+            .map(|p| p.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let listed: Vec<&str> = SHADERS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(files, listed);
+    }
+
+    #[test]
+    fn constants_and_parts_come_first() {
+        let text = source("dropout", &[("LANES", 64)]);
+        assert!(text.starts_with("const LANES: u32 = 64u;\n"));
+        let hash = text.find("fn hash_bits").unwrap();
+        assert!(hash < text.find("fn dropout").unwrap());
+        assert!(source("nonsense", &[]).contains("unknown shader"));
+    }
+}

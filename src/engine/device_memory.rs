@@ -1,0 +1,108 @@
+//! Memory of a plan on a GPU, and its ops bound to it. The native counterpart is
+//! [`crate::kernels::Slots`].
+
+use crate::device::Gpu;
+use crate::device::launch::{Kernel, Launch};
+use crate::error::EngineError;
+use crate::kernels::dispatch::{SCRATCH, SCRATCH_WORDS};
+use crate::kernels::{BufferId, Dispatch, Op};
+
+/// All memory of one plan on one GPU.
+#[derive(Debug)]
+pub struct DeviceMemory {
+    gpu: Gpu,
+    slots: Vec<wgpu::Buffer>,
+    /// Per logical buffer: its slot and its length in words.
+    place: Vec<(usize, usize)>,
+    scratch: wgpu::Buffer,
+}
+
+impl DeviceMemory {
+    /// Zeroed memory: the words of each slot, and per buffer its slot and its words.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] if a slot exceeds the adapter's limits or the memory is short.
+    pub fn new(
+        gpu: Gpu,
+        slot_words: &[usize],
+        place: Vec<(usize, usize)>,
+    ) -> Result<Self, EngineError> {
+        let slots: Result<Vec<_>, _> = slot_words
+            .iter()
+            .enumerate()
+            .map(|(i, &words)| gpu.storage(&format!("memory slot {i}"), words))
+            .collect();
+        let scratch = gpu.storage("scratch", SCRATCH_WORDS)?;
+        Ok(Self { slots: slots?, gpu, place, scratch })
+    }
+
+    /// The GPU.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Gives the memory back and keeps the GPU with its pipelines.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
+    }
+
+    /// The device buffer that holds `id`, and the words of it that belong to `id`.
+    pub fn find(&self, id: BufferId) -> Result<(&wgpu::Buffer, usize), EngineError> {
+        if id == SCRATCH {
+            return Ok((&self.scratch, SCRATCH_WORDS));
+        }
+        let unknown = || EngineError::Shape { op: "plan", what: format!("no buffer {}", id.0) };
+        let (slot, words) = self.place.get(id.index()).ok_or_else(unknown)?;
+        Ok((self.slots.get(*slot).ok_or_else(unknown)?, *words))
+    }
+
+    /// Binds ops to this memory. See [`Op::gpu`] for `full_stats`.
+    pub fn prepare(&mut self, ops: &[Op], full_stats: bool) -> Result<Vec<Launch>, EngineError> {
+        let calls = ops.iter().flat_map(|op| op.gpu(full_stats));
+        calls.map(|call| self.bind(&call)).collect()
+    }
+
+    fn bind(&mut self, call: &Dispatch) -> Result<Launch, EngineError> {
+        let buffers: Result<Vec<wgpu::Buffer>, _> =
+            call.buffers.iter().map(|(id, _)| self.find(*id).map(|(b, _)| b.clone())).collect();
+        let buffers = buffers?;
+        let written: Vec<bool> = call.buffers.iter().map(|(_, written)| *written).collect();
+        let kernel = Kernel {
+            shader: call.shader,
+            source: &call.source,
+            entry: call.entry,
+            written: &written,
+        };
+        let bound: Vec<&wgpu::Buffer> = buffers.iter().collect();
+        self.gpu.launch(&kernel, &bound, &call.params, call.groups)
+    }
+
+    /// Runs bound ops once.
+    pub fn run(&self, launches: &[Launch]) -> Result<(), EngineError> {
+        self.gpu.submit(|encoder| record(encoder, launches))
+    }
+
+    /// Reads a whole buffer.
+    pub fn read(&self, id: BufferId) -> Result<Vec<u32>, EngineError> {
+        let (buffer, words) = self.find(id)?;
+        self.gpu.download(buffer, words)
+    }
+
+    /// Writes words from the start of a buffer.
+    pub fn write(&self, id: BufferId, words: &[u32]) -> Result<(), EngineError> {
+        let (buffer, most) = self.find(id)?;
+        if words.len() > most {
+            let what = format!("{} words for buffer {} of {most}", words.len(), id.0);
+            return Err(EngineError::Shape { op: "write", what });
+        }
+        self.gpu.upload(buffer, words)
+    }
+}
+
+/// Records bound ops in order.
+pub fn record(encoder: &mut wgpu::CommandEncoder, launches: &[Launch]) {
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    for launch in launches {
+        launch.record(&mut pass);
+    }
+}

@@ -1,0 +1,253 @@
+//! From a job to a session: split, fit the preprocessing, encode, compile, open the engine, make or
+//! open the run folder.
+
+use std::path::Path;
+
+use crossbeam::channel::{Receiver, TryRecvError};
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{self, Position};
+use super::reporter::Reporter;
+use super::run_folder::{self, RunFolder, RunRecord};
+use super::session::{Ending, Session};
+use super::{Control, Event, RunState, worker::Job};
+use crate::data::preprocess::EmbeddingWidth;
+use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
+use crate::device::DeviceChoice;
+use crate::engine::{self, Engine};
+use crate::error::{DataError, Place, TrainError};
+use crate::eval::Meaning;
+use crate::model::init::{Param, init};
+use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
+use crate::plan::{self, PlanConfig};
+
+/// Most dense values of the training data that enter the fingerprint.
+const FINGERPRINT_VALUES: usize = 1 << 22;
+
+/// Everything a session computes with.
+pub struct Prepared {
+    /// Training rows.
+    pub train: Encoded,
+    /// Validation rows.
+    pub validation: Encoded,
+    /// Test rows.
+    pub test: Encoded,
+    /// What the outputs mean.
+    pub meaning: Meaning,
+    /// The engine, its parameters loaded.
+    pub engine: Box<dyn Engine>,
+    /// Why the engine is not the one asked for, if so.
+    pub fallback: Option<String>,
+}
+
+/// Encoded data and the network that fits it.
+struct Encoding {
+    train: Encoded,
+    validation: Encoded,
+    test: Encoded,
+    meaning: Meaning,
+    preprocessor: Preprocessor,
+    model: ModelSpec,
+}
+
+/// Runs a job to its end.
+pub fn run(
+    job: &Job,
+    control: &Receiver<Control>,
+    reporter: &mut Reporter,
+) -> Result<Ending, TrainError> {
+    reporter.send(Event::State(RunState::Preparing));
+    let resumed = if job.resume { Some(RunFolder::open(&job.folder)?) } else { None };
+    let mut config = job.config.clone();
+    if let Some(run) = &resumed {
+        config = run.record.config.clone();
+        config.device = job.config.device;
+    }
+    config.check()?;
+    let encoding = encode(job, resumed.as_ref(), &config)?;
+    let paused = match said(control, reporter) {
+        Said::Nothing => false,
+        Said::Pause => true,
+        Said::End(ending) => return Ok(ending),
+    };
+
+    let plan_config = PlanConfig {
+        batch: config.batch_size.min(encoding.train.rows),
+        precision: config.precision,
+        optimizer: config.optimizer,
+    };
+    let plan = plan::compile(&encoding.model, &plan_config)?;
+    let (mut engine, fallback) = engine::open(config.device, plan)?;
+    let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+
+    let mut keyed = config.clone();
+    keyed.device = DeviceChoice::Auto;
+    let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
+    let (folder, lock, at, best) = match resumed {
+        None => {
+            engine.load_params(&init(&model, config.seed))?;
+            let record = RunRecord {
+                version: run_folder::VERSION,
+                project: job.project.clone(),
+                dataset: job.dataset.name.clone(),
+                dataset_rows: job.dataset.len(),
+                started: jiff::Timestamp::now().to_string(),
+                state: RunState::Preparing,
+                process: std::process::id(),
+                recipe: recipe.clone(),
+                schema: job.schema.clone(),
+                prep: job.prep.clone(),
+                preprocessor,
+                split: job.split,
+                model,
+                config,
+                summary: None,
+            };
+            let folder = RunFolder::create(&job.folder, record)?;
+            let lock = folder.lock()?;
+            (folder, lock, Position::start(recipe), None)
+        }
+        Some(mut folder) => {
+            let lock = folder.lock()?;
+            let (at, best) = load(&folder, engine.as_mut(), &recipe)?;
+            folder.record.process = std::process::id();
+            folder.record.config.device = config.device;
+            (folder, lock, at, best)
+        }
+    };
+    reporter.open_log(&folder.event_log(), at.step)?;
+    let data = Prepared { train, validation, test, meaning, engine, fallback };
+    Session::new(data, folder, lock, at, best, control, reporter).run(paused)
+}
+
+/// Loads the state to resume from into the engine.
+fn load(
+    folder: &RunFolder,
+    engine: &mut dyn Engine,
+    recipe: &str,
+) -> Result<(Position, Option<Vec<Param>>), TrainError> {
+    let path = folder.last_checkpoint();
+    if folder.record.state == RunState::Done {
+        return Err(TrainError::Checkpoint {
+            what: "this run is finished; there is nothing to resume".to_owned(),
+            path: folder.path.clone(),
+        });
+    }
+    let (tensors, at) = checkpoint::load_last(&path)?;
+    if at.recipe != recipe {
+        return Err(TrainError::Checkpoint {
+            what: "the data changed since this run was started, so it cannot be resumed; start a \
+                   new run"
+                .to_owned(),
+            path,
+        });
+    }
+    checkpoint::restore(engine, &tensors, &path)?;
+    let best = if at.best.is_some() { Some(folder.best_params()?) } else { None };
+    Ok((at, best))
+}
+
+/// Splits and encodes; a resumed run uses the preprocessing that it was begun with.
+fn encode(
+    job: &Job,
+    resumed: Option<&RunFolder>,
+    config: &super::TrainConfig,
+) -> Result<Encoding, TrainError> {
+    let record = resumed.map(|run| &run.record);
+    let schema = record.map_or(&job.schema, |r| &r.schema);
+    let split_config = record.map_or(&job.split, |r| &r.split);
+    let dataset = job.dataset.as_ref();
+    let parts = Split::make(dataset, schema, split_config)?;
+    let preprocessor = match record {
+        Some(r) => r.preprocessor.clone(),
+        None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
+    };
+    let train = preprocessor.transform(dataset, &parts.train)?;
+    let validation = preprocessor.transform(dataset, &parts.validation)?;
+    let test = preprocessor.transform(dataset, &parts.test)?;
+    if train.rows == 0 {
+        return Err(DataError::Invalid {
+            what: "no rows are left to train on".to_owned(),
+            place: Place::default(),
+            advice: "Use more data, or smaller shares for validation and test.".to_owned(),
+        }
+        .into());
+    }
+    let model = match record {
+        Some(r) => r.model.clone(),
+        None => config.model(inputs(&preprocessor), head(preprocessor.task())),
+    };
+    let meaning = Meaning::of(&preprocessor);
+    Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+}
+
+/// What the encoded rows look like to a network.
+fn inputs(preprocessor: &Preprocessor) -> InputSpec {
+    let table =
+        |e: EmbeddingWidth| EmbeddingSpec { name: e.name, cardinality: e.cardinality, dim: e.dim };
+    InputSpec {
+        dense: preprocessor.dense_width(),
+        embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+    }
+}
+
+fn head(task: &Task) -> Head {
+    match task {
+        Task::Binary { classes } | Task::Multiclass { classes } => {
+            Head::Classes { count: classes.len() }
+        }
+        Task::Regression => Head::Regression,
+    }
+}
+
+/// What the watcher said while the run was prepared.
+enum Said {
+    Nothing,
+    Pause,
+    End(Ending),
+}
+
+fn said(control: &Receiver<Control>, reporter: &mut Reporter) -> Said {
+    let mut said = Said::Nothing;
+    loop {
+        match control.try_recv() {
+            Ok(Control::Cancel | Control::StopAndKeepBest) => {
+                reporter.send(Event::State(RunState::Cancelled));
+                return Said::End(Ending::Cancelled);
+            }
+            Ok(Control::Pause) => said = Said::Pause,
+            Ok(Control::Resume) => said = Said::Nothing,
+            Err(TryRecvError::Empty) => return said,
+            Err(TryRecvError::Disconnected) => return Said::End(Ending::Left),
+        }
+    }
+}
+
+/// SHA-256 over settings and training data, in hexadecimal. Of very large data every n-th value is
+/// taken.
+fn fingerprint(
+    settings: &impl serde::Serialize,
+    train: &Encoded,
+    path: &Path,
+) -> Result<String, TrainError> {
+    let json = serde_json::to_vec(settings).map_err(|e| TrainError::Checkpoint {
+        what: format!("cannot store the settings: {e}"),
+        path: path.to_owned(),
+    })?;
+    let mut hash = Sha256::new();
+    hash.update(&json);
+    hash.update((train.rows as u64).to_le_bytes());
+    let stride = train.dense.len() / FINGERPRINT_VALUES + 1;
+    let dense: Vec<u8> = train.dense.iter().step_by(stride).flat_map(|v| v.to_le_bytes()).collect();
+    hash.update(&dense);
+    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+    hash.update(words(&train.categories));
+    match &train.target {
+        TargetData::Classes(classes) => hash.update(words(classes)),
+        TargetData::Values(values) => {
+            hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        }
+        TargetData::None => {}
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}

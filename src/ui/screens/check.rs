@@ -1,0 +1,305 @@
+//! Check: what may be wrong with the data, with evidence and what to do.
+
+use std::collections::BTreeSet;
+
+use egui::{Align, Label, Layout, RichText, Ui};
+use egui_extras::{Column, TableBuilder};
+
+use super::count;
+use crate::app::project_state::CheckState;
+use crate::app::{AppState, Command, ProjectState, Step, Workspace};
+use crate::data::Samples;
+use crate::quality::{Finding, Report, Severity};
+use crate::ui::icons;
+use crate::ui::shell::Action;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::page::{fact, grid};
+use crate::ui::widgets::plot::format_value;
+use crate::ui::widgets::{
+    self, Button, Kind, Mood, badge, banner, card, empty, loading, page, section, small, stat,
+    strong, title,
+};
+
+/// Evidence rows shown.
+const EVIDENCE: usize = 8;
+
+/// What only the drawing needs to know.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Findings whose details are open, by place in the report.
+    open: BTreeSet<usize>,
+    /// Whether the list of all checks is open.
+    all: bool,
+}
+
+/// The next action.
+pub fn action(state: &AppState) -> Option<Action> {
+    let Workspace::Open(project) = &state.workspace else { return None };
+    Some(Action {
+        label: "Next: Configure".to_owned(),
+        icon: icons::ARROW_RIGHT,
+        blocked: project.schema().err().map(str::to_owned),
+        command: Command::Go(Step::Configure),
+    })
+}
+
+/// Draws the step.
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    let Workspace::Open(project) = &state.workspace else { return };
+    match &project.check {
+        CheckState::None => {
+            let text = "Choose in Data what to predict; then the data is checked.";
+            empty(ui, icons::LIST_CHECKS, "Not checked yet", text, |ui| {
+                if Button::secondary("Check now").blocked(project.schema().err()).pressed(ui) {
+                    out.push(Command::Check);
+                }
+            });
+        }
+        CheckState::Running { task, .. } => {
+            let share = state.tasks.get(*task).and_then(crate::app::TaskInfo::fraction);
+            loading(ui, "Looking for problems…", share, |ui| {
+                if Button::secondary("Cancel").pressed(ui) {
+                    out.push(Command::CancelTask(*task));
+                }
+            });
+        }
+        CheckState::Failed(error) => {
+            widgets::failed(ui, "The data could not be checked", error, |ui| {
+                if Button::primary("Try again").pressed(ui) {
+                    out.push(Command::Check);
+                }
+            });
+        }
+        CheckState::Done(report) => page(ui, "check", |ui| {
+            title(ui, "Is the data fit to learn from?");
+            widgets::muted(ui, report.summary.as_str());
+            figures(ui, report);
+            if report.cancelled {
+                let text = "Some checks did not run.";
+                banner(ui, Mood::Warn, icons::WARNING, "The check was stopped early", text, |ui| {
+                    if Button::secondary("Check again").small().pressed(ui) {
+                        out.push(Command::Check);
+                    }
+                });
+            }
+            if report.blocks() {
+                accept(ui, project, out);
+            }
+            if report.findings.is_empty() && !report.cancelled {
+                let text = "None of the checks found a problem.";
+                banner(ui, Mood::Good, icons::CHECK_CIRCLE, "Nothing found", text, |_| {});
+            }
+            for (index, finding) in report.findings.iter().enumerate() {
+                show_finding(ui, project, index, finding, local);
+            }
+            all_checks(ui, report, local);
+        }),
+    }
+}
+
+fn figures(ui: &mut Ui, report: &Report) {
+    let counted = |s| count(report.count(s));
+    let ran = report.checks.iter().filter(|c| c.skipped.is_none()).count();
+    let facts = [
+        ("Score", format!("{} of 100", report.score), "100: nothing found".to_owned()),
+        ("Serious", counted(Severity::High), "make results wrong".to_owned()),
+        ("Warnings", counted(Severity::Warning), "may harm the model".to_owned()),
+        ("Notes", counted(Severity::Info), "worth knowing".to_owned()),
+        ("Checks", count(ran), format!("of {} ran", report.checks.len())),
+    ];
+    grid(ui, facts.len(), 130.0, |ui, i, width| {
+        if let Some((name, value, below)) = facts.get(i) {
+            stat(ui, width, name, value, below);
+        }
+    });
+}
+
+fn accept(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    if project.accepted {
+        let text = "Training is possible. Keep the findings in mind when you judge the model.";
+        banner(ui, Mood::Warn, icons::WARNING, "You accepted serious problems", text, |ui| {
+            if Button::secondary("Take back").small().pressed(ui) {
+                out.push(Command::AcceptFindings(false));
+            }
+        });
+    } else {
+        let text = "Change the data or the column types, or accept the findings below to train all the same.";
+        banner(
+            ui,
+            Mood::Bad,
+            icons::WARNING_CIRCLE,
+            "Serious problems block training",
+            text,
+            |ui| {
+                if Button::secondary("Change columns").small().pressed(ui) {
+                    out.push(Command::Go(Step::Data));
+                }
+                if Button::secondary("Accept and go on").small().pressed(ui) {
+                    out.push(Command::AcceptFindings(true));
+                }
+            },
+        );
+    }
+}
+
+fn look(severity: Severity) -> (Mood, char, &'static str) {
+    match severity {
+        Severity::High => (Mood::Bad, icons::WARNING_CIRCLE, "serious"),
+        Severity::Warning => (Mood::Warn, icons::WARNING, "warning"),
+        Severity::Info => (Mood::Neutral, icons::INFO, "note"),
+    }
+}
+
+fn show_finding(
+    ui: &mut Ui,
+    project: &ProjectState,
+    index: usize,
+    finding: &Finding,
+    local: &mut Local,
+) {
+    let (mood, glyph, word) = look(finding.severity);
+    let (colour, _) = mood.colours(theme::palette(ui));
+    card(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = space::M;
+            widgets::icon(ui, glyph, 22.0, colour);
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = space::S;
+                strong(ui, finding.title.as_str());
+                ui.add(Label::new(finding.advice.as_str()).wrap());
+                let open = local.open.contains(&index);
+                ui.horizontal_wrapped(|ui| {
+                    badge(ui, mood, None, word);
+                    for column in finding.columns.iter().take(6) {
+                        badge(ui, Mood::Neutral, None, column);
+                    }
+                    if finding.columns.len() > 6 {
+                        badge(ui, Mood::Neutral, None, &format!("+{}", finding.columns.len() - 6));
+                    }
+                    let label = if open { "Hide details" } else { "Show details" };
+                    let icon = if open { icons::CARET_DOWN } else { icons::CARET_RIGHT };
+                    if Button::new(Kind::Quiet, label).icon(icon).small().pressed(ui) {
+                        if open {
+                            local.open.remove(&index);
+                        } else {
+                            local.open.insert(index);
+                        }
+                    }
+                });
+                if open {
+                    details(ui, project, index, finding);
+                }
+            });
+        });
+    });
+}
+
+fn details(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding) {
+    small(ui, finding.definition);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::L;
+        if let Some(value) = finding.value {
+            fact(ui, "Measured", &format_value(value, false, true));
+        }
+        if let Some(threshold) = finding.threshold {
+            fact(ui, "Threshold", &format_value(threshold, false, true));
+        }
+        if let Some(n) = finding.sampled {
+            fact(ui, "Rows looked at", &count(n));
+        }
+        if finding.row_count > 0 {
+            fact(ui, "Rows concerned", &count(finding.row_count));
+        }
+    });
+    if !finding.rows.is_empty() {
+        evidence(ui, project, index, finding);
+    }
+}
+
+fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding) {
+    let table = match &project.dataset.samples {
+        Samples::Table(table) => table,
+        Samples::Images(images) => {
+            let names: Vec<String> = finding
+                .rows
+                .iter()
+                .take(EVIDENCE)
+                .map(|&row| {
+                    let name = images.paths.get(row).and_then(|p| p.file_name());
+                    name.map_or_else(|| (row + 1).to_string(), |n| n.to_string_lossy().into_owned())
+                })
+                .collect();
+            small(ui, format!("Images: {}", names.join(", ")));
+            return;
+        }
+    };
+    let named = |c: &&crate::data::Column| {
+        finding.columns.is_empty() || finding.columns.iter().any(|n| n == c.name())
+    };
+    let columns: Vec<_> = table.columns().iter().filter(named).take(6).collect();
+    let rows = finding.rows.len().min(EVIDENCE);
+    ui.push_id(("evidence", index), |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        TableBuilder::new(ui)
+            .striped(true)
+            .vscroll(false)
+            .cell_layout(Layout::left_to_right(Align::Center))
+            .column(Column::exact(64.0))
+            .columns(Column::remainder().at_least(60.0).clip(true), columns.len())
+            .header(24.0, |mut header| {
+                header.col(|ui| {
+                    small(ui, "Row");
+                });
+                for column in &columns {
+                    header.col(|ui| {
+                        let text = RichText::new(column.name()).font(theme::small_medium());
+                        ui.add(Label::new(text).truncate());
+                    });
+                }
+            })
+            .body(|body| {
+                body.rows(24.0, rows, |mut row| {
+                    let at = finding.rows.get(row.index()).copied().unwrap_or_default();
+                    row.col(|ui| {
+                        small(ui, table.line(at).to_string());
+                    });
+                    for column in &columns {
+                        row.col(|ui| super::data::cell(ui, column.raw(at), column.is_missing(at)));
+                    }
+                });
+            });
+    });
+}
+
+fn all_checks(ui: &mut Ui, report: &Report, local: &mut Local) {
+    let label = if local.all { "Hide all checks" } else { "Show all checks" };
+    let icon = if local.all { icons::CARET_DOWN } else { icons::CARET_RIGHT };
+    if Button::new(Kind::Quiet, label).icon(icon).pressed(ui) {
+        local.all = !local.all;
+    }
+    if !local.all {
+        return;
+    }
+    card(ui, |ui| {
+        section(ui, "All checks", "What each looks for, and how it measures.");
+        for check in &report.checks {
+            let p = theme::palette(ui);
+            let (glyph, colour, state) = match (check.worst, &check.skipped) {
+                (_, Some(why)) => (icons::CIRCLE_DASHED, p.muted, format!("not run: {why}")),
+                (None, None) => (icons::CHECK, p.success, "nothing found".to_owned()),
+                (Some(worst), None) => {
+                    let (mood, glyph, _) = look(worst);
+                    (glyph, mood.colours(p).0, format!("{} found", check.findings))
+                }
+            };
+            ui.horizontal_top(|ui| {
+                widgets::icon(ui, glyph, 16.0, colour);
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    ui.add(Label::new(format!("{}: {state}", check.title)).wrap());
+                    small(ui, check.definition);
+                });
+            });
+        }
+    });
+}

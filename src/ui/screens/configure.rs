@@ -1,0 +1,415 @@
+//! Configure: how to train. Plain words first, the technical term beside them.
+
+use egui::{DragValue, Ui};
+
+use super::count;
+use crate::app::settings::{
+    Field, MAX_BATCH, MAX_EPOCHS, Problem, format_hidden, parse_hidden, problems,
+};
+use crate::app::{AppState, Command, Engines, PrecisionChoice, Preset, ProjectState, Workspace};
+use crate::device::DeviceChoice;
+use crate::model::Activation;
+use crate::train::TrainConfig;
+use crate::train::config::Schedule;
+use crate::ui::icons;
+use crate::ui::shell::Action;
+use crate::ui::theme::space;
+use crate::ui::widgets::field::text_field;
+use crate::ui::widgets::page::fact;
+use crate::ui::widgets::{
+    Mood, badge, card, choice_cards, labelled, muted, page, problem, section, segmented, small,
+    split, strong, title,
+};
+
+/// What only the drawing needs to know: texts being typed.
+#[derive(Debug, Default)]
+pub struct Local {
+    hidden: Draft,
+    rate: Draft,
+}
+
+/// A text being typed, and the value it was made from.
+#[derive(Debug, Default)]
+struct Draft {
+    text: String,
+    from: String,
+    wrong: Option<String>,
+}
+
+impl Draft {
+    /// Follows the value when it was changed elsewhere.
+    fn follow(&mut self, value: String) {
+        if self.from != value {
+            self.text.clone_from(&value);
+            self.from = value;
+            self.wrong = None;
+        }
+    }
+}
+
+/// The next action: train.
+pub fn action(state: &AppState) -> Option<Action> {
+    let Workspace::Open(project) = &state.workspace else { return None };
+    Some(Action {
+        label: if project.run.is_some() { "Train again" } else { "Start training" }.to_owned(),
+        icon: icons::PLAY,
+        blocked: project.train_blocked().map(str::to_owned),
+        command: Command::Train,
+    })
+}
+
+/// Draws the step.
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    let Workspace::Open(project) = &state.workspace else { return };
+    let config = &project.project.train;
+    let wrong = problems(config);
+    page(ui, "configure", |ui| {
+        title(ui, "How should it train?");
+        muted(ui, "The settings below work for most data. Pick a goal, or change what you like.");
+        presets(ui, config, project.train_rows(), out);
+        ui.add_space(space::S);
+        section(
+            ui,
+            "How careful with numbers?",
+            "Training in 8 bits moves a quarter of the data that 32 bits need.",
+        );
+        precision(ui, config, out);
+        ui.add_space(space::S);
+        split(
+            ui,
+            290.0,
+            out,
+            |ui, out| {
+                network(ui, config, &wrong, local, out);
+                learning(ui, config, &wrong, local, out);
+            },
+            |ui, out| {
+                engine(ui, state, config, out);
+                cost(ui, project);
+            },
+        );
+    });
+}
+
+fn presets(ui: &mut Ui, config: &TrainConfig, rows: usize, out: &mut Vec<Command>) {
+    let choices: Vec<_> = Preset::ALL
+        .into_iter()
+        .map(|p| (p, p.name().to_owned(), String::new(), p.purpose().to_owned()))
+        .collect();
+    if let Some(preset) = choice_cards(ui, Preset::of(config, rows), &choices) {
+        out.push(Command::ApplyPreset(preset));
+    }
+    if Preset::of(config, rows).is_none() {
+        small(ui, "This project has settings of its own. Pick a goal to replace them.");
+    }
+}
+
+fn precision(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    let choices: Vec<_> = PrecisionChoice::ALL
+        .into_iter()
+        .map(|p| {
+            let (name, term) = p.name();
+            (p, name.to_owned(), term.to_owned(), p.explanation().to_owned())
+        })
+        .collect();
+    let current = PrecisionChoice::of(&config.precision);
+    if let Some(choice) = choice_cards(ui, Some(current), &choices) {
+        set(out, config, "the number format", |c| c.precision = choice.precision());
+    }
+}
+
+fn set(
+    out: &mut Vec<Command>,
+    config: &TrainConfig,
+    what: &'static str,
+    change: impl FnOnce(&mut TrainConfig),
+) {
+    let mut config = config.clone();
+    change(&mut config);
+    out.push(Command::SetConfig { config: Box::new(config), what });
+}
+
+fn show_problems(ui: &mut Ui, wrong: &[Problem], field: Field) {
+    for p in wrong.iter().filter(|p| p.field == field) {
+        problem(ui, &p.text);
+    }
+}
+
+fn network(
+    ui: &mut Ui,
+    config: &TrainConfig,
+    wrong: &[Problem],
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::M;
+        section(ui, "The network", "");
+        labelled(
+            ui,
+            "How large?",
+            "hidden layers: units per layer",
+            "Each number is a layer of units between input and output. More and wider layers can learn finer rules but need more data and time.",
+            |ui| {
+                local.hidden.follow(format_hidden(&config.hidden));
+                let bad =
+                    local.hidden.wrong.is_some() || wrong.iter().any(|p| p.field == Field::Hidden);
+                let response = text_field(ui, &mut local.hidden.text, 160.0, bad);
+                if response.changed() {
+                    match parse_hidden(&local.hidden.text) {
+                        Ok(hidden) => {
+                            local.hidden.wrong = None;
+                            local.hidden.from = format_hidden(&hidden);
+                            set(out, config, "the hidden layers", |c| c.hidden = hidden);
+                        }
+                        Err(why) => local.hidden.wrong = Some(why),
+                    }
+                }
+                if let Some(why) = &local.hidden.wrong {
+                    problem(ui, why);
+                }
+                show_problems(ui, wrong, Field::Hidden);
+            },
+        );
+        labelled(
+            ui,
+            "Shape of each unit's answer",
+            "activation function",
+            "How a unit turns its sum into an answer. ReLU is the usual choice.",
+            |ui| {
+                let choices = [
+                    (Activation::Relu, "ReLU"),
+                    (Activation::Gelu, "GELU"),
+                    (Activation::Silu, "SiLU"),
+                ];
+                if let Some(activation) = segmented(ui, config.activation, &choices) {
+                    set(out, config, "the activation", |c| c.activation = activation);
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Keep layers on one scale",
+            "layer normalisation",
+            "Brings the outputs of each hidden layer to one scale. Helps deeper networks and FP8.",
+            |ui| {
+                let mut on = config.layer_norm;
+                if ui.checkbox(&mut on, "").changed() {
+                    set(out, config, "layer normalisation", |c| c.layer_norm = on);
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Switch off at random",
+            "dropout: share of units",
+            "A share of units is switched off at random in each step, so that the network does not learn rows by heart (overfitting).",
+            |ui| {
+                let mut percent = config.dropout * 100.0;
+                let drag = DragValue::new(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
+                if ui.add(drag).changed() {
+                    set(out, config, "dropout", |c| c.dropout = percent / 100.0);
+                }
+                show_problems(ui, wrong, Field::Dropout);
+            },
+        );
+        labelled(
+            ui,
+            "First and last layer in 32 bits",
+            "high-precision ends",
+            "Keeps the two layers that suffer most from rounding out of FP8.",
+            |ui| {
+                let mut on = config.high_precision_ends;
+                if ui.checkbox(&mut on, "").changed() {
+                    set(out, config, "the first and last layer", |c| c.high_precision_ends = on);
+                }
+            },
+        );
+    });
+}
+
+fn whole(ui: &mut Ui, value: usize, from: usize, to: usize, suffix: &str) -> Option<usize> {
+    let mut value = value;
+    let drag = DragValue::new(&mut value).range(from..=to).speed(0.25).suffix(suffix);
+    ui.add(drag).changed().then_some(value)
+}
+
+fn learning(
+    ui: &mut Ui,
+    config: &TrainConfig,
+    wrong: &[Problem],
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::M;
+        section(ui, "Learning", "");
+        labelled(
+            ui,
+            "How often to go through the data?",
+            "epochs, at most",
+            "One epoch is one pass over all training rows.",
+            |ui| {
+                if let Some(n) = whole(ui, config.epochs, 1, MAX_EPOCHS, "") {
+                    set(out, config, "the epochs", |c| c.epochs = n);
+                }
+                show_problems(ui, wrong, Field::Epochs);
+            },
+        );
+        labelled(
+            ui,
+            "Stop when it no longer gets better",
+            "early stopping: patience in epochs, 0 never",
+            "Training ends when the validation loss has not improved for this many epochs.",
+            |ui| {
+                if let Some(n) = whole(ui, config.patience, 0, MAX_EPOCHS, "") {
+                    set(out, config, "the patience", |c| c.patience = n);
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Size of each learning step",
+            "learning rate, at its peak",
+            "Too large and training becomes unstable; too small and it takes forever.",
+            |ui| learning_rate(ui, config, wrong, local, out),
+        );
+        labelled(
+            ui,
+            "How the step size changes",
+            "learning-rate schedule, after warm-up",
+            "Cosine: smaller and smaller steps towards the end. Constant: the same all the way.",
+            |ui| {
+                let choices = [(Schedule::Cosine, "Cosine"), (Schedule::Constant, "Constant")];
+                if let Some(schedule) = segmented(ui, config.schedule, &choices) {
+                    set(out, config, "the schedule", |c| c.schedule = schedule);
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Rows looked at per step",
+            "batch size",
+            "More rows make each step steadier and faster per row, but there are fewer steps.",
+            |ui| {
+                if let Some(n) = whole(ui, config.batch_size, 1, MAX_BATCH, " rows") {
+                    set(out, config, "the batch size", |c| c.batch_size = n);
+                }
+                show_problems(ui, wrong, Field::Batch);
+            },
+        );
+        labelled(
+            ui,
+            "Start from the same point",
+            "seed",
+            "The same seed gives the same run again on the same engine.",
+            |ui| {
+                let mut seed = config.seed;
+                if ui.add(DragValue::new(&mut seed).speed(0.2)).changed() {
+                    set(out, config, "the seed", |c| c.seed = seed);
+                }
+            },
+        );
+    });
+}
+
+fn learning_rate(
+    ui: &mut Ui,
+    config: &TrainConfig,
+    wrong: &[Problem],
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    local.rate.follow(config.learning_rate.to_string());
+    let bad = local.rate.wrong.is_some() || wrong.iter().any(|p| p.field == Field::LearningRate);
+    if text_field(ui, &mut local.rate.text, 100.0, bad).changed() {
+        match local.rate.text.trim().replace(',', ".").parse::<f32>() {
+            Ok(rate) => {
+                local.rate.wrong = None;
+                local.rate.from = rate.to_string();
+                set(out, config, "the learning rate", |c| c.learning_rate = rate);
+            }
+            Err(_) => {
+                local.rate.wrong = Some("Not a number. Write e.g. 0.001.".to_owned());
+            }
+        }
+    }
+    if let Some(why) = &local.rate.wrong {
+        problem(ui, why);
+    }
+    show_problems(ui, wrong, Field::LearningRate);
+}
+
+fn engine(ui: &mut Ui, state: &AppState, config: &TrainConfig, out: &mut Vec<Command>) {
+    card(ui, |ui| {
+        section(ui, "What computes?", "");
+        let choices = [
+            (DeviceChoice::Auto, "Automatic"),
+            (DeviceChoice::Cpu, "CPU"),
+            (DeviceChoice::Gpu, "GPU"),
+        ];
+        if let Some(device) = segmented(ui, config.device, &choices) {
+            set(out, config, "the engine", |c| c.device = device);
+        }
+        small(
+            ui,
+            match config.device {
+                DeviceChoice::Auto => {
+                    "A graphics card if there is one that passes its self-test, else the processor."
+                }
+                DeviceChoice::Cpu => "The processor. Works everywhere.",
+                DeviceChoice::Gpu => {
+                    "A graphics card. A software renderer is taken too, though it is slow."
+                }
+            },
+        );
+        match &state.engines {
+            None => {
+                ui.horizontal(|ui| {
+                    ui.add(egui::Spinner::new().size(14.0)).accessible_name("Working");
+                    small(ui, "Looking for graphics cards…");
+                });
+            }
+            Some(engines) => found(ui, engines),
+        }
+    });
+}
+
+fn found(ui: &mut Ui, engines: &Engines) {
+    strong(ui, "Found on this computer");
+    let (name, more) = super::run::engine_name(&engines.cpu);
+    small(ui, format!("{name}: {more}"));
+    if engines.adapters.is_empty() {
+        small(ui, "No graphics card. None is needed.");
+    }
+    for (adapter, usable) in &engines.adapters {
+        small(ui, format!("{} ({})", adapter.name, adapter.backend));
+        match usable {
+            Err(why) => {
+                badge(ui, Mood::Bad, None, "self-test failed").on_hover_text(why);
+            }
+            Ok(()) if adapter.software => {
+                badge(ui, Mood::Warn, None, "software renderer, slow");
+            }
+            Ok(()) => {
+                badge(ui, Mood::Good, None, "self-test passed");
+            }
+        }
+    }
+}
+
+fn cost(ui: &mut Ui, project: &ProjectState) {
+    card(ui, |ui| {
+        section(ui, "What this makes", "");
+        let config = &project.project.train;
+        if let Some(parameters) = project.parameters() {
+            fact(ui, "Numbers to learn", &format!("≈ {}", count(parameters)));
+            small(ui, "parameters: weights and biases");
+        }
+        let rows = project.train_rows();
+        let steps = rows.div_ceil(config.batch_size.max(1));
+        fact(ui, "Training rows", &format!("≈ {}", count(rows)));
+        fact(ui, "Steps", &format!("≈ {}", count(steps * config.epochs)));
+        small(ui, format!("{} per epoch, {} epochs at most", count(steps), count(config.epochs)));
+    });
+}

@@ -1,0 +1,611 @@
+//! Data: what was read, the type of every column, what is predicted.
+
+use egui::{Align, ComboBox, Label, Layout, RichText, Sense, Ui, Vec2};
+use egui_extras::{Column, TableBuilder};
+
+use super::count;
+use crate::app::SchemaState;
+use crate::app::columns::ColumnSummary;
+use crate::app::{AppState, Command, Pick, ProjectState, Retry, Step, Workspace};
+use crate::data::{ColumnType, Dataset, ImageSet, Samples, Table, Task};
+use crate::ui::icons;
+use crate::ui::shell::Action;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::page::grid;
+use crate::ui::widgets::{
+    self, Button, Mood, badge, banner, card, failed, loading, page, section, segmented, small,
+    split, stat, strong, title,
+};
+
+/// Rows drawn at their place in the table, whatever its length.
+const ROW_HEIGHT: f32 = 26.0;
+
+/// Which list is in view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum View {
+    #[default]
+    Columns,
+    Rows,
+}
+
+/// What only the drawing needs to know.
+#[derive(Debug, Default)]
+pub struct Local {
+    view: View,
+    pictures: Option<Pictures>,
+}
+
+/// Textures of the pictures in view, for one dataset.
+struct Pictures {
+    of: *const Dataset,
+    textures: Vec<egui::TextureHandle>,
+}
+
+impl std::fmt::Debug for Pictures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} pictures", self.textures.len())
+    }
+}
+
+/// The next action.
+pub fn action(state: &AppState) -> Option<Action> {
+    let Workspace::Open(project) = &state.workspace else { return None };
+    Some(Action {
+        label: "Next: Check".to_owned(),
+        icon: icons::ARROW_RIGHT,
+        blocked: project.schema().err().map(str::to_owned),
+        command: Command::Go(Step::Check),
+    })
+}
+
+/// Draws the step.
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    match &state.workspace {
+        Workspace::Empty => widgets::empty(
+            ui,
+            icons::TABLE,
+            "No data yet",
+            "Open a sample or a file of your own.",
+            |ui| {
+                if Button::primary("Go to Home").pressed(ui) {
+                    out.push(Command::Go(Step::Home));
+                }
+            },
+        ),
+        Workspace::Loading { name, task, .. } => {
+            let info = state.tasks.get(*task);
+            let share = info.and_then(crate::app::TaskInfo::fraction);
+            loading(ui, &format!("Opening {name}…"), share, |ui| {
+                let why = info
+                    .is_some_and(crate::app::TaskInfo::cancelling)
+                    .then_some("It is being cancelled.");
+                if Button::secondary("Cancel").blocked(why).pressed(ui) {
+                    out.push(Command::CancelTask(*task));
+                }
+            });
+        }
+        Workspace::Failed { retry, error } => {
+            failed(ui, "This could not be opened", error, |ui| {
+                if Button::primary("Open another file…").pressed(ui) {
+                    out.push(Command::Pick(Pick::DataFile));
+                }
+                if Button::secondary("Try again").pressed(ui) {
+                    out.push(match retry.clone() {
+                        Retry::Path(path) => Command::Open(path),
+                        Retry::Sample(name) => Command::OpenSample(name),
+                    });
+                }
+            });
+        }
+        Workspace::Open(project) => open(ui, project, local, out),
+    }
+}
+
+fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Command>) {
+    page(ui, "data", |ui| {
+        title(ui, "Your data");
+        if !project.project.description.is_empty() {
+            widgets::muted(ui, project.project.description.as_str());
+        }
+        figures(ui, project);
+        split(
+            ui,
+            300.0,
+            out,
+            |ui, out| match &project.dataset.samples {
+                Samples::Table(table) => table_part(ui, project, table, local, out),
+                Samples::Images(images) => image_part(ui, project, images, local),
+            },
+            |ui, out| {
+                target_card(ui, project, out);
+                notes_card(ui, project);
+            },
+        );
+    });
+}
+
+fn figures(ui: &mut Ui, project: &ProjectState) {
+    let facts: Vec<(&str, String, String)> = match &project.dataset.samples {
+        Samples::Table(table) => {
+            let missing: usize = project.summaries.iter().map(|s| s.missing).sum();
+            let cells = table.rows() * table.columns().len();
+            let used = project
+                .columns()
+                .iter()
+                .filter(|(name, t)| {
+                    !matches!(t, ColumnType::Ignore | ColumnType::Text)
+                        && project.project.target.as_ref() != Some(name)
+                })
+                .count();
+            let share = if cells > 0 { missing as f64 / cells as f64 } else { 0.0 };
+            vec![
+                ("Rows", count(table.rows()), format!("from {}", project.dataset.name)),
+                ("Columns", count(table.columns().len()), format!("{used} to learn from")),
+                ("Missing cells", count(missing), widgets::plot::format_value(share, true, false)),
+            ]
+        }
+        Samples::Images(i) => vec![
+            ("Images", count(i.len()), format!("from {}", project.dataset.name)),
+            (
+                "Size",
+                format!("{} × {}", i.width, i.height),
+                if i.channels == 1 { "pixels, grey" } else { "pixels, colour" }.to_owned(),
+            ),
+            ("Classes", count(i.classes.len()), "one per folder or label".to_owned()),
+        ],
+    };
+    grid(ui, facts.len(), 150.0, |ui, i, width| {
+        if let Some((name, value, below)) = facts.get(i) {
+            stat(ui, width, name, value, below);
+        }
+    });
+}
+
+/// The task in plain words and by its name.
+pub fn task_in_words(task: &Task, target: &str) -> (String, &'static str) {
+    match task {
+        Task::Binary { classes } => {
+            let (no, yes) = (classes.first().map_or("", |c| c), classes.get(1).map_or("", |c| c));
+            (
+                format!("The model will say for each row whether {target} is “{yes}” or “{no}”."),
+                "binary classification",
+            )
+        }
+        Task::Multiclass { classes } => {
+            let names: Vec<&str> = classes.iter().take(4).map(String::as_str).collect();
+            let more = if classes.len() > names.len() { ", …" } else { "" };
+            (
+                format!(
+                    "The model will pick one of {} kinds of {target}: {}{more}.",
+                    classes.len(),
+                    names.join(", ")
+                ),
+                "multiclass classification",
+            )
+        }
+        Task::Regression => {
+            (format!("The model will estimate {target} as a number."), "regression")
+        }
+    }
+}
+
+fn target_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    card(ui, |ui| {
+        let heading = ui
+            .horizontal(|ui| {
+                widgets::icon(ui, icons::TARGET, 20.0, theme::palette(ui).accent);
+                strong(ui, "What to predict")
+            })
+            .inner;
+        let target = project.project.target.clone().unwrap_or_default();
+        if let Samples::Table(table) = &project.dataset.samples {
+            let mut chosen = target.clone();
+            let width = ui.available_width();
+            let text = if chosen.is_empty() { "Choose a column…" } else { chosen.as_str() };
+            let text = text.to_owned();
+            ui.label_inputs_by(heading.id, |ui| {
+                ComboBox::from_id_salt("target")
+                    .width(width - 8.0)
+                    .selected_text(text)
+                    .truncate()
+                    .show_ui(ui, |ui| {
+                        for column in table.columns() {
+                            let name = column.name();
+                            ui.selectable_value(&mut chosen, name.to_owned(), name);
+                        }
+                    });
+            });
+            if chosen != target {
+                out.push(Command::SetTarget(chosen));
+            }
+        }
+        match &project.schema {
+            SchemaState::Known(schema) => {
+                let (words, term) = task_in_words(&schema.task, &target);
+                ui.add(Label::new(words).wrap());
+                badge(ui, Mood::Accent, None, term);
+            }
+            SchemaState::NoTarget => {
+                small(ui, "Pick the column whose value the model should learn to tell.");
+            }
+            SchemaState::Inferring(_) => {
+                ui.horizontal(|ui| {
+                    ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working");
+                    small(ui, "Looking at this column…");
+                });
+            }
+            SchemaState::Unusable(error) => {
+                widgets::problem(ui, &format!("{}.", error.what));
+                let place = error.place.to_string();
+                if !place.is_empty() {
+                    small(ui, place);
+                }
+                small(ui, error.advice.as_str());
+            }
+        }
+    });
+}
+
+fn notes_card(ui: &mut Ui, project: &ProjectState) {
+    let notes = &project.dataset.notes;
+    if notes.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        let repairs = notes.iter().filter(|n| n.repair).count();
+        ui.horizontal(|ui| {
+            strong(ui, "How it was read");
+            if repairs > 0 {
+                badge(ui, Mood::Warn, Some(icons::WARNING), &format!("{repairs} repaired"));
+            }
+        });
+        let p = theme::palette(ui);
+        for note in notes {
+            ui.horizontal_top(|ui| {
+                ui.spacing_mut().item_spacing.x = 6.0;
+                let (glyph, colour) = if note.repair {
+                    (icons::WARNING, p.warning)
+                } else {
+                    (icons::CHECK, p.success)
+                };
+                widgets::icon(ui, glyph, 16.0, colour);
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    ui.add(Label::new(note.text.as_str()).wrap());
+                    if !note.rows.is_empty() {
+                        let rows: Vec<String> =
+                            note.rows.iter().take(8).map(u64::to_string).collect();
+                        let more = if note.rows.len() > 8 { ", …" } else { "" };
+                        small(ui, format!("Row {}{more}", rows.join(", ")));
+                    }
+                });
+            });
+        }
+    });
+}
+
+fn table_part(
+    ui: &mut Ui,
+    project: &ProjectState,
+    table: &Table,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    if table.rows() == 0 {
+        banner(
+            ui,
+            Mood::Warn,
+            icons::WARNING,
+            "There are no rows",
+            "The file has column names but nothing below them.",
+            |_| {},
+        );
+        return;
+    }
+    card(ui, |ui| {
+        let choices = [(View::Columns, "Columns"), (View::Rows, "Rows")];
+        if let Some(view) = segmented(ui, local.view, &choices) {
+            local.view = view;
+        }
+        match local.view {
+            View::Columns => columns_list(ui, project, out),
+            View::Rows => rows_list(ui, project, table),
+        }
+    });
+}
+
+/// Name and icon of a column type.
+pub fn type_name(kind: ColumnType) -> (&'static str, char) {
+    match kind {
+        ColumnType::Number => ("Number", icons::HASH),
+        ColumnType::Category => ("Category", icons::TAG),
+        ColumnType::Boolean => ("Yes/no", icons::TOGGLE_LEFT),
+        ColumnType::Date => ("Date", icons::CALENDAR_BLANK),
+        ColumnType::Text => ("Text", icons::TEXT_AA),
+        ColumnType::Ignore => ("Ignore", icons::EYE_SLASH),
+    }
+}
+
+const TYPES: [ColumnType; 6] = [
+    ColumnType::Number,
+    ColumnType::Category,
+    ColumnType::Boolean,
+    ColumnType::Date,
+    ColumnType::Text,
+    ColumnType::Ignore,
+];
+
+fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    let width = ui.available_width();
+    let wide = width > 520.0;
+    let target = project.project.target.as_deref();
+    ui.spacing_mut().item_spacing.y = 0.0;
+    TableBuilder::new(ui)
+        .id_salt("columns")
+        .vscroll(false)
+        .cell_layout(Layout::left_to_right(Align::Center))
+        .column(Column::remainder().at_least(90.0).clip(true))
+        .column(Column::exact(132.0))
+        .column(Column::exact(if wide { 74.0 } else { 56.0 }))
+        .column(Column::exact(if wide { width * 0.36 } else { 100.0 }))
+        .header(24.0, |mut header| {
+            for name in ["Column", "Type", "Missing", "Values"] {
+                header.col(|ui| {
+                    small(ui, name);
+                });
+            }
+        })
+        .body(|body| {
+            body.rows(40.0, project.summaries.len(), |mut row| {
+                let Some(summary) = project.summaries.get(row.index()) else { return };
+                let kind = project.column_type(&summary.name, summary.inferred);
+                let is_target = target == Some(summary.name.as_str());
+                row.col(|ui| {
+                    let p = theme::palette(ui);
+                    let (glyph, colour) = if is_target {
+                        (icons::TARGET, p.accent)
+                    } else {
+                        (type_name(kind).1, p.muted)
+                    };
+                    widgets::icon(ui, glyph, 16.0, colour);
+                    let text = RichText::new(&summary.name).font(theme::medium());
+                    ui.add(Label::new(text).truncate());
+                });
+                row.col(|ui| type_combo(ui, summary, kind, out));
+                row.col(|ui| missing_cell(ui, project, summary));
+                row.col(|ui| values_cell(ui, summary, kind));
+            });
+        });
+}
+
+fn type_combo(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType, out: &mut Vec<Command>) {
+    let mut chosen = kind;
+    ui.name_inputs(format!("Type of {}", summary.name), |ui| {
+        ComboBox::from_id_salt(("type", &summary.name))
+            .width(112.0)
+            .selected_text(type_name(kind).0)
+            .show_ui(ui, |ui| {
+                for option in TYPES {
+                    let (name, _) = type_name(option);
+                    let text = if option == summary.inferred {
+                        format!("{name} (found)")
+                    } else {
+                        name.to_owned()
+                    };
+                    ui.selectable_value(&mut chosen, option, text);
+                }
+            });
+    });
+    if chosen != kind {
+        let edited = (chosen != summary.inferred).then_some(chosen);
+        out.push(Command::SetColumnType { column: summary.name.clone(), kind: edited });
+    }
+}
+
+fn missing_cell(ui: &mut Ui, project: &ProjectState, summary: &ColumnSummary) {
+    if summary.missing == 0 {
+        small(ui, "none");
+        return;
+    }
+    let share = summary.missing as f64 / project.dataset.len().max(1) as f64;
+    let text = widgets::plot::format_value(share, true, false);
+    let colour = theme::palette(ui).warning;
+    ui.add(Label::new(RichText::new(text).font(theme::small_medium()).color(colour)))
+        .on_hover_text(format!("{} cells without a value", count(summary.missing)));
+}
+
+fn values_cell(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType) {
+    match (&summary.numbers, kind) {
+        (Some(numbers), ColumnType::Number) => {
+            let value = |v| widgets::plot::format_value(v, false, true);
+            sparkline(ui, &numbers.bins);
+            let text = format!("{} … {}", value(numbers.min), value(numbers.max));
+            let text = RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
+            ui.add(Label::new(text).truncate()).on_hover_text(format!(
+                "Smallest {}, mean {}, largest {}",
+                value(numbers.min),
+                value(numbers.mean),
+                value(numbers.max)
+            ));
+        }
+        _ => {
+            let more = if summary.many { "more than " } else { "" };
+            let top: Vec<&str> = summary.top.iter().map(|(v, _)| v.as_str()).collect();
+            let text = format!("{}: {}", count(summary.distinct), top.join(", "));
+            let text = RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
+            let lines: Vec<String> =
+                summary.top.iter().map(|(v, n)| format!("{v}: {}", count(*n))).collect();
+            ui.add(Label::new(text).truncate()).on_hover_text(format!(
+                "{more}{} different values\n{}",
+                count(summary.distinct),
+                lines.join("\n")
+            ));
+        }
+    }
+}
+
+fn sparkline(ui: &mut Ui, bins: &[u32]) {
+    let p = theme::palette(ui);
+    let (rect, _) = ui.allocate_exact_size(Vec2::new(64.0, 22.0), Sense::hover());
+    let most = bins.iter().copied().max().unwrap_or(1).max(1) as f32;
+    let width = rect.width() / bins.len().max(1) as f32;
+    for (i, n) in bins.iter().enumerate() {
+        let least = if *n > 0 { 1.5 } else { 0.0 };
+        let height = (*n as f32 / most * rect.height()).max(least);
+        let x = rect.min.x + i as f32 * width;
+        let bar = egui::Rect::from_min_max(
+            egui::pos2(x, rect.max.y - height),
+            egui::pos2(x + width - 1.0, rect.max.y),
+        );
+        ui.painter().rect_filled(bar, egui::CornerRadius::same(1), p.series[0]);
+    }
+}
+
+fn rows_list(ui: &mut Ui, project: &ProjectState, table: &Table) {
+    let p = theme::palette(ui);
+    let columns = table.columns();
+    let height = (ui.ctx().content_rect().height() * 0.5).clamp(180.0, 460.0);
+    egui::ScrollArea::horizontal().id_salt("rows-x").auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        TableBuilder::new(ui)
+            .id_salt("rows")
+            .striped(true)
+            .min_scrolled_height(height)
+            .max_scroll_height(height)
+            .auto_shrink([false, true])
+            .cell_layout(Layout::left_to_right(Align::Center))
+            .column(Column::exact(64.0))
+            .columns(
+                Column::initial(116.0).at_least(60.0).clip(true).resizable(true),
+                columns.len(),
+            )
+            .header(30.0, |mut header| {
+                header.col(|ui| {
+                    small(ui, "Row");
+                });
+                for column in columns {
+                    header.col(|ui| {
+                        let kind = project.column_type(column.name(), column.inferred);
+                        widgets::icon(ui, type_name(kind).1, 14.0, p.muted);
+                        let text = RichText::new(column.name()).font(theme::small_medium());
+                        ui.add(Label::new(text).truncate());
+                    });
+                }
+            })
+            .body(|body| {
+                body.rows(ROW_HEIGHT, table.rows(), |mut row| {
+                    let index = row.index();
+                    row.col(|ui| {
+                        small(ui, table.line(index).to_string());
+                    });
+                    for column in columns {
+                        row.col(|ui| cell(ui, column.raw(index), column.is_missing(index)));
+                    }
+                });
+            });
+    });
+}
+
+/// One cell of the table as it stands in the file.
+pub fn cell(ui: &mut Ui, raw: &str, missing: bool) {
+    let p = theme::palette(ui);
+    if missing {
+        let text = RichText::new(if raw.trim().is_empty() { "empty" } else { raw })
+            .font(theme::small())
+            .italics()
+            .color(p.warning);
+        ui.add(Label::new(text).truncate());
+    } else {
+        // A cell may hold millions of characters; only its beginning can be seen.
+        let end = raw.char_indices().nth(120).map_or(raw.len(), |(i, _)| i);
+        let shown = raw.get(..end).unwrap_or_default();
+        ui.add(Label::new(RichText::new(shown).font(theme::small()).color(p.text)).truncate());
+    }
+}
+
+fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mut Local) {
+    card(ui, |ui| {
+        section(ui, "A look at the images", "");
+        let of = std::sync::Arc::as_ptr(&project.dataset);
+        if local.pictures.as_ref().is_none_or(|p| p.of != of) {
+            local.pictures = Some(Pictures { of, textures: textures(ui, images) });
+        }
+        let Some(pictures) = &local.pictures else { return };
+        let step = images.len().div_ceil(PICTURES).max(1);
+        ui.horizontal_wrapped(|ui| {
+            for (i, texture) in pictures.textures.iter().enumerate() {
+                let class = images
+                    .labels
+                    .get(i * step)
+                    .and_then(|l| images.classes.get(*l as usize))
+                    .map_or("?", |c| c);
+                ui.allocate_ui(Vec2::new(72.0, 92.0), |ui| {
+                    ui.vertical_centered(|ui| {
+                        ui.set_width(72.0);
+                        ui.spacing_mut().item_spacing.y = 2.0;
+                        ui.add(
+                            egui::Image::new(texture)
+                                .fit_to_exact_size(Vec2::splat(64.0))
+                                .alt_text(format!("Example of {class}")),
+                        );
+                        let text = RichText::new(class).font(theme::small());
+                        ui.add(Label::new(text).truncate());
+                    });
+                });
+            }
+        });
+    });
+    card(ui, |ui| {
+        section(ui, "Classes", "How many images there are of each.");
+        let mut counts = vec![0usize; images.classes.len()];
+        for label in &images.labels {
+            if let Some(n) = counts.get_mut(*label as usize) {
+                *n += 1;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(1).max(1) as f32;
+        for (class, n) in images.classes.iter().zip(counts) {
+            ui.horizontal(|ui| {
+                let p = theme::palette(ui);
+                ui.allocate_ui_with_layout(
+                    Vec2::new(120.0, 20.0),
+                    Layout::left_to_right(Align::Center),
+                    |ui| {
+                        ui.set_width(120.0);
+                        ui.add(Label::new(class.as_str()).truncate());
+                    },
+                );
+                let room = (ui.available_width() - 64.0).max(20.0);
+                let (rect, _) = ui.allocate_exact_size(Vec2::new(room, 12.0), Sense::hover());
+                let mut bar = rect;
+                bar.set_width(room * n as f32 / most);
+                let corner = egui::CornerRadius::same(theme::radius::S);
+                ui.painter().rect_filled(bar, corner, p.series[0]);
+                small(ui, count(n));
+            });
+        }
+    });
+    ui.add_space(space::XS);
+}
+
+/// Most pictures in view.
+const PICTURES: usize = 40;
+
+fn textures(ui: &Ui, images: &ImageSet) -> Vec<egui::TextureHandle> {
+    let size = images.width * images.height * images.channels;
+    let step = images.len().div_ceil(PICTURES).max(1);
+    (0..images.len())
+        .step_by(step)
+        .filter_map(|i| {
+            let pixels = images.pixels.get(i * size..(i + 1) * size)?;
+            let shape = [images.width, images.height];
+            let image = match images.channels {
+                1 => egui::ColorImage::from_gray(shape, pixels),
+                3 => egui::ColorImage::from_rgb(shape, pixels),
+                _ => return None,
+            };
+            let name = format!("picture-{i}");
+            Some(ui.ctx().load_texture(name, image, egui::TextureOptions::NEAREST))
+        })
+        .collect()
+}

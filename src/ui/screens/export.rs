@@ -1,0 +1,169 @@
+//! Export: take the model along.
+
+use egui::{Label, RichText, Ui};
+
+use super::{bytes, count};
+use crate::app::project_state::ExportState;
+use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
+use crate::export::ExportReport;
+use crate::ui::icons;
+use crate::ui::shell::Action;
+use crate::ui::theme;
+use crate::ui::widgets::page::fact;
+use crate::ui::widgets::{
+    self, Button, Mood, badge, banner, card, page, section, small, strong, title,
+};
+
+/// The next action.
+pub fn action(state: &AppState) -> Option<Action> {
+    let Workspace::Open(project) = &state.workspace else { return None };
+    let blocked = match (&project.export, state.status(Step::Export)) {
+        (_, StepStatus::Locked(why)) => Some(why.to_owned()),
+        (ExportState::Writing(_), _) => Some("The file is being written.".to_owned()),
+        _ => None,
+    };
+    let label = match project.export {
+        ExportState::Done(_) => "Save another copy…",
+        _ => "Save model file…",
+    };
+    Some(Action {
+        label: label.to_owned(),
+        icon: icons::DOWNLOAD_SIMPLE,
+        blocked,
+        command: Command::Pick(Pick::ExportTo),
+    })
+}
+
+/// Draws the step.
+pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let Workspace::Open(project) = &state.workspace else { return };
+    page(ui, "export", |ui| {
+        title(ui, "Take your model along");
+        widgets::muted(
+            ui,
+            "One file holds everything that is needed to predict: the 8-bit weights with their scales, how each column is prepared, and the names of the answers.",
+        );
+        if state.status(Step::Export) == StepStatus::Stale {
+            banner(
+                ui,
+                Mood::Warn,
+                icons::CLOCK_COUNTER_CLOCKWISE,
+                "This model is older than your last changes",
+                "You can still save it. Train again to get one with the new data or settings.",
+                |ui| {
+                    if Button::secondary("Go to Train").small().pressed(ui) {
+                        out.push(Command::Go(Step::Train));
+                    }
+                },
+            );
+        }
+        match &project.export {
+            ExportState::None => what_you_get(ui),
+            ExportState::Writing(_) => {
+                card(ui, |ui| {
+                    ui.horizontal(|ui| {
+                        ui.add(egui::Spinner::new().size(18.0)).accessible_name("Writing");
+                        widgets::muted(
+                            ui,
+                            "Writing the file and proving that it predicts the same…",
+                        );
+                    });
+                });
+            }
+            ExportState::Failed(error) => {
+                let place = error.place.to_string();
+                let text = [place.as_str(), error.advice.as_str()].join("\n");
+                let heading = format!("{}.", error.what);
+                banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
+                what_you_get(ui);
+            }
+            ExportState::Done(report) => written(ui, report),
+        }
+    });
+}
+
+fn what_you_get(ui: &mut Ui) {
+    card(ui, |ui| {
+        section(ui, "safetensors", "An open format that Python, Rust and many other tools read.");
+        for (glyph, text) in [
+            (icons::PACKAGE, "Weights in 8 bits (F8_E4M3): about a quarter of the usual size"),
+            (
+                icons::SLIDERS_HORIZONTAL,
+                "How to prepare each column, as fitted on the training rows",
+            ),
+            (
+                icons::SHIELD_CHECK,
+                "Checked on the spot: the file is read back and must predict what the trained model predicts",
+            ),
+        ] {
+            ui.horizontal_top(|ui| {
+                widgets::icon(ui, glyph, 18.0, theme::palette(ui).accent);
+                ui.add(Label::new(text).wrap());
+            });
+        }
+    });
+}
+
+fn written(ui: &mut Ui, report: &ExportReport) {
+    let path = report.path.display().to_string();
+    card(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            section(ui, "The model file is written", "");
+            if report.proof_rows > 0 {
+                badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same");
+            }
+        });
+        ui.horizontal_wrapped(|ui| {
+            ui.add(Label::new(RichText::new(&path).monospace()).wrap().selectable(true));
+            if Button::icon_only(icons::COPY, "Copy the path").small().pressed(ui) {
+                ui.ctx().copy_text(path.clone());
+            }
+        });
+        fact(ui, "Size", &bytes(report.bytes));
+        let all = report.tensors.len();
+        let eight = report.tensors.iter().filter(|t| t.dtype.starts_with("F8")).count();
+        fact(ui, "Tensors in 8 bits", &format!("{eight} of {all}"));
+        let difference = match report.max_difference {
+            0.0 => "none".to_owned(),
+            d => format!("{d:.1e}"),
+        };
+        fact(
+            ui,
+            "Largest difference to the trained model",
+            &format!("{difference}, on {} rows", count(report.proof_rows)),
+        );
+    });
+    card(ui, |ui| {
+        section(ui, "How to use it", "");
+        strong(ui, "Predict with this program");
+        let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
+        code(ui, &command, "Copy the command");
+        strong(ui, "Look inside with Python");
+        let python = format!(
+            "from safetensors import safe_open\nwith safe_open(r\"{path}\", \"pt\") as f:\n    print(f.metadata().keys(), list(f.keys()))"
+        );
+        code(ui, &python, "Copy the Python lines");
+        small(ui, "Rows to predict need the same column names as the training data.");
+    });
+}
+
+fn code(ui: &mut Ui, text: &str, copy: &str) {
+    let p = theme::palette(ui);
+    egui::Frame::new()
+        .fill(p.sunken)
+        .corner_radius(egui::CornerRadius::same(theme::radius::M))
+        .inner_margin(egui::Margin::symmetric(12, 8))
+        .show(ui, |ui| {
+            ui.set_min_width(ui.available_width());
+            ui.horizontal_top(|ui| {
+                let room = (ui.available_width() - 40.0).max(80.0);
+                ui.allocate_ui(egui::Vec2::new(room, 0.0), |ui| {
+                    ui.set_width(room);
+                    ui.add(Label::new(RichText::new(text).monospace()).wrap().selectable(true));
+                });
+                if Button::icon_only(icons::COPY, copy).small().pressed(ui) {
+                    ui.ctx().copy_text(text.to_owned());
+                }
+            });
+        });
+}

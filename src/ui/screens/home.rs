@@ -1,0 +1,217 @@
+//! Home: samples, recent projects, open.
+
+use egui::{Label, RichText, Ui, Vec2};
+
+use crate::app::services::Sample;
+use crate::app::{AppState, Command, Interrupted, Pick, Step, Workspace};
+use crate::ui::icons;
+use crate::ui::shell::Action;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::page::grid;
+use crate::ui::widgets::{
+    self, Button, Mood, banner, card, clickable_card, page, section, small, strong, title,
+};
+
+/// The next action: go on with what is open.
+pub fn action(state: &AppState) -> Option<Action> {
+    match &state.workspace {
+        Workspace::Open(project) => Some(Action {
+            label: format!("Continue with {}", project.project.name),
+            icon: icons::ARROW_RIGHT,
+            blocked: None,
+            command: Command::Go(Step::Data),
+        }),
+        _ => None,
+    }
+}
+
+/// Draws the step.
+pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    page(ui, "home", |ui| {
+        for run in &state.interrupted {
+            interrupted(ui, state, run, out);
+        }
+        title(ui, "What would you like to learn from?");
+        widgets::muted(
+            ui,
+            "Pick a sample to see how it works, or open your own table or images. Nothing leaves this computer.",
+        );
+        ui.add_space(space::XS);
+        open_buttons(ui, state, out);
+        ui.add_space(space::M);
+        if !state.samples.is_empty() {
+            section(ui, "Samples", "Complete projects with data. Ready to train in a few clicks.");
+            samples(ui, state, out);
+            ui.add_space(space::M);
+        }
+        section(ui, "Recent", "");
+        recent(ui, state, out);
+    });
+}
+
+fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<Command>) {
+    let heading = format!("Training of {} was cut off", run.record.project);
+    let text = format!(
+        "It began {} and can go on from its last checkpoint.",
+        day_and_time(&run.record.started)
+    );
+    banner(ui, Mood::Warn, icons::CLOCK_COUNTER_CLOCKWISE, &heading, &text, |ui| {
+        let resume = Button::primary("Resume").small().icon(icons::PLAY);
+        if resume.blocked(state.open_blocked()).pressed(ui) {
+            out.push(Command::Resume(Box::new(run.clone())));
+        }
+        if Button::secondary("Not now").small().pressed(ui) {
+            out.push(Command::IgnoreInterrupted(run.run.clone()));
+        }
+    });
+}
+
+fn open_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let blocked = state.open_blocked();
+    ui.horizontal_wrapped(|ui| {
+        let file = Button::secondary("Open file…")
+            .icon(icons::FILE_CSV)
+            .hint("CSV, TSV, IDX, or a project.toml");
+        if file.blocked(blocked).pressed(ui) {
+            out.push(Command::Pick(Pick::DataFile));
+        }
+        let folder = Button::secondary("Open folder…")
+            .icon(icons::FOLDER_OPEN)
+            .hint("A project, or a folder with one folder of images per class");
+        if folder.blocked(blocked).pressed(ui) {
+            out.push(Command::Pick(Pick::Folder));
+        }
+        small(ui, "or drop a file on this window");
+    });
+}
+
+fn sample_icon(name: &str) -> char {
+    const ICONS: [(&str, char); 8] = [
+        ("penguin", icons::BIRD),
+        ("credit", icons::BANK),
+        ("adult", icons::USERS_THREE),
+        ("census", icons::USERS_THREE),
+        ("digit", icons::PENCIL_SIMPLE),
+        ("fashion", icons::T_SHIRT),
+        ("concrete", icons::PACKAGE),
+        ("wine", icons::FLASK),
+    ];
+    ICONS.iter().find(|(part, _)| name.contains(part)).map_or(icons::TABLE, |(_, icon)| *icon)
+}
+
+fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let blocked = state.open_blocked();
+    let p = theme::palette(ui);
+    grid(ui, state.samples.len(), 230.0, |ui, index, width| {
+        let Some(sample) = state.samples.get(index) else { return };
+        let Sample { id, name, description, .. } = sample;
+        let label = format!("Open sample {name}");
+        let response = clickable_card(ui, Vec2::new(width, 116.0), &label, blocked, false, |ui| {
+            ui.spacing_mut().item_spacing.y = 6.0;
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = space::S;
+                widgets::icon(ui, sample_icon(id), 24.0, p.accent);
+                strong(ui, name.as_str());
+            });
+            ui.add(
+                Label::new(RichText::new(description).font(theme::small()).color(p.muted)).wrap(),
+            );
+        });
+        if response.on_hover_text(description).clicked() {
+            out.push(Command::OpenSample(id.clone()));
+        }
+    });
+}
+
+fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    if state.prefs.recent.is_empty() {
+        card(ui, |ui| widgets::muted(ui, "Projects that you open will be listed here."));
+        return;
+    }
+    let blocked = state.open_blocked();
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::XS;
+        for recent in &state.prefs.recent {
+            ui.horizontal(|ui| {
+                let room = (ui.available_width() - 60.0).max(120.0);
+                let label = format!("Open {}", recent.name);
+                let size = Vec2::new(room, 48.0);
+                let response = row(
+                    ui,
+                    size,
+                    &label,
+                    blocked,
+                    &recent.name,
+                    &format!("{}  ·  {}", day_and_time(&recent.opened), recent.folder.display()),
+                );
+                if response.clicked() {
+                    out.push(Command::Open(recent.folder.clone()));
+                }
+                let forget = format!("Take {} off this list", recent.name);
+                if Button::icon_only(icons::X, &forget).small().pressed(ui) {
+                    out.push(Command::Forget(recent.folder.clone()));
+                }
+            });
+        }
+    });
+}
+
+fn row(
+    ui: &mut Ui,
+    size: Vec2,
+    label: &str,
+    blocked: Option<&str>,
+    name: &str,
+    below: &str,
+) -> egui::Response {
+    let p = theme::palette(ui);
+    let response = ui
+        .add_enabled_ui(blocked.is_none(), |ui| {
+            let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
+            let corner = egui::CornerRadius::same(theme::radius::M);
+            if response.hovered() {
+                ui.painter().rect_filled(rect, corner, p.hover);
+            }
+            widgets::button::focus_ring(ui, &response, corner);
+            let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+            let centre = egui::Align2::CENTER_CENTER;
+            let at = egui::pos2(rect.min.x + 20.0, rect.center().y);
+            painter.text(
+                at,
+                centre,
+                icons::CLOCK_COUNTER_CLOCKWISE,
+                theme::icon_font(20.0),
+                p.muted,
+            );
+            let x = rect.min.x + 42.0;
+            let line = |text: &str, font, colour| {
+                let mut job = egui::text::LayoutJob::simple_singleline(text.into(), font, colour);
+                job.wrap = egui::text::TextWrapping::truncate_at_width(rect.width() - 50.0);
+                painter.layout_job(job)
+            };
+            painter.galley(
+                egui::pos2(x, rect.min.y + 6.0),
+                line(name, theme::strong(), p.text),
+                p.text,
+            );
+            painter.galley(
+                egui::pos2(x, rect.min.y + 25.0),
+                line(below, theme::small(), p.muted),
+                p.muted,
+            );
+            response
+        })
+        .inner;
+    response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, blocked.is_none(), label));
+    match blocked {
+        Some(why) => response.on_disabled_hover_text(why),
+        None => response.on_hover_cursor(egui::CursorIcon::PointingHand),
+    }
+}
+
+/// An RFC 3339 time as day and time.
+pub fn day_and_time(time: &str) -> String {
+    time.parse::<jiff::Timestamp>()
+        .map_or_else(|_| time.to_owned(), |t| t.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}

@@ -1,0 +1,105 @@
+//! One file per step.
+
+pub mod check;
+pub mod configure;
+pub mod data;
+pub mod export;
+pub mod home;
+pub mod run;
+pub mod tensors;
+pub mod train;
+
+use egui::Ui;
+
+use super::shell::Action;
+use crate::app::{AppState, Command, Step};
+
+/// What only the drawing needs to know, by step.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Data.
+    pub data: data::Local,
+    /// Check.
+    pub check: check::Local,
+    /// Configure.
+    pub configure: configure::Local,
+    /// Train.
+    pub train: train::Local,
+}
+
+/// Draws the step in view.
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    match state.step {
+        Step::Home => home::show(ui, state, out),
+        Step::Data => data::show(ui, state, &mut local.data, out),
+        Step::Check => check::show(ui, state, &mut local.check, out),
+        Step::Configure => configure::show(ui, state, &mut local.configure, out),
+        Step::Train => train::show(ui, state, &mut local.train, out),
+        Step::Export => export::show(ui, state, out),
+    }
+}
+
+/// The next action of the step in view.
+pub fn action(state: &AppState) -> Option<Action> {
+    match state.step {
+        Step::Home => home::action(state),
+        Step::Data => data::action(state),
+        Step::Check => check::action(state),
+        Step::Configure => configure::action(state),
+        Step::Train => train::action(state),
+        Step::Export => export::action(state),
+    }
+}
+
+/// A count with thin spaces between thousands.
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push('\u{202f}');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A number of seconds in words.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "–".to_owned();
+    }
+    let s = seconds.round() as u64;
+    match s {
+        0..=59 => format!("{s} s"),
+        60..=3599 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// A number of bytes in words.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..=999 => format!("{n} bytes"),
+        1000..=999_999 => format!("{:.1} kB", n as f64 / 1e3),
+        _ => format!("{:.1} MB", n as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_figures() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(duration(59.4), "59 s");
+        assert_eq!(duration(61.0), "1 min 01 s");
+        assert_eq!(duration(7260.0), "2 h 01 min");
+        assert_eq!(duration(f64::INFINITY), "–");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(12_340), "12.3 kB");
+    }
+}

@@ -1,0 +1,182 @@
+//! Quantise on the GPU against its native twin: identical bytes, scales, counts and history.
+
+use fp8_studio::fp8::stats::STAT_WORDS;
+use fp8_studio::fp8::{AmaxAlgorithm, Format};
+use fp8_studio::kernels::quantise::{HISTORY_WORDS, Quantise, ScaleSource};
+use fp8_studio::kernels::{BufferId, Op};
+
+use crate::pair::{Layout, Pair, gpu, step_words, wild};
+
+struct Setup {
+    pair: Pair,
+    op: Quantise,
+}
+
+fn setup(
+    gpu: fp8_studio::device::Gpu,
+    [rows, cols]: [u32; 2],
+    [block_rows, block_cols]: [u32; 2],
+    format: Format,
+    watch: Option<u32>,
+    input: &[u32],
+) -> Setup {
+    let mut layout = Layout::default();
+    let words = (rows * cols.div_ceil(4)) as usize;
+    let blocks = rows.div_ceil(block_rows) * cols.div_ceil(block_cols);
+    let op = Quantise {
+        input: layout.words(input),
+        packed: layout.out(words),
+        scales: layout.out(blocks as usize),
+        rows,
+        cols,
+        block_rows,
+        block_cols,
+        format,
+        source: ScaleSource::Current,
+        margin: 0,
+        stochastic: false,
+        watch,
+        stats: layout.out(3 * STAT_WORDS),
+        step: layout.step(1, rows),
+    };
+    // History of three tensors, empty.
+    layout.words(&vec![0; 3 * HISTORY_WORDS]);
+    Setup { pair: layout.pair(gpu), op }
+}
+
+/// History buffer of a setup.
+const HISTORY: BufferId = BufferId(5);
+
+fn check(s: &mut Setup) {
+    s.pair.run(&Op::Quantise(s.op)).unwrap();
+}
+
+const SHAPES: [[u32; 2]; 14] = [
+    [0, 5],
+    [5, 0],
+    [1, 1],
+    [1, 3],
+    [3, 4],
+    [5, 7],
+    [1, 255],
+    [1, 256],
+    [1, 257],
+    [255, 1],
+    [17, 65],
+    [64, 100],
+    [3, 1021],
+    [40, 130],
+];
+
+#[test]
+fn current_scales_give_identical_bytes_and_counts() {
+    let mut gpu = gpu();
+    for shape in SHAPES {
+        for format in Format::ALL {
+            for watch in [None, Some(2)] {
+                let input = wild((shape[0] * shape[1]) as usize, shape[1]);
+                let whole = shape.map(|n| n.max(1));
+                let mut s = setup(gpu, shape, whole, format, watch, &input);
+                check(&mut s);
+                s.op.stochastic = true;
+                s.op.margin = 3;
+                check(&mut s);
+                gpu = s.pair.into_gpu();
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_give_identical_bytes_scales_and_counts() {
+    let mut gpu = gpu();
+    for shape in SHAPES {
+        for block in [[1, 32], [1, shape[1].max(1)], [16, 16], [3, 5], [1, 128], [128, 128]] {
+            let input = wild((shape[0] * shape[1]) as usize, block[1]);
+            for (format, watch) in [(Format::E4M3, Some(0)), (Format::E5M2, None)] {
+                let mut s = setup(gpu, shape, block, format, watch, &input);
+                check(&mut s);
+                gpu = s.pair.into_gpu();
+            }
+        }
+    }
+}
+
+#[test]
+fn delayed_scales_follow_the_same_history() {
+    let mut gpu = gpu();
+    for format in Format::ALL {
+        for algorithm in [AmaxAlgorithm::Max, AmaxAlgorithm::MostRecent] {
+            for length in [1, 3, 1024] {
+                let shape = [13, 33];
+                let mut s = setup(gpu, shape, shape, format, Some(1), &wild(13 * 33, 0));
+                s.op.source = ScaleSource::Delayed { history: HISTORY, length, algorithm };
+                let mut exponents = Vec::new();
+                for step in 1..=7u32 {
+                    // Magnitudes rise and fall, so that old scales saturate and flush.
+                    let factor = [1.0, 8.0, 64.0, 0.5, 0.25, 300.0, 1e-3][step as usize - 1];
+                    let input: Vec<u32> = crate::pair::numbers(13 * 33, step)
+                        .iter()
+                        .map(|v| (v * factor).to_bits())
+                        .collect();
+                    s.pair.write(s.op.input, &input);
+                    s.pair.write(s.op.step, &step_words(step, 13));
+                    s.op.stochastic = step % 2 == 0;
+                    s.pair.slots.full_stats = step != 4;
+                    check(&mut s);
+                    exponents.push(s.pair.slots.words(s.op.scales)[0] as i32);
+                }
+                exponents.dedup();
+                assert!(exponents.len() > 2, "the history moved the scale: {exponents:?}");
+                gpu = s.pair.into_gpu();
+            }
+        }
+    }
+}
+
+#[test]
+fn more_groups_than_one_dimension_holds() {
+    // A block, and so a group, per row.
+    let rows = 65_535 + 70;
+    let input = wild(rows as usize * 129, 5);
+    let mut s = setup(gpu(), [rows, 129], [1, 129], Format::E4M3, Some(0), &input);
+    check(&mut s);
+}
+
+#[test]
+fn a_large_matrix_uses_all_partial_results() {
+    let shape = [1100, 1031];
+    let input = wild(1100 * 1031, 6);
+    let mut s = setup(gpu(), shape, shape, Format::E5M2, Some(0), &input);
+    check(&mut s);
+}
+
+#[test]
+fn leaving_statistics_out_changes_no_byte() {
+    let mut gpu = gpu();
+    for block in [[9, 50], [1, 32]] {
+        let mut s = setup(gpu, [9, 50], block, Format::E4M3, Some(2), &wild(450, 1));
+        check(&mut s);
+        let packed = s.pair.memory.read(s.op.packed).unwrap();
+        s.pair.slots.full_stats = false;
+        check(&mut s);
+        assert_eq!(s.pair.memory.read(s.op.packed).unwrap(), packed);
+        gpu = s.pair.into_gpu();
+    }
+}
+
+#[test]
+fn a_wrong_step_or_amax_is_noticed() {
+    let shape = [16, 16];
+    let mut s = setup(gpu(), shape, shape, Format::E4M3, Some(0), &wild(256, 2));
+    s.op.stochastic = true;
+    check(&mut s);
+    // Another step gives other random bits.
+    s.pair.memory.write(s.op.step, &step_words(2, 16)).unwrap();
+    let error = s.pair.run(&Op::Quantise(s.op)).unwrap_err();
+    assert!(error.contains("buffer 1 "), "{error}");
+
+    let mut s = setup(s.pair.into_gpu(), shape, shape, Format::E4M3, Some(0), &wild(256, 2));
+    s.pair.memory.write(s.op.input, &[1e30f32.to_bits()]).unwrap();
+    assert!(s.pair.run(&Op::Quantise(s.op)).is_err());
+}

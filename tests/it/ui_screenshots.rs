@@ -1,0 +1,129 @@
+//! Pictures of every step, to be looked at: run with `--ignored` and FP8_STUDIO_PICTURES set to a
+//! folder.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
+use fp8_studio::error::UserError;
+use fp8_studio::project::Project;
+use fp8_studio::quality::{Finding, Severity};
+use fp8_studio::train::{Event, StopReason};
+
+use super::ui_support::{Script, Window, finish, go_on, interrupted, play, project};
+
+fn finding(
+    severity: Severity,
+    title: &str,
+    advice: &str,
+    columns: &[&str],
+    rows: &[usize],
+) -> Finding {
+    Finding {
+        check: "planted",
+        severity,
+        title: title.into(),
+        advice: advice.into(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        rows: rows.to_vec(),
+        row_count: rows.len(),
+        sampled: None,
+        value: Some(0.02),
+        threshold: Some(0.01),
+        definition: "Share of rows that are equal to an earlier row in all columns.",
+    }
+}
+
+fn take(w: &mut Window, folder: &Path, name: &str) {
+    w.harness.remove_cursor();
+    w.harness.run_steps(8);
+    let image = w.harness.render().unwrap();
+    image.save(folder.join(format!("{name}.png"))).unwrap();
+}
+
+#[test]
+#[ignore = "makes pictures for people to look at"]
+fn pictures_of_every_step() {
+    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
+        for zoom in [1.0, 2.0] {
+            let tag = format!("{name}-{}", (zoom * 100.0) as u32);
+            walk(folder, theme, zoom, &tag);
+        }
+    }
+}
+
+fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
+    let script = Arc::new(Script::default());
+    let birds = std::path::PathBuf::from("/home/ada/birds");
+    script.saved.lock().unwrap().insert(birds.clone(), project("Garden birds", "birds.csv"));
+    let garden = Project { folder: birds.clone(), ..project("Garden birds", "birds.csv") };
+    script.interrupted.lock().unwrap().push(interrupted(&garden));
+    script.findings.lock().unwrap().extend([
+        finding(Severity::Warning, "11 rows are exact copies of others", "Copies in training and test rows make the result look better than it is. Remove them from the file.", &[], &[3, 60, 117]),
+        finding(Severity::Info, "\"bill_length_mm\" has 7 missing values (2 %)", "They are filled with the mean of the training rows.", &["bill_length_mm"], &[3, 60]),
+    ]);
+    let prefs = move |recent: bool| {
+        let birds = birds.clone();
+        move |store: &fp8_studio::app::Store| {
+            let mut prefs = Preferences { theme, zoom, ..Default::default() };
+            if recent {
+                prefs.remember(&birds, "Garden birds");
+            }
+            store.save(&prefs).unwrap();
+        }
+    };
+    let mut w = Window::with([1280.0, 800.0], Arc::clone(&script), prefs(false));
+    take(&mut w, folder, &format!("{tag}-1-home"));
+    script.hold_open.store(true, Relaxed);
+    w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-2-data-loading"));
+    script.hold_open.store(false, Relaxed);
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-2-data"));
+    w.click("Rows");
+    take(&mut w, folder, &format!("{tag}-2-data-rows"));
+    w.click("Next: Check");
+    w.click_first("Show details");
+    take(&mut w, folder, &format!("{tag}-3-check"));
+    w.click("Next: Configure");
+    take(&mut w, folder, &format!("{tag}-4-configure"));
+    w.click("Start training");
+    take(&mut w, folder, &format!("{tag}-5-train-preparing"));
+    play(&w.run(), 17);
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-5-train-running"));
+    let rest = w.run();
+    go_on(&rest, 18, 30);
+    finish(&rest, StopReason::Completed);
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-5-train-done"));
+    w.click("Next: Export");
+    take(&mut w, folder, &format!("{tag}-6-export"));
+    script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
+    w.click("Save model file…");
+    take(&mut w, folder, &format!("{tag}-6-export-done"));
+    w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
+    w.click("Fast");
+    w.click("Train again");
+    play(&w.run(), 3);
+    w.run().send(Event::Failed(UserError::new(
+        "Training diverged at step 61",
+        "The learning rate is too large for this data. Try a tenth of it.",
+    )));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-5-train-failed"));
+    w.harness.state_mut().state.apply(Command::Open("/home/ada/broken.csv".into()));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-2-data-failed"));
+    w.harness.state_mut().state.apply(Command::Open("/home/ada/digits".into()));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-2-data-images"));
+    let mut w = Window::with([1280.0, 800.0], script, prefs(true));
+    take(&mut w, folder, &format!("{tag}-1-home-recent"));
+}

@@ -1,0 +1,300 @@
+//! Every step in every state: empty, loading, failed, running, done; and every control has a name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::NodeT;
+use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
+use fp8_studio::error::UserError;
+use fp8_studio::project::Project;
+use fp8_studio::quality::{Finding, Severity};
+use fp8_studio::train::{Event, RunState, StopReason};
+
+use super::ui_support::{Script, Window, error, finish, interrupted, play, project, scores};
+
+#[test]
+fn home_without_a_past() {
+    let w = Window::new();
+    w.see("Projects that you open will be listed here.");
+    let locked = w.node("Step 2: Data");
+    assert!(locked.accesskit_node().is_disabled());
+    assert_eq!(
+        locked.accesskit_node().description().as_deref(),
+        Some("Open a sample or a file first.")
+    );
+}
+
+#[test]
+fn home_with_recent_projects_and_an_interrupted_run() {
+    let script = Arc::new(Script::default());
+    let folder = PathBuf::from("/projects/birds");
+    script.saved.lock().unwrap().insert(folder.clone(), project("Birds", "birds.csv"));
+    let birds = Project { folder: folder.clone(), ..project("Birds", "birds.csv") };
+    script.interrupted.lock().unwrap().push(interrupted(&birds));
+    script.past.lock().unwrap().push(Event::Epoch {
+        epoch: 3,
+        step: 60,
+        train_loss: 0.5,
+        validation: scores(0.6, 0.8),
+        best: true,
+    });
+    let mut w = Window::with([1280.0, 800.0], script, |store| {
+        let mut prefs = Preferences { theme: ThemeChoice::Dark, ..Default::default() };
+        prefs.remember(&folder, "Birds");
+        store.save(&prefs).unwrap();
+    });
+    w.see("Training of Birds was cut off");
+    w.see("2025-03-01 10:20 UTC");
+    w.click("Resume");
+    let run = w.run();
+    assert!(run.job.resume);
+    assert_eq!(run.job.folder, folder.join("runs/1"));
+    assert_eq!(w.harness.state().state.step, Step::Train);
+    assert!(w.harness.state().state.interrupted.is_empty());
+    assert_eq!(w.harness.state().state.run().unwrap().best.unwrap().epoch, 3);
+}
+
+#[test]
+fn data_while_loading_can_be_cancelled() {
+    let script = Arc::new(Script::default());
+    script.hold_open.store(true, Relaxed);
+    let mut w = Window::with([1280.0, 800.0], Arc::clone(&script), |_| {});
+    w.click("Open sample Penguins");
+    w.see("Opening Penguins…");
+    w.click("Cancel");
+    script.hold_open.store(false, Relaxed);
+    w.settle();
+    assert_eq!(w.harness.state().state.step, Step::Home);
+}
+
+#[test]
+fn data_that_cannot_be_read_says_where_and_what_to_do() {
+    let mut w = Window::new();
+    w.script.picks.lock().unwrap().insert("file", "/tmp/broken.csv".into());
+    w.click("Open file…");
+    w.see("A row has more fields than the header");
+    w.see("row 17");
+    w.see("Look for a stray comma.");
+    w.see("Try again");
+    w.script.picks.lock().unwrap().insert("file", "/tmp/fine.csv".into());
+    w.click("Open another file…");
+    w.see("Your data");
+}
+
+#[test]
+fn images_are_shown_as_images() {
+    let mut w = Window::new();
+    w.script.picks.lock().unwrap().insert("folder", "/tmp/digits".into());
+    w.click("Open folder…");
+    w.see("28 × 28");
+    w.see("Example of digit 2");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.see("How should it train?");
+}
+
+#[test]
+fn rows_are_drawn_only_where_they_can_be_seen() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Rows");
+    w.see("Torgersen");
+    let drawn = w.texts().len();
+    assert!(drawn < 400, "{drawn} texts for 344 rows of 7 columns");
+}
+
+#[test]
+fn wrong_settings_are_named_and_block_training() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    let field = w.node("Size of each learning step");
+    field.focus();
+    w.harness.run_steps(2);
+    w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    w.node("Size of each learning step").type_text("0");
+    w.settle();
+    w.see("A number above 0, usually");
+    let start = w.node("Start training");
+    assert!(start.accesskit_node().is_disabled());
+    assert_eq!(
+        start.accesskit_node().description().as_deref(),
+        Some("A setting in Configure is out of range.")
+    );
+    w.click("Undo: the learning rate");
+    assert!(!w.node("Start training").accesskit_node().is_disabled());
+}
+
+#[test]
+fn a_run_that_cannot_start_says_why() {
+    let mut w = Window::new();
+    *w.script.fail_start.lock().unwrap() =
+        Some(UserError::new("No usable GPU", "Choose the CPU engine; it needs no GPU."));
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    w.see("No usable GPU");
+    w.see("Choose the CPU engine");
+    w.click("Dismiss");
+    assert!(!w.has("No usable GPU"));
+}
+
+#[test]
+fn a_failed_run_shows_its_diagnosis() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    let run = w.run();
+    play(&run, 4);
+    run.send(Event::Failed(UserError::new(
+        "Training diverged at step 88",
+        "The learning rate is too large for this data. Try a tenth of it.",
+    )));
+    w.settle();
+    w.see("Training diverged at step 88.");
+    w.see("Try a tenth of it.");
+    w.see("Step 5: Train, needs a look");
+    w.see("Train again");
+}
+
+#[test]
+fn a_cancelled_run_can_be_started_again() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    w.run().send(Event::State(RunState::Cancelled));
+    w.settle();
+    w.see("Training was cancelled");
+    w.click("Train again");
+    assert_eq!(w.script.runs.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_failed_export_says_why_and_can_be_tried_again() {
+    let mut w = Window::new();
+    trained(&mut w);
+    *w.script.fail_export.lock().unwrap() = Some(error("The disk is full", "Free some space.", 1));
+    w.script.picks.lock().unwrap().insert("export", "/tmp/x.safetensors".into());
+    w.click("Save model file…");
+    w.see("The disk is full");
+    w.see("Free some space.");
+    *w.script.fail_export.lock().unwrap() = None;
+    w.click("Save model file…");
+    w.see("How to use it");
+}
+
+fn trained(w: &mut Window) {
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    play(&w.run(), 30);
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.click("Next: Export");
+}
+
+#[test]
+fn serious_findings_block_training_until_accepted() {
+    let script = Arc::new(Script::default());
+    script.findings.lock().unwrap().push(Finding {
+        check: "planted",
+        severity: Severity::High,
+        title: "The column \"island\" gives the answer away".into(),
+        advice: "Set its type to Ignore.".into(),
+        columns: vec!["island".into()],
+        rows: vec![0, 3],
+        row_count: 2,
+        sampled: None,
+        value: Some(0.99),
+        threshold: Some(0.95),
+        definition: "A planted finding.",
+    });
+    let mut w = Window::with([1280.0, 800.0], script, |_| {});
+    w.click("Open sample Penguins");
+    w.see("Step 3: Check, needs a look");
+    w.click("Next: Check");
+    w.see("gives the answer away");
+    w.see("Set its type to Ignore.");
+    w.click_first("Show details");
+    w.see("A planted finding.");
+    w.see("0.95");
+    w.click("Next: Configure");
+    assert!(w.node("Start training").accesskit_node().is_disabled());
+    w.see("Check found serious problems. Fix or accept them.");
+    w.click("Step 3: Check, needs a look");
+    w.click("Accept and go on");
+    w.click("Next: Configure");
+    w.click("Start training");
+    assert_eq!(w.script.runs.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_else_opens_while_it_trains() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    play(&w.run(), 2);
+    w.harness.state_mut().state.apply(Command::Open("/tmp/other.csv".into()));
+    w.settle();
+    w.see("Training is running. Stop it first.");
+    assert_eq!(w.harness.state().state.project().unwrap().project.name, "Penguins");
+}
+
+#[test]
+fn preferences_outlive_the_window() {
+    let mut w = Window::new();
+    w.click("Larger");
+    w.click("Colours: as the system. Press for light");
+    w.harness.state_mut().state.save_now();
+    let prefs = &w.harness.state().state.prefs;
+    assert_eq!(prefs.theme, ThemeChoice::Light);
+    assert!((prefs.zoom - 1.1).abs() < 1e-6);
+    assert!((w.harness.ctx.zoom_factor() - 1.1).abs() < 1e-6);
+}
+
+/// Every control that can be acted on has a name.
+fn unnamed(harness: &Harness<'_, impl Sized>) -> Vec<String> {
+    harness.unnamed_widgets()
+}
+
+#[test]
+fn every_control_has_a_name_on_every_step() {
+    let mut w = Window::new();
+    assert_eq!(unnamed(&w.harness), [""; 0]);
+    trained(&mut w);
+    for step in Step::ALL {
+        w.harness.state_mut().state.apply(Command::Go(step));
+        w.settle();
+        let controls = w
+            .harness
+            .root()
+            .children_recursive()
+            .filter(|n| n.accesskit_node().role() == egui::Role::Button)
+            .count();
+        assert!(controls > 5, "{controls} buttons in {}", step.name());
+        assert_eq!(unnamed(&w.harness), [""; 0], "{}", step.name());
+    }
+}
+
+#[test]
+fn the_name_check_finds_a_planted_nameless_control() {
+    let mut text = String::new();
+    let mut harness = Harness::builder().with_accessibility_check(false).build_ui(move |ui| {
+        ui.text_edit_singleline(&mut text);
+        ui.add(egui::DragValue::new(&mut 3));
+        let _ = ui.button("named");
+    });
+    harness.run_steps(2);
+    assert_eq!(unnamed(&harness).len(), 2);
+}

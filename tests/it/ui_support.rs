@@ -1,0 +1,655 @@
+//! A scripted library for tests of the window: a small table, and a run whose events are sent by
+//! the test.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{Harness, Node};
+use fp8_studio::app::{Engines, Interrupted, Library, Pick, Sample, Services, Store, Wake};
+use fp8_studio::data::{
+    Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, SplitConfig,
+    Table,
+};
+use fp8_studio::device::AdapterInfo;
+use fp8_studio::engine::EngineInfo;
+use fp8_studio::error::{Place, UserError};
+use fp8_studio::export::{ExportReport, TensorReport as ExportedTensor};
+use fp8_studio::fp8::{Format, TensorStats};
+use fp8_studio::metrics::MetricKind;
+use fp8_studio::metrics::Scores;
+use fp8_studio::model::{Head, InputSpec};
+use fp8_studio::plan::TensorRole;
+use fp8_studio::project::{Project, VERSION};
+use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::train::event::TensorReport;
+use fp8_studio::train::run_folder::RunRecord;
+use fp8_studio::train::worker::Job;
+use fp8_studio::train::{Control, Event, RunHandle, RunState, StopReason, Summary, TrainConfig};
+use fp8_studio::ui::{Options, StudioApp};
+
+/// The far end of a scripted run.
+#[derive(Clone)]
+pub struct Run {
+    pub events: Sender<Event>,
+    pub controls: Receiver<Control>,
+    pub job: Arc<Job>,
+    pub wake: Wake,
+}
+
+impl Run {
+    pub fn send(&self, event: Event) {
+        self.events.send(event).unwrap();
+        (self.wake)();
+    }
+}
+
+/// What the scripted library does and was asked.
+#[derive(Default)]
+pub struct Script {
+    pub runs: Mutex<Vec<Run>>,
+    pub picks: Mutex<HashMap<&'static str, PathBuf>>,
+    pub interrupted: Mutex<Vec<Interrupted>>,
+    pub past: Mutex<Vec<Event>>,
+    pub findings: Mutex<Vec<Finding>>,
+    pub exports: Mutex<Vec<(PathBuf, PathBuf)>>,
+    pub saved: Mutex<BTreeMap<PathBuf, Project>>,
+    pub hold_open: std::sync::atomic::AtomicBool,
+    pub fail_start: Mutex<Option<UserError>>,
+    pub fail_export: Mutex<Option<UserError>>,
+}
+
+pub fn error(what: &str, advice: &str, row: u64) -> UserError {
+    UserError {
+        what: what.into(),
+        place: Place { path: Some("birds.csv".into()), row: Some(row), column: None },
+        advice: advice.into(),
+    }
+}
+
+pub fn project(name: &str, data: &str) -> Project {
+    Project {
+        folder: PathBuf::new(),
+        import: Default::default(),
+        version: VERSION,
+        name: name.into(),
+        description: "Tell the species of a penguin from its measures.".into(),
+        data: data.into(),
+        target: Some("species".into()),
+        columns: BTreeMap::new(),
+        prep: Default::default(),
+        split: Default::default(),
+        train: TrainConfig::default(),
+    }
+}
+
+pub fn table() -> Dataset {
+    let kinds = ["Adelie", "Chinstrap", "Gentoo"];
+    let islands = ["Torgersen", "Dream", "Biscoe"];
+    let mut columns: Vec<Column> = [
+        ("species", ColumnType::Category),
+        ("island", ColumnType::Category),
+        ("bill_length_mm", ColumnType::Number),
+        ("bill_depth_mm", ColumnType::Number),
+        ("flipper_length_mm", ColumnType::Number),
+        ("body_mass_g", ColumnType::Number),
+        ("sex", ColumnType::Boolean),
+    ]
+    .map(|(name, kind)| {
+        let mut c = Column::new(name);
+        c.kind = kind;
+        c.inferred = kind;
+        c
+    })
+    .into();
+    for i in 0..344usize {
+        let k = (i * 7) % 3;
+        let wave = ((i * 37) % 101) as f64 / 101.0;
+        columns[0].push(kinds[k]);
+        columns[1].push(islands[(i * 5 + k) % 3]);
+        let missing = i % 57 == 3;
+        let put = |c: &mut Column, v: f64| {
+            if missing { c.push("NA") } else { c.push(&format!("{v:.1}")) }
+        };
+        put(&mut columns[2], 36.0 + 6.0 * k as f64 + 5.0 * wave);
+        put(&mut columns[3], 18.5 - 1.5 * k as f64 + 2.0 * wave);
+        put(&mut columns[4], 185.0 + 14.0 * k as f64 + 12.0 * wave);
+        put(&mut columns[5], 3600.0 + 650.0 * k as f64 + 700.0 * wave);
+        columns[6].push(if i % 31 == 5 {
+            ""
+        } else if i % 2 == 0 {
+            "male"
+        } else {
+            "female"
+        });
+    }
+    Dataset {
+        name: "penguins.csv".into(),
+        samples: Samples::Table(Table::new(columns, (2..346).collect())),
+        notes: vec![
+            ImportNote {
+                text: "Fields are separated by commas; the first row holds names.".into(),
+                repair: false,
+                rows: vec![],
+            },
+            ImportNote {
+                text: "2 rows had too few fields and were filled with empty cells.".into(),
+                repair: true,
+                rows: vec![4, 272],
+            },
+        ],
+    }
+}
+
+pub fn images() -> Dataset {
+    let (w, h) = (28, 28);
+    let mut set = ImageSet {
+        width: w,
+        height: h,
+        channels: 1,
+        classes: (0..4).map(|i| format!("digit {i}")).collect(),
+        ..ImageSet::default()
+    };
+    for n in 0..200usize {
+        let class = n % 4;
+        set.labels.push(class as u32);
+        for y in 0..h {
+            for x in 0..w {
+                let (dx, dy) = (x as f32 - 14.0, y as f32 - 14.0);
+                let r = (dx * dx + dy * dy).sqrt();
+                let on = (r - 4.0 - 2.0 * class as f32).abs() < 1.6;
+                set.pixels.push(if on { 230 } else { 12 });
+            }
+        }
+    }
+    Dataset { name: "digits".into(), samples: Samples::Images(set), notes: vec![] }
+}
+
+impl Services for Script {
+    fn samples(&self) -> Vec<Sample> {
+        [
+            ("penguins", "Penguins", "Tell the species of a penguin from its measures. 344 rows, 3 species. Small and quick."),
+            ("german_credit", "German credit", "Say whether a loan will be paid back. 1000 rows with words and numbers."),
+            ("adult_census", "Adult census", "Say whether a person earns more than 50K a year. 48 842 rows from the US census of 1994."),
+            ("digits", "Handwritten digits", "Read a digit from a picture of 8 × 8 pixels. 1797 pictures."),
+            ("fashion_mnist", "Fashion", "Tell shirts from shoes and bags in pictures of 28 × 28 pixels."),
+        ]
+        .map(|(id, name, description)| Sample {
+            id: id.into(),
+            name: name.into(),
+            description: description.into(),
+            rows: 344,
+        })
+        .into()
+    }
+
+    fn open_sample(&self, id: &str) -> Result<Project, UserError> {
+        let name = self.samples().into_iter().find(|s| s.id == id).unwrap().name;
+        Ok(Project { folder: Path::new("/projects").join(id), ..project(&name, "penguins.csv") })
+    }
+
+    fn open_project(&self, path: &Path) -> Result<Project, UserError> {
+        let saved = self.saved.lock().unwrap().get(path).cloned();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let new =
+            Project { data: path.to_owned(), description: String::new(), ..project(&name, "") };
+        let folder =
+            if saved.is_some() { path.to_owned() } else { Path::new("/projects").join(&name) };
+        Ok(Project { folder, ..saved.unwrap_or(new) })
+    }
+
+    fn save_project(&self, project: &Project) -> Result<(), UserError> {
+        self.saved.lock().unwrap().insert(project.folder.clone(), project.clone());
+        Ok(())
+    }
+
+    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        progress.total.store(100, Relaxed);
+        progress.done.store(42, Relaxed);
+        while self.hold_open.load(Relaxed) {
+            if progress.cancel.load(Relaxed) {
+                return Err(UserError::new("Cancelled", ""));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let name = project.data.to_string_lossy();
+        if name.contains("broken") {
+            return Err(error(
+                "A row has more fields than the header",
+                "Look for a stray comma.",
+                17,
+            ));
+        }
+        if name.contains("digits") {
+            return Ok(images());
+        }
+        Ok(table())
+    }
+
+    fn suggest_target(&self, data: &Dataset) -> Option<String> {
+        fp8_studio::data::schema::suggest_target(data)
+    }
+
+    fn schema(
+        &self,
+        data: &Dataset,
+        target: Option<&str>,
+        types: &BTreeMap<String, ColumnType>,
+    ) -> Result<Schema, UserError> {
+        Ok(Schema::infer(data, target, types)?)
+    }
+
+    fn check(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        split: &SplitConfig,
+        progress: &Progress,
+    ) -> Result<Report, UserError> {
+        let _ = (schema, split, progress);
+        let findings = self.findings.lock().unwrap().clone();
+        let checks = ["missing values", "duplicates", "target leakage", "rare classes"];
+        Ok(Report {
+            score: if findings.is_empty() { 100 } else { 93 },
+            summary: format!("{} rows were looked at.", data.len()),
+            rows: data.len(),
+            columns: 7,
+            cancelled: false,
+            findings,
+            checks: checks
+                .map(|title| CheckStatus {
+                    name: title,
+                    title,
+                    definition: "How this check measures.",
+                    worst: None,
+                    findings: 0,
+                    skipped: None,
+                })
+                .into(),
+        })
+    }
+
+    fn engines(&self) -> Engines {
+        Engines {
+            cpu: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
+            adapters: vec![(
+                AdapterInfo {
+                    name: "llvmpipe".into(),
+                    backend: "Vulkan".into(),
+                    driver: "Mesa".into(),
+                    software: true,
+                },
+                Ok(()),
+            )],
+        }
+    }
+
+    fn new_run(&self, project: &Path) -> PathBuf {
+        project.join(format!("runs/{}", self.runs.lock().unwrap().len()))
+    }
+
+    fn past_events(&self, _: &Path) -> Vec<Event> {
+        self.past.lock().unwrap().clone()
+    }
+
+    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError> {
+        if let Some(e) = self.fail_start.lock().unwrap().clone() {
+            return Err(e);
+        }
+        let (event_sender, events) = bounded(4096);
+        let (control, controls) = bounded(8);
+        let run = Run { events: event_sender, controls, job: Arc::new(job), wake };
+        let mut runs = self.runs.lock().unwrap();
+        runs.push(run);
+        Ok(RunHandle { run_id: runs.len() as u64, control, events })
+    }
+
+    fn interrupted(&self, project: &Path) -> Vec<Interrupted> {
+        let all = self.interrupted.lock().unwrap();
+        all.iter().filter(|i| i.project == project).cloned().collect()
+    }
+
+    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
+        if let Some(e) = self.fail_export.lock().unwrap().clone() {
+            return Err(e);
+        }
+        self.exports.lock().unwrap().push((run.to_owned(), to.to_owned()));
+        Ok(ExportReport {
+            path: to.to_owned(),
+            bytes: 14_320,
+            max_difference: 0.0,
+            proof_rows: 68,
+            tensors: (0..12)
+                .map(|i| ExportedTensor {
+                    name: format!("tensor{i}"),
+                    shape: vec![1],
+                    dtype: if i % 4 == 0 { "F8_E4M3" } else { "F32" },
+                })
+                .collect(),
+        })
+    }
+
+    fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
+        let key = match what {
+            Pick::DataFile => "file",
+            Pick::Folder => "folder",
+            Pick::ExportTo => "export",
+        };
+        self.picks.lock().unwrap().get(key).cloned()
+    }
+}
+
+/// The record of a run that was cut off.
+pub fn interrupted(project: &Project) -> Interrupted {
+    let data = table();
+    let schema = Schema::infer(&data, Some("species"), &BTreeMap::new()).unwrap();
+    let split = fp8_studio::data::Split::make(&data, &schema, &project.split).unwrap();
+    let preprocessor =
+        fp8_studio::data::Preprocessor::fit(&data, &schema, &project.prep, &split.train).unwrap();
+    let input = InputSpec { dense: 9, embeddings: vec![] };
+    Interrupted {
+        project: project.folder.clone(),
+        run: project.folder.join("runs/1"),
+        record: Box::new(RunRecord {
+            version: 1,
+            project: project.name.clone(),
+            dataset: data.name.clone(),
+            dataset_rows: data.len(),
+            started: "2025-03-01T10:20:00Z".into(),
+            state: RunState::Running,
+            process: 1,
+            schema,
+            prep: project.prep.clone(),
+            preprocessor,
+            split: project.split,
+            model: project.train.model(input, Head::Classes { count: 3 }),
+            config: project.train.clone(),
+            recipe: String::new(),
+            summary: None,
+        }),
+    }
+}
+
+/// Scores as a scripted run reports them.
+pub fn scores(loss: f32, accuracy: f64) -> Scores {
+    Scores { loss, metrics: vec![(MetricKind::Accuracy, accuracy)], rows: 68 }
+}
+
+/// Plays the beginning and `epochs` epochs of a run of 30.
+pub fn play(run: &Run, epochs: usize) {
+    begin(run);
+    go_on(run, 1, epochs);
+}
+
+fn begin(run: &Run) {
+    run.send(Event::State(RunState::Preparing));
+    run.send(Event::Started {
+        engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
+        fallback: None,
+        rows: [241, 35, 68],
+        steps_per_epoch: 20,
+        epochs: 30,
+        resumed_step: 0,
+        parameters: 9_795,
+    });
+    run.send(Event::State(RunState::Running));
+    run.send(Event::Log("Training on 241 rows, validating on 35, testing on 68.".into()));
+}
+
+/// Plays the epochs `from..=to` of a run.
+pub fn go_on(run: &Run, from: usize, to: usize) {
+    let mut best = f32::INFINITY;
+    for epoch in from..=to {
+        let t = epoch as f32;
+        let loss = 1.05 * (-0.16 * t).exp() + 0.05;
+        for part in 0..4 {
+            let at = f64::from(t) - 1.0 + f64::from(part + 1) / 4.0;
+            let wobble = 0.02 * ((at * 9.0).sin() as f32);
+            run.send(Event::Progress {
+                step: (at * 20.0) as u64,
+                epoch: at,
+                loss: loss + wobble,
+                learning_rate: 1e-3 * (1.0 - t / 40.0),
+                rows_per_second: 48_300.0,
+                eta_seconds: f64::from(30.0 - t) * 0.4,
+            });
+        }
+        run.send(Event::Tensors { step: (epoch * 20) as u64, tensors: tensors(epoch) });
+        let validation = loss + 0.04 + 0.0035 * (t - 14.0).max(0.0);
+        let is_best = validation < best;
+        best = best.min(validation);
+        run.send(Event::Epoch {
+            epoch,
+            step: (epoch * 20) as u64,
+            train_loss: loss,
+            validation: scores(validation, f64::from(1.0 - 0.62 * (-0.25 * t).exp()) - 0.02),
+            best: is_best,
+        });
+        run.send(Event::Log(format!(
+            "Epoch {epoch}: training {loss:.4}, validation {validation:.4}"
+        )));
+    }
+}
+
+fn tensors(epoch: usize) -> Vec<TensorReport> {
+    let mut all = Vec::new();
+    for (layer, name) in ["dense1", "dense2", "output"].into_iter().enumerate() {
+        for (part, role, format) in [
+            ("input", TensorRole::Activation, Format::E4M3),
+            ("weight", TensorRole::Weight, Format::E4M3),
+            ("gradient", TensorRole::Gradient, Format::E5M2),
+        ] {
+            let t = epoch as f32;
+            let gradient = role == TensorRole::Gradient;
+            let amax = if gradient { 0.02 * (-0.1 * t).exp() } else { 1.0 + 0.06 * t };
+            let flushed = match role {
+                TensorRole::Gradient => 120.0 + 30.0 * t * (layer + 1) as f32,
+                TensorRole::Weight => 4.0 * (layer as f32) + t / 6.0,
+                TensorRole::Activation => 0.0,
+            };
+            all.push(TensorReport {
+                name: format!("{name}.{part}"),
+                role,
+                format,
+                stats: TensorStats {
+                    amax,
+                    scale_exponent: (448.0 / amax).log2().floor() as i32,
+                    count: 16_384,
+                    saturated: if gradient && epoch % 9 == 4 { 12 } else { 0 },
+                    flushed: flushed as u32,
+                    subnormal: 30,
+                    nan: 0,
+                    signal: 1.0,
+                    error: 0.001,
+                    histogram: vec![0; 64],
+                },
+            });
+        }
+    }
+    all
+}
+
+/// Plays the end of a run.
+pub fn finish(run: &Run, reason: StopReason) {
+    run.send(Event::State(RunState::Finishing));
+    run.send(Event::Finished(Box::new(Summary {
+        reason,
+        epochs: 30,
+        best_epoch: 24,
+        validation: scores(0.06, 0.971),
+        test: scores(0.07, 0.9706),
+        baseline: 0.438,
+        seconds: 12.4,
+        rows_per_second: 48_300.0,
+        parameters: 9_795,
+        engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
+        folder: run.job.folder.clone(),
+    })));
+}
+
+/// A window under test.
+pub struct Window {
+    pub harness: Harness<'static, StudioApp>,
+    pub script: Arc<Script>,
+    _dir: tempfile::TempDir,
+}
+
+impl Window {
+    pub fn new() -> Self {
+        Self::sized([1280.0, 800.0])
+    }
+
+    pub fn sized(size: [f32; 2]) -> Self {
+        Self::with(size, Arc::new(Script::default()), |_| {})
+    }
+
+    pub fn with(size: [f32; 2], script: Arc<Script>, prepare: impl FnOnce(&Store)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path());
+        prepare(&store);
+        let services: Arc<dyn Services> = Arc::clone(&script) as _;
+        let harness = Harness::builder()
+            .with_size(size)
+            .with_max_steps(64)
+            .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
+        let mut window = Self { harness, script, _dir: dir };
+        window.settle();
+        window
+    }
+
+    /// Runs until no task is under way, or until a held one is all that is left.
+    pub fn settle(&mut self) {
+        let held = self.script.hold_open.load(std::sync::atomic::Ordering::Relaxed);
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            self.harness.run_steps(3);
+            let running = self.harness.state().state.tasks.running().len();
+            if running == 0 || (held && running <= 1) {
+                self.harness.run_steps(4);
+                return;
+            }
+            assert!(Instant::now() < end, "a task does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub fn click(&mut self, label: &str) {
+        let node = self.node(label);
+        assert!(!node.accesskit_node().is_disabled(), "{label} is disabled");
+        node.scroll_to_me();
+        self.harness.run_steps(3);
+        self.node(label).click();
+        self.settle();
+    }
+
+    /// Presses the first of several controls with this name.
+    pub fn click_first(&mut self, label: &str) {
+        let node = self.harness.query_all_by_label(label).next().unwrap();
+        node.click_accesskit();
+        self.settle();
+    }
+
+    /// The control with this name.
+    #[track_caller]
+    pub fn node<'a>(&'a self, label: &'a str) -> Node<'a> {
+        let mut found: Vec<Node<'a>> = self
+            .harness
+            .query_all_by_label(label)
+            .filter(|n| egui::accessibility::is_input(n.accesskit_node().role()))
+            .collect();
+        assert!(found.len() == 1, "{} controls \"{label}\" in {:#?}", found.len(), self.texts());
+        found.remove(0)
+    }
+
+    pub fn has(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    #[track_caller]
+    pub fn see(&self, text: &str) {
+        assert!(self.has(text), "\"{text}\" is not shown; shown: {:#?}", self.texts());
+    }
+
+    pub fn texts(&self) -> Vec<String> {
+        let root = self.harness.root();
+        let mut texts: Vec<String> = root
+            .children_recursive()
+            .filter_map(|n| n.accesskit_node().label().or(n.accesskit_node().value()))
+            .collect();
+        texts.dedup();
+        texts
+    }
+
+    pub fn run(&self) -> Run {
+        self.script.runs.lock().unwrap().last().cloned().expect("no run was started")
+    }
+}
+
+/// The real library, with the file dialogs answered.
+pub struct Answers {
+    pub library: Library,
+    pub export_to: PathBuf,
+}
+
+impl Services for Answers {
+    fn samples(&self) -> Vec<Sample> {
+        self.library.samples()
+    }
+    fn open_sample(&self, id: &str) -> Result<Project, UserError> {
+        self.library.open_sample(id)
+    }
+    fn open_project(&self, path: &Path) -> Result<Project, UserError> {
+        self.library.open_project(path)
+    }
+    fn save_project(&self, project: &Project) -> Result<(), UserError> {
+        self.library.save_project(project)
+    }
+    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError> {
+        self.library.open_data(project, progress)
+    }
+    fn suggest_target(&self, data: &Dataset) -> Option<String> {
+        self.library.suggest_target(data)
+    }
+    fn schema(
+        &self,
+        data: &Dataset,
+        target: Option<&str>,
+        types: &BTreeMap<String, ColumnType>,
+    ) -> Result<Schema, UserError> {
+        self.library.schema(data, target, types)
+    }
+    fn check(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        split: &SplitConfig,
+        progress: &Progress,
+    ) -> Result<Report, UserError> {
+        self.library.check(data, schema, split, progress)
+    }
+    fn engines(&self) -> Engines {
+        self.library.engines()
+    }
+    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError> {
+        self.library.start(job, wake)
+    }
+    fn new_run(&self, project: &Path) -> PathBuf {
+        self.library.new_run(project)
+    }
+    fn interrupted(&self, project: &Path) -> Vec<Interrupted> {
+        self.library.interrupted(project)
+    }
+    fn past_events(&self, run: &Path) -> Vec<Event> {
+        self.library.past_events(run)
+    }
+    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
+        self.library.export(run, to)
+    }
+    fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
+        (what == Pick::ExportTo).then(|| self.export_to.clone())
+    }
+}
