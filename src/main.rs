@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use fp8_studio::app::headless::{self, Cli, terminal};
 use fp8_studio::ui::Options;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match &cli.command {
         Some(command) => headless::run(command),
+        None if let Some(path) = cli.open.as_ref().filter(|p| !p.exists()) => {
+            let what = format!("'{}' is neither a command nor a file or folder", path.display());
+            Cli::command().error(ErrorKind::InvalidValue, what).exit()
+        }
         None => fp8_studio::ui::run(Options { open: cli.open }).map(|()| 0),
     };
     match result {

@@ -257,6 +257,8 @@ impl<'a> Session<'a> {
     /// Validates, keeps the parameters if they are the best so far, and moves to the next epoch.
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         let train_loss = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
+        // However short the epoch, the loss curve gets a point.
+        self.report_progress();
         self.report_tensors()?;
         let validation = self.validate(train_loss)?;
         let without_validation = self.data.validation.rows == 0;

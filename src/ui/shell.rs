@@ -336,7 +336,7 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
 
 fn drop_files(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     let (hovering, dropped) = ui.ctx().input(|i| {
-        let dropped = i.raw.dropped_files.first().and_then(|f| Some(f.path().to_path_buf()));
+        let dropped = i.raw.dropped_files.first().map(|f| f.path().to_path_buf());
         (!i.raw.hovered_files.is_empty(), dropped)
     });
     if let Some(path) = dropped {

@@ -65,7 +65,7 @@ fn every_bad_file_says_what_where_and_what_next() {
     }
     let e = complaint(&f.0.path().join("not there.csv"));
     assert!(e.place.path.is_some() && !e.advice.is_empty(), "{e}");
-    let e = complaint(&f.put("bare/x.txt", "hello").parent().unwrap().to_owned());
+    let e = complaint(f.put("bare/x.txt", "hello").parent().unwrap());
     assert!(e.what.contains("neither a table nor images"), "{e}");
 }
 

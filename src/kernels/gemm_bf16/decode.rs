@@ -64,9 +64,9 @@ impl<'a> Decoder<'a> {
                 let scales = &exponents[row / block_rows * self.blocks_per_row..];
                 let (first, last) = (col / block_cols, (col + count - 1) / block_cols);
                 let mut out = self.decode(format, codes, scales[first] as i32);
-                for block in first + 1..=last {
+                for (block, &exponent) in scales.iter().enumerate().take(last + 1).skip(first + 1) {
                     let from = block * block_cols - col;
-                    let later = self.decode(format, codes, scales[block] as i32);
+                    let later = self.decode(format, codes, exponent as i32);
                     out = _mm512_mask_mov_epi16(out, u32::MAX << from, later);
                 }
                 out

@@ -95,9 +95,18 @@ impl Session<'_> {
             self.report_tensors()?;
         }
         let elapsed = self.recent.since.elapsed().saturating_sub(self.recent.paused);
-        if elapsed < PROGRESS_EVERY || self.recent.rows == 0 {
-            return Ok(());
+        if elapsed >= PROGRESS_EVERY {
+            self.report_progress();
         }
+        Ok(())
+    }
+
+    /// Sends the mean loss of the steps since the last report, if there were any.
+    pub(super) fn report_progress(&mut self) {
+        if self.recent.rows == 0 {
+            return;
+        }
+        let elapsed = self.recent.since.elapsed().saturating_sub(self.recent.paused);
         let total = (self.steps_per_epoch * self.config.epochs) as u64;
         let done = (self.at.step - self.step_before).max(1) as f64;
         let per_step = self.clock.elapsed().saturating_sub(self.paused).as_secs_f64() / done;
@@ -106,7 +115,7 @@ impl Session<'_> {
             epoch: self.at.step as f64 / self.steps_per_epoch.max(1) as f64,
             loss: (self.recent.loss_sum / self.recent.rows as f64) as f32,
             learning_rate: self.rate.at(self.at.step),
-            rows_per_second: self.recent.rows as f64 / elapsed.as_secs_f64(),
+            rows_per_second: self.recent.rows as f64 / elapsed.as_secs_f64().max(1e-9),
             eta_seconds: total.saturating_sub(self.at.step) as f64 * per_step,
         };
         // A watcher that is behind gets these steps with the next event.
@@ -114,6 +123,5 @@ impl Session<'_> {
             self.reporter.log(&event);
             self.recent = Recent::new(Instant::now());
         }
-        Ok(())
     }
 }
