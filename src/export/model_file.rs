@@ -8,7 +8,7 @@ use crate::error::{EngineError, ExportError};
 use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
-use crate::model::{Head, Layer, ModelSpec};
+use crate::model::{Head, ModelSpec};
 use crate::train::TrainConfig;
 use crate::train::run_folder::RunRecord;
 
@@ -108,11 +108,12 @@ pub(super) struct Expected {
 fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, String> {
     model.validate().map_err(|e| e.to_string())?;
     let fp8 = |name: &str, shape: &[usize]| match (precision, shape) {
-        (Precision::Fp8(recipe), &[rows, cols]) => {
+        (Precision::Fp8(recipe), [rows, rest @ ..]) => {
             let node = name.strip_suffix(".weight")?;
             let node = model.nodes.iter().find(|n| n.name == node)?;
-            let dense = matches!(node.layer, Layer::Dense { high_precision: false, .. });
-            dense.then(|| (recipe.forward, Blocks::of(recipe, rows, cols)))
+            let cols = rest.iter().product();
+            let quantised = node.layer.takes_recipe();
+            quantised.then(|| (recipe.forward, Blocks::of(recipe, *rows, cols)))
         }
         _ => None,
     };

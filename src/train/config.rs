@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceChoice;
 use crate::error::TrainError;
 use crate::fp8::{Precision, Scaling};
-use crate::model::{Activation, Head, InputSpec, ModelSpec};
+use crate::model::{
+    Activation, CnnOptions, Head, InputSpec, ModelSpec, ResNetOptions, SeparableOptions,
+};
 use crate::plan::Optimizer;
 
 /// Learning-rate schedule after warm-up.
@@ -20,13 +22,31 @@ pub enum Schedule {
     Linear,
 }
 
+/// What kind of network is trained. All but the first need images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Dense layers; see [`ModelSpec::mlp`].
+    #[default]
+    Mlp,
+    /// Two convolutions with pooling, then dense layers; see [`ModelSpec::cnn`].
+    SmallCnn,
+    /// Residual blocks with batch normalisation; see [`ModelSpec::resnet`].
+    ResNet,
+    /// Depthwise-separable blocks with batch normalisation; see
+    /// [`ModelSpec::depthwise_separable`].
+    DepthwiseSeparable,
+}
+
 /// Settings of a run. Defaults suit a small table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Hidden layer widths.
+    /// Kind of network.
+    pub architecture: Architecture,
+    /// Widths of the hidden dense layers; residual and separable networks have none.
     pub hidden: Vec<usize>,
-    /// Non-linearity of hidden layers.
+    /// Non-linearity of hidden layers; residual and separable networks always take ReLU.
     pub activation: Activation,
     /// Layer normalisation after each hidden layer.
     pub layer_norm: bool,
@@ -59,6 +79,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            architecture: Architecture::Mlp,
             hidden: vec![128, 64],
             activation: Activation::Relu,
             layer_norm: false,
@@ -143,17 +164,47 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
-    pub fn model(&self, input: InputSpec, head: Head) -> ModelSpec {
-        ModelSpec::mlp(
-            input,
-            &self.hidden,
-            self.activation,
-            self.layer_norm,
-            self.dropout,
-            self.high_precision_ends,
-            head,
-        )
+    /// The network of these settings between `input` and `head`.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] if the architecture needs images and the input is a table.
+    pub fn model(&self, input: InputSpec, head: Head) -> Result<ModelSpec, TrainError> {
+        let high_precision_ends = self.high_precision_ends;
+        let image = input.image.ok_or(TrainError::Config {
+            setting: "architecture",
+            what: "a convolutional network needs images; choose a plain network for a table"
+                .to_owned(),
+        });
+        Ok(match self.architecture {
+            Architecture::Mlp => ModelSpec::mlp(
+                input,
+                &self.hidden,
+                self.activation,
+                self.layer_norm,
+                self.dropout,
+                high_precision_ends,
+                head,
+            ),
+            Architecture::SmallCnn => {
+                let options = CnnOptions {
+                    dense: self.hidden.clone(),
+                    activation: self.activation,
+                    dropout: self.dropout,
+                    high_precision_ends,
+                    ..CnnOptions::default()
+                };
+                ModelSpec::cnn(image?, &options, head)
+            }
+            Architecture::ResNet => {
+                let options = ResNetOptions { high_precision_ends, ..ResNetOptions::default() };
+                ModelSpec::resnet(image?, &options, head)
+            }
+            Architecture::DepthwiseSeparable => {
+                let options =
+                    SeparableOptions { high_precision_ends, ..SeparableOptions::default() };
+                ModelSpec::depthwise_separable(image?, &options, head)
+            }
+        })
     }
 }
 
@@ -167,6 +218,22 @@ mod tests {
             Err(TrainError::Config { setting, .. }) => setting,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn convolutional_networks_take_images_only() {
+        let image = crate::model::ImageShape { height: 8, width: 9, channels: 3 };
+        let head = Head::Classes { count: 4 };
+        for architecture in
+            [Architecture::SmallCnn, Architecture::ResNet, Architecture::DepthwiseSeparable]
+        {
+            let config = TrainConfig { architecture, ..TrainConfig::default() };
+            config.model(InputSpec::image(image), head).unwrap().validate().unwrap();
+            let error = config.model(InputSpec::features(216), head).unwrap_err();
+            assert!(matches!(error, TrainError::Config { setting: "architecture", .. }));
+        }
+        let plain = TrainConfig::default();
+        plain.model(InputSpec::image(image), head).unwrap().validate().unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Training: configuration, session, events, control, checkpoints, and the one place that spawns
 //! threads.
 
+pub mod augment;
 pub mod checkpoint;
 pub mod config;
 mod diagnosis;
@@ -15,7 +16,8 @@ pub mod schedule;
 mod session;
 pub mod worker;
 
-pub use config::TrainConfig;
+pub use augment::Augmentation;
+pub use config::{Architecture, TrainConfig};
 pub use event::{Control, Event, RunState, StopReason, Summary};
 pub use run_folder::RunFolder;
 pub use worker::{Job, RunHandle, start};

@@ -18,7 +18,7 @@ use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::model::init::{Param, init};
-use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
+use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
@@ -175,7 +175,7 @@ fn encode(
     }
     let model = match record {
         Some(r) => r.model.clone(),
-        None => config.model(inputs(&preprocessor), head(preprocessor.task())),
+        None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
     };
     let meaning = Meaning::of(&preprocessor);
     Ok(Encoding { train, validation, test, meaning, preprocessor, model })
@@ -188,6 +188,11 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     InputSpec {
         dense: preprocessor.dense_width(),
         embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+        image: preprocessor.image_shape().map(|[width, height, channels]| ImageShape {
+            height,
+            width,
+            channels,
+        }),
     }
 }
 

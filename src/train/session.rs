@@ -174,8 +174,7 @@ impl<'a> Session<'a> {
     }
 
     fn parameters(&self) -> usize {
-        let shapes = self.data.engine.plan().params.iter();
-        shapes.map(|p| p.shape.iter().product::<usize>()).sum()
+        self.data.engine.plan().model.parameter_count()
     }
 
     fn enter(&mut self, state: RunState) -> Result<(), TrainError> {
