@@ -38,8 +38,9 @@ struct Params {
 const DEPTH: u32 = 16u;
 const PIXELS: u32 = HEIGHT * WIDTH;
 const OUT_PIXELS: u32 = OUT_HEIGHT * OUT_WIDTH;
-const POOLED_HEIGHT: u32 = OUT_HEIGHT / 2u;
-const POOLED_WIDTH: u32 = OUT_WIDTH / 2u;
+// At least 1, so that nothing divides by 0 where there is no pooling.
+const POOLED_HEIGHT: u32 = max(OUT_HEIGHT / 2u, 1u);
+const POOLED_WIDTH: u32 = max(OUT_WIDTH / 2u, 1u);
 const WINNER_WORDS: u32 = (OUT_CHANNELS + 3u) / 4u;
 
 fn left_at(row: u32, col: u32) -> f32 {

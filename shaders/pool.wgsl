@@ -47,9 +47,9 @@ fn max_forward(
         var winner = NOWHERE;
         for (var i = 0u; i < SIZE_Y; i++) {
             for (var j = 0u; j < SIZE_X; j++) {
-                let from = pixel(oy, ox, i, j);
-                if (from != NOWHERE) {
-                    let bits = x[(n * HEIGHT * WIDTH + from) * CHANNELS + first + c];
+                let cell = pixel(oy, ox, i, j);
+                if (cell != NOWHERE) {
+                    let bits = x[(n * HEIGHT * WIDTH + cell) * CHANNELS + first + c];
                     let nan = (bitcast<u32>(bits) & 0x7fffffffu) > 0x7f800000u;
                     if (winner == NOWHERE || bits > best || nan) {
                         best = bits;
@@ -89,10 +89,10 @@ fn max_backward(
         return;
     }
     let c = at % CHANNELS;
-    let from = at / CHANNELS;
-    let n = from / (HEIGHT * WIDTH);
-    let v = (from / WIDTH) % HEIGHT;
-    let u = from % WIDTH;
+    let cell = at / CHANNELS;
+    let n = cell / (HEIGHT * WIDTH);
+    let v = (cell / WIDTH) % HEIGHT;
+    let u = cell % WIDTH;
     let rows = covering(v, SIZE_Y, OUT_HEIGHT);
     let cols = covering(u, SIZE_X, OUT_WIDTH);
     var sum = 0.0;
@@ -150,10 +150,10 @@ fn average_backward(
         return;
     }
     let c = at % CHANNELS;
-    let from = at / CHANNELS;
-    let n = from / (HEIGHT * WIDTH);
-    let rows = covering((from / WIDTH) % HEIGHT, SIZE_Y, OUT_HEIGHT);
-    let cols = covering(from % WIDTH, SIZE_X, OUT_WIDTH);
+    let cell = at / CHANNELS;
+    let n = cell / (HEIGHT * WIDTH);
+    let rows = covering((cell / WIDTH) % HEIGHT, SIZE_Y, OUT_HEIGHT);
+    let cols = covering(cell % WIDTH, SIZE_X, OUT_WIDTH);
     var sum = 0.0;
     for (var y = rows.x; y < rows.y; y++) {
         for (var ox = cols.x; ox < cols.y; ox++) {

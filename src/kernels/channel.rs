@@ -196,7 +196,8 @@ impl ChannelBackward {
         if let Some(id) = self.bias_gradient {
             let out = bytemuck::cast_slice_mut::<u32, f32>(slots.words_mut(id));
             for (c, out) in out.iter_mut().enumerate().take(channels) {
-                *out = partial[..pieces * channels].iter().skip(c).step_by(channels).sum();
+                let own = partial[..pieces * channels].iter().skip(c).step_by(channels);
+                *out = own.fold(0.0, |sum, v| sum + v);
             }
         }
         slots.scratch.sums = partial;

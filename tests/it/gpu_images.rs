@@ -46,7 +46,7 @@ fn matrix(l: &mut Layout, salt: u32, rows: usize, cols: usize, store: Store) -> 
     let Some(width) = store else {
         return Operand::f32(l.f32(&values), rows32, cols32, false);
     };
-    let format = if salt % 2 == 0 { Format::E4M3 } else { Format::E5M2 };
+    let format = if salt.is_multiple_of(2) { Format::E4M3 } else { Format::E5M2 };
     let (block_rows, block_cols) =
         if width == 0 { (rows32.max(1), cols32.max(1)) } else { (1, width) };
     let row_bytes = cols.div_ceil(4) * 4;
@@ -108,50 +108,56 @@ fn shapes() -> Vec<ConvShape> {
 const STORES: [(Store, Store); 4] =
     [(None, None), (Some(0), Some(0)), (Some(6), Some(32)), (None, Some(0))];
 
+/// Every pipeline takes long to compile, so each case gets one pair of stores, all in turn.
+fn stores(turn: usize) -> (Store, Store) {
+    STORES[turn % STORES.len()]
+}
+
 #[test]
 fn convolution_forward() {
     let mut gpu = gpu();
-    for s in shapes() {
+    for (i, s) in shapes().into_iter().enumerate() {
         let (rows, outs) = (s.rows as usize, s.out_channels as usize);
-        for (x_store, w_store) in STORES {
-            for (activation, pool, keep) in [
-                (None, false, false),
-                (Some(Activation::Relu), false, true),
-                (Some(Activation::Silu), false, true),
-                (None, true, true),
-                (Some(Activation::Relu), true, true),
-                (Some(Activation::Relu), true, false),
-            ] {
-                if pool && (s.pooled_pixels() == 0 || !s.keeps_winners()) {
-                    continue;
-                }
-                // A smooth non-linearity needs arguments of moderate size.
-                if activation == Some(Activation::Silu) && s.filter_len() > 9 {
-                    continue;
-                }
-                gpu = case(gpu, |l| {
-                    let x = matrix(l, 2, rows, s.image_len(), x_store);
-                    let weight = matrix(l, 4, outs, s.filter_len(), w_store);
-                    let bias = (outs % 2 == 1).then(|| l.f32(&whole(outs, 5, 4)));
-                    let pixels = if pool { s.pooled_pixels() } else { s.out_pixels() };
-                    let out = l.out(rows * pixels * outs);
-                    let kept: fn(BufferId) -> Kept = match (keep, pool, activation) {
-                        (false, ..) => |_| Kept::Nothing,
-                        (true, true, _) => Kept::Winners,
-                        (true, false, Some(Activation::Relu)) if s.keeps_signs() => Kept::Signs,
-                        (true, false, _) => Kept::Pre,
-                    };
-                    let words = Conv::kept_words(kept(out), rows * pixels, outs);
-                    let kept = kept(l.out(words));
-                    let op = Conv { x, weight, bias, shape: s, activation, pool, out, kept };
-                    op.check().unwrap();
-                    Op::Conv(op)
-                });
+        for (j, (activation, pool, keep)) in [
+            (None, false, false),
+            (Some(Activation::Relu), false, true),
+            (Some(Activation::Silu), false, true),
+            (None, true, true),
+            (Some(Activation::Relu), true, true),
+            (Some(Activation::Relu), true, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let (x_store, w_store) = stores(i + j);
+            if pool && (s.pooled_pixels() == 0 || !s.keeps_winners()) {
+                continue;
             }
+            // A smooth non-linearity needs arguments of moderate size.
+            if activation == Some(Activation::Silu) && s.filter_len() > 9 {
+                continue;
+            }
+            gpu = case(gpu, |l| {
+                let x = matrix(l, 2, rows, s.image_len(), x_store);
+                let weight = matrix(l, 4, outs, s.filter_len(), w_store);
+                let bias = (outs % 2 == 1).then(|| l.f32(&whole(outs, 5, 4)));
+                let pixels = if pool { s.pooled_pixels() } else { s.out_pixels() };
+                let out = l.out(rows * pixels * outs);
+                let kept: fn(BufferId) -> Kept = match (keep, pool, activation) {
+                    (false, ..) => |_| Kept::Nothing,
+                    (true, true, _) => Kept::Winners,
+                    (true, false, Some(Activation::Relu)) if s.keeps_signs() => Kept::Signs,
+                    (true, false, _) => Kept::Pre,
+                };
+                let words = Conv::kept_words(kept(out), rows * pixels, outs);
+                let kept = kept(l.out(words));
+                let op = Conv { x, weight, bias, shape: s, activation, pool, out, kept };
+                op.check().unwrap();
+                Op::Conv(op)
+            });
         }
     }
 }
-
 /// Gradients, of a fused pooling if asked for.
 fn gradient(
     l: &mut Layout,
@@ -167,7 +173,7 @@ fn gradient(
     let places: Vec<u32> = (0..words as u32)
         .map(|i| {
             let h = hash::mix(i + 3);
-            (0..4).map(|c| (h >> (8 * c) & 0xff) % 5 << (8 * c)).sum()
+            (0..4).map(|c| (((h >> (8 * c)) & 0xff) % 5) << (8 * c)).sum()
         })
         .collect();
     (matrix(l, 7, rows, s.pooled_pixels() * outs, store), Some(l.words(&places)))
@@ -176,34 +182,32 @@ fn gradient(
 #[test]
 fn convolution_gradients() {
     let mut gpu = gpu();
-    for s in shapes() {
+    for (i, s) in shapes().into_iter().enumerate() {
         let (rows, outs) = (s.rows as usize, s.out_channels as usize);
-        for (a_store, b_store) in STORES {
-            for pooled in [false, true] {
-                if pooled && s.pooled_pixels() == 0 {
-                    continue;
-                }
-                gpu = case(gpu, |l| {
-                    let (grad, winners) = gradient(l, &s, a_store, pooled);
-                    let weight = matrix(l, 4, outs, s.filter_len(), b_store);
-                    let grad_x = l.out(rows * s.image_len());
-                    let op = ConvInputGradient { grad, winners, weight, shape: s, grad_x };
-                    op.check().unwrap();
-                    Op::ConvInputGradient(op)
-                });
-                gpu = case(gpu, |l| {
-                    let (grad, winners) = gradient(l, &s, a_store, pooled);
-                    let x = matrix(l, 2, rows, s.image_len(), b_store);
-                    let grad_weight = l.out(outs * s.filter_len());
-                    let op = ConvWeightGradient { grad, winners, x, shape: s, grad_weight };
-                    op.check().unwrap();
-                    Op::ConvWeightGradient(op)
-                });
+        for pooled in [false, true] {
+            let (a_store, b_store) = stores(i + usize::from(pooled));
+            if pooled && s.pooled_pixels() == 0 {
+                continue;
             }
+            gpu = case(gpu, |l| {
+                let (grad, winners) = gradient(l, &s, a_store, pooled);
+                let weight = matrix(l, 4, outs, s.filter_len(), b_store);
+                let grad_x = l.out(rows * s.image_len());
+                let op = ConvInputGradient { grad, winners, weight, shape: s, grad_x };
+                op.check().unwrap();
+                Op::ConvInputGradient(op)
+            });
+            gpu = case(gpu, |l| {
+                let (grad, winners) = gradient(l, &s, a_store, pooled);
+                let x = matrix(l, 2, rows, s.image_len(), b_store);
+                let grad_weight = l.out(outs * s.filter_len());
+                let op = ConvWeightGradient { grad, winners, x, shape: s, grad_weight };
+                op.check().unwrap();
+                Op::ConvWeightGradient(op)
+            });
         }
     }
 }
-
 #[test]
 fn pooling() {
     let make = |rows, (height, width), channels, size: [u32; 2], stride, padding| {
@@ -256,7 +260,7 @@ fn pooling() {
 #[test]
 fn sums_and_their_gradients() {
     let mut gpu = gpu();
-    for (rows, channels) in [(0, 3), (1, 1), (7, 33), (300, 4), (2000, 17), (70, 64)] {
+    for (rows, channels) in [(0u32, 3u32), (1, 1), (7, 33), (300, 4), (2000, 17), (70, 64)] {
         let len = (rows * channels) as usize;
         for activation in [None, Some(Activation::Relu), Some(Activation::Gelu)] {
             gpu = case(gpu, |l| {

@@ -162,12 +162,12 @@ impl ConvShape {
 
     /// Whether groups of outputs start on a byte of [`Kept::Signs`].
     pub fn keeps_signs(&self) -> bool {
-        self.groups == 1 || self.is_depthwise() || self.group_outputs() % 8 == 0
+        self.groups == 1 || self.is_depthwise() || self.group_outputs().is_multiple_of(8)
     }
 
     /// Whether groups of outputs start on a word of [`Kept::Winners`], as a fused pooling needs.
     pub fn keeps_winners(&self) -> bool {
-        self.groups == 1 || self.is_depthwise() || self.group_outputs() % 4 == 0
+        self.groups == 1 || self.is_depthwise() || self.group_outputs().is_multiple_of(4)
     }
 
     /// Checks the sizes against each other and against the stored operands.
@@ -189,8 +189,8 @@ impl ConvShape {
         let fits = self.stride > 0
             && self.groups > 0
             && self.padding < self.kernel
-            && self.channels % self.groups == 0
-            && self.out_channels % self.groups == 0
+            && self.channels.is_multiple_of(self.groups)
+            && self.out_channels.is_multiple_of(self.groups)
             && side(self.height) == Some(self.out_height)
             && side(self.width) == Some(self.out_width)
             && image.is_none_or(|o| matrix(o, rows, self.image_len()))

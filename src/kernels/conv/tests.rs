@@ -63,7 +63,7 @@ fn matrix(
         Store::Blocks(n) => (1, n),
         Store::F32 | Store::OneScale => (rows32.max(1), cols32.max(1)),
     };
-    let format = if seed % 2 == 0 { Format::E4M3 } else { Format::E5M2 };
+    let format = if seed.is_multiple_of(2) { Format::E4M3 } else { Format::E5M2 };
     let exponents: Vec<u32> = (0..blocks(rows32, cols32, block_rows, block_cols))
         .map(|i| (random(seed + 1, i) % 5) as i32 as u32)
         .collect();

@@ -78,8 +78,7 @@ impl Gradients {
             Source::Input => Some(&mut self.input),
             Source::Node(i) => self.nodes.get_mut(i),
         };
-        let Some(waiting) = slot.map(|s| std::mem::replace(s, Some(grad))).unwrap_or_default()
-        else {
+        let Some(waiting) = slot.map(|s| s.replace(grad)).unwrap_or_default() else {
             return;
         };
         let (into, from) = if self.is_only_holder(grad) {
