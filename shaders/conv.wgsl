@@ -1,9 +1,9 @@
-// include: activate, fp8, index
+// include: activate, fp8, half, index
 // Convolution as a matrix product whose left (forward, input gradient) or right (weight gradient)
 // matrix is never stored: its elements are looked up in the images while tiles are filled.
 //
 // Constants in front: the sizes of ConvShape, GROUP_CHANNELS and GROUP_OUTPUTS; L_FORMAT, R_FORMAT
-// (0 is f32) and L_SINGLE, R_SINGLE (one scale) of both stored operands; ACTIVATION, POOL, BIAS,
+// (0 f32, 3 bf16) and L_SINGLE, R_SINGLE (one scale) of both stored operands; ACTIVATION, POOL, BIAS,
 // KEEP (1 values before the non-linearity, 2 winners), UNPOOL (the gradient is of a fused pooling);
 // TILE_N columns of a tile of 64 rows, THREADS = 4 TILE_N; LANES.
 
@@ -47,6 +47,9 @@ fn left_at(row: u32, col: u32) -> f32 {
     if (L_FORMAT == 0u) {
         return bitcast<f32>(left[row * p.l_cols + col]);
     }
+    if (L_FORMAT == 3u) {
+        return bitcast<f32>(bf16_bits(left[row * ((p.l_cols + 1u) / 2u) + col / 2u], col % 2u));
+    }
     let word = left[row * ((p.l_cols + 3u) / 4u) + col / 4u];
     var exponent = left_scales[0];
     if (L_SINGLE == 0u) {
@@ -59,6 +62,9 @@ fn left_at(row: u32, col: u32) -> f32 {
 fn right_at(row: u32, col: u32) -> f32 {
     if (R_FORMAT == 0u) {
         return bitcast<f32>(right[row * p.r_cols + col]);
+    }
+    if (R_FORMAT == 3u) {
+        return bitcast<f32>(bf16_bits(right[row * ((p.r_cols + 1u) / 2u) + col / 2u], col % 2u));
     }
     let word = right[row * ((p.r_cols + 3u) / 4u) + col / 4u];
     var exponent = right_scales[0];

@@ -22,7 +22,7 @@ fn fill(
 }
 
 @group(0) @binding(0) var<storage, read_write> into: array<f32>;
-@group(0) @binding(1) var<storage, read> other: array<f32>;
+@group(0) @binding(1) var<storage, read> addend: array<f32>;
 @group(0) @binding(2) var<uniform> accumulate_params: Params;
 
 @compute @workgroup_size(LANES)
@@ -33,6 +33,6 @@ fn accumulate(
 ) {
     let i = linear_group(group, count) * LANES + lane;
     if (i < accumulate_params.words) {
-        into[i] = into[i] + other[i];
+        into[i] = into[i] + addend[i];
     }
 }

@@ -1,5 +1,5 @@
-// include: fp8, index
-// out[m, n] = A[m, k] * B[k, n]. Constants in front: A_FORMAT and B_FORMAT (0 is f32), A_TRANSPOSED,
+// include: fp8, half, index
+// out[m, n] = A[m, k] * B[k, n]. Constants in front: A_FORMAT and B_FORMAT (0 f32, 3 bf16), A_TRANSPOSED,
 // B_TRANSPOSED, A_SINGLE, B_SINGLE (one scale for the whole matrix).
 //
 // Both operands are decoded and scaled while they are copied to workgroup memory, four stored
@@ -58,6 +58,16 @@ fn load_a(row: u32, col: u32) -> vec4<f32> {
             if (left > 1u) { v.y = bitcast<f32>(a[at + 1u]); }
             if (left > 2u) { v.z = bitcast<f32>(a[at + 2u]); }
             if (left > 3u) { v.w = bitcast<f32>(a[at + 3u]); }
+        } else if (A_FORMAT == 3u) {
+            let at = row * ((p.a_cols + 1u) / 2u) + col / 2u;
+            let low = a[at];
+            v.x = bitcast<f32>(bf16_bits(low, 0u));
+            if (left > 1u) { v.y = bitcast<f32>(bf16_bits(low, 1u)); }
+            if (left > 2u) {
+                let high = a[at + 1u];
+                v.z = bitcast<f32>(bf16_bits(high, 0u));
+                if (left > 3u) { v.w = bitcast<f32>(bf16_bits(high, 1u)); }
+            }
         } else {
             let word = a[row * ((p.a_cols + 3u) / 4u) + col / 4u];
             v.x = fp8_decode(word & 0xffu, A_FORMAT) * a_scale(row, col);
@@ -79,6 +89,16 @@ fn load_b(row: u32, col: u32) -> vec4<f32> {
             if (left > 1u) { v.y = bitcast<f32>(b[at + 1u]); }
             if (left > 2u) { v.z = bitcast<f32>(b[at + 2u]); }
             if (left > 3u) { v.w = bitcast<f32>(b[at + 3u]); }
+        } else if (B_FORMAT == 3u) {
+            let at = row * ((p.b_cols + 1u) / 2u) + col / 2u;
+            let low = b[at];
+            v.x = bitcast<f32>(bf16_bits(low, 0u));
+            if (left > 1u) { v.y = bitcast<f32>(bf16_bits(low, 1u)); }
+            if (left > 2u) {
+                let high = b[at + 1u];
+                v.z = bitcast<f32>(bf16_bits(high, 0u));
+                if (left > 3u) { v.w = bitcast<f32>(bf16_bits(high, 1u)); }
+            }
         } else {
             let word = b[row * ((p.b_cols + 3u) / 4u) + col / 4u];
             v.x = fp8_decode(word & 0xffu, B_FORMAT) * b_scale(row, col);

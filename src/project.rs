@@ -14,7 +14,7 @@ pub use samples::{Sample, materialise, samples};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig};
 use crate::error::{DataError, ProjectError};
-use crate::train::TrainConfig;
+use crate::train::{DataSize, TrainConfig};
 
 /// Version written by this program.
 pub const VERSION: u32 = 1;
@@ -203,6 +203,14 @@ impl Project {
         Ok(dataset)
     }
 
+    /// Fits the training settings to the data where the project has none of its own. A few rows of
+    /// a table and a million of them want different ones; see [`TrainConfig::suggest`].
+    pub fn suggest(&mut self, dataset: &Dataset, schema: Option<&Schema>) {
+        if self.train.size_is_default() {
+            self.train = self.train.suggest(DataSize::of(dataset, schema, &self.split));
+        }
+    }
+
     /// Columns, target and task of the data.
     ///
     /// # Errors
@@ -230,6 +238,8 @@ fn unknown_key(table: &toml::Table, known: &toml::Table, path: &str) -> Option<S
         let name = format!("{path}{key}");
         match (value, known.get(key)) {
             (_, None) => Some(name),
+            // Can be written in several ways, and knows its own keys.
+            _ if name == "train.precision" => None,
             (toml::Value::Table(a), Some(toml::Value::Table(b))) => {
                 unknown_key(a, b, &format!("{name}."))
             }
@@ -254,6 +264,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), ProjectError> {
 mod tests {
     use super::*;
     use crate::error::UserError;
+    use crate::fp8::{Precision, Recipe};
 
     fn project(folder: &Path) -> Project {
         std::fs::write(folder.join("t.csv"), "a,b,y\n1,x,1\n2,z,0\n").unwrap();
@@ -287,6 +298,28 @@ mod tests {
     fn defaults_fill_a_short_file() {
         let p = Project::parse("version = 1\nname = \"n\"\ndata = \"d.csv\"\n").unwrap();
         assert_eq!((p.split, p.train), (SplitConfig::default(), TrainConfig::default()));
+    }
+
+    #[test]
+    fn a_precision_is_a_word_or_a_table() {
+        let start = "version = 1\nname = \"n\"\ndata = \"d.csv\"\n";
+        let parse = |text: &str| Project::parse(&format!("{start}{text}"));
+        for (name, recipe) in Recipe::NAMED {
+            let p = parse(&format!("[train]\nprecision = \"{name}\"")).unwrap();
+            assert_eq!(p.train.precision, Precision::Fp8(recipe));
+        }
+        let p = parse("[train.precision]\nrecipe = \"mx\"\nmargin = 1").unwrap();
+        let mx = Recipe { margin: 1, ..Recipe::mx() };
+        assert_eq!(p.train.precision, Precision::Fp8(mx));
+        let p = parse("[train]\nopt_out = [\"dense1\", \"output\"]").unwrap();
+        assert_eq!(p.train.opt_out, ["dense1", "output"]);
+        for (text, part) in [
+            ("[train]\nprecision = \"fast\"", "no precision \"fast\""),
+            ("[train.precision]\nrecipe = \"mx\"\ncolour = 1", "colour"),
+        ] {
+            let e = parse(text).unwrap_err();
+            assert!(e.contains(part), "{text:?}: {e}");
+        }
     }
 
     #[test]

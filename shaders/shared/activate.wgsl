@@ -37,8 +37,9 @@ fn slope(x: f32) -> f32 {
     }
     if (ACTIVATION == GELU) {
         let t = gelu_tanh(x);
-        return 0.5 * (1.0 + t)
-            + 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + 0.134145 * x * x);
+        // Far out (1 - t * t) is 0 and must win over an infinite square.
+        let tail = 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + 0.134145 * x * x);
+        return 0.5 * (1.0 + t) + select(tail, 0.0, abs(x) > 10.0);
     }
     let s = sigmoid(x);
     return s * (1.0 + x * (1.0 - s));

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::prefs::{ZOOM_MAX, ZOOM_MIN};
-use super::project_state::train_rows;
 use super::{
     AppState, CheckState, Command, ExportState, Interrupted, LiveRun, LoadedProject, Outcome, Pick,
-    Preset, ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
+    ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
 use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
 use crate::project::Project;
 use crate::train::worker::Job;
-use crate::train::{Control, Event, RunState, StopReason, TrainConfig};
+use crate::train::{Control, Event, RunState, StopReason};
 
 /// What to open again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +57,9 @@ impl AppState {
             }
             Command::SetConfig { config, what } => self.edit(what, |p| p.train = *config),
             Command::ApplyPreset(preset) => {
-                let rows = self.project().map_or(0, ProjectState::train_rows);
-                self.edit("the preset", |p| p.train = preset.apply(&p.train, rows));
+                if let Some(data) = self.project().map(ProjectState::data_size) {
+                    self.edit("the preset", |p| p.train = preset.apply(&p.train, data));
+                }
             }
             Command::Undo => self.travel(ProjectState::undo_edit),
             Command::Redo => self.travel(ProjectState::redo_edit),
@@ -98,10 +98,14 @@ impl AppState {
                 if let Some(project) = self.project_mut()
                     && project.schema == SchemaState::Inferring(attempt)
                 {
-                    project.schema = match result {
+                    let before = project.project.train.clone();
+                    project.set_schema(match result {
                         Ok(schema) => SchemaState::Known(schema),
                         Err(e) => SchemaState::Unusable(e),
-                    };
+                    });
+                    if project.project.train != before {
+                        self.edited = Some(Instant::now());
+                    }
                     self.check();
                 }
             }
@@ -485,14 +489,11 @@ fn load(
     } else {
         project.target = services.suggest_target(&dataset);
     }
-    if project.train == TrainConfig::default() {
-        let rows = train_rows(dataset.len(), &project.split);
-        project.train = Preset::Balanced.apply(&project.train, rows);
-    }
     let schema = project
         .target
         .as_ref()
         .map(|target| services.schema(&dataset, Some(target.as_str()), &project.columns));
+    project.suggest(&dataset, schema.as_ref().and_then(|s| s.as_ref().ok()));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&project.folder);
     Ok(LoadedProject { project, dataset: Arc::new(dataset), summaries, schema, interrupted })

@@ -270,6 +270,8 @@ impl LiveRun {
                     validation_loss: validation.loss,
                     metric: validation.metrics.first().copied(),
                 };
+                // A quick run sends less than one progress event an epoch.
+                self.train_loss.push(epoch as f64, f64::from(train_loss));
                 if validation.rows > 0 {
                     self.validation_loss.push(epoch as f64, f64::from(validation.loss));
                 }

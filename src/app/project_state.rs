@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::columns::ColumnSummary;
 use super::undo::Undo;
-use super::{Interrupted, LiveRun, Step, StepStatus, settings};
+use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::export::ExportReport;
 use crate::project::Project;
 use crate::quality::Report;
-use crate::train::RunState;
+use crate::train::{DataSize, RunState};
 
 /// What opening a project gives.
 #[derive(Debug)]
@@ -175,6 +175,24 @@ impl ProjectState {
     /// Rows used for training, about.
     pub fn train_rows(&self) -> usize {
         train_rows(self.dataset.len(), &self.project.split)
+    }
+
+    /// What of the data the training settings depend on.
+    pub fn data_size(&self) -> DataSize {
+        DataSize::of(&self.dataset, self.schema().ok(), &self.project.split)
+    }
+
+    /// Takes over what is predicted. Settings that are a preset for what was predicted before
+    /// become that preset for the new task.
+    pub fn set_schema(&mut self, schema: SchemaState) {
+        let before = self.data_size();
+        let preset = [false, true].into_iter().find_map(|regression| {
+            Preset::of(&self.project.train, DataSize { regression, ..before })
+        });
+        self.schema = schema;
+        if let (Some(preset), Ok(_)) = (preset, self.schema()) {
+            self.project.train = preset.apply(&self.project.train, self.data_size());
+        }
     }
 
     /// Weights and biases that the settings make, about.

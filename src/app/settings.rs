@@ -2,10 +2,7 @@
 
 use crate::data::ColumnType;
 use crate::fp8::{Precision, Recipe, Scaling};
-use crate::train::TrainConfig;
-
-/// Fewer training rows than this are called small data.
-const SMALL: usize = 2000;
+use crate::train::{DataSize, TrainConfig};
 
 /// Settings by goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,58 +34,37 @@ impl Preset {
             Self::Fast => "A first answer soon: a small network and few passes over the data.",
             Self::Balanced => "Good for most data. Start here.",
             Self::Careful => {
-                "Takes longer: a larger network, smaller steps, and parts switched off at random so that it learns rules instead of rows."
+                "Takes longer: a larger network that learns in smaller steps over more passes."
             }
         }
     }
 
-    /// The settings for `rows` training rows, with what is not a matter of goal kept from
-    /// `current`: precision, optimiser, engine and seed.
-    pub fn apply(self, current: &TrainConfig, rows: usize) -> TrainConfig {
-        // Small data need small batches, else there are too few steps to learn anything.
-        let batch_size = (rows / 20).next_power_of_two().clamp(16, 256);
-        let epochs =
-            |steps: usize, least, most| (steps * batch_size / rows.max(1)).clamp(least, most);
-        let small = rows < SMALL;
-        let base = TrainConfig {
-            precision: current.precision,
-            optimizer: current.optimizer,
-            device: current.device,
-            seed: current.seed,
-            high_precision_ends: current.high_precision_ends,
-            batch_size,
-            ..TrainConfig::default()
-        };
+    /// The settings for data of this size, with what is not a matter of goal kept from `current`:
+    /// precision, optimiser, engine and seed.
+    pub fn apply(self, current: &TrainConfig, data: DataSize) -> TrainConfig {
+        let base = current.suggest(data);
         match self {
+            Self::Balanced => base,
             Self::Fast => TrainConfig {
-                hidden: if small { vec![32] } else { vec![64] },
-                epochs: epochs(800, 5, 30),
-                patience: 6,
-                learning_rate: if small { 5e-3 } else { 2e-3 },
-                ..base
-            },
-            Self::Balanced => TrainConfig {
-                hidden: if small { vec![32, 16] } else { vec![128, 64] },
-                epochs: epochs(2500, 15, 60),
-                patience: 12,
-                learning_rate: if small { 3e-3 } else { 1e-3 },
+                hidden: vec![64],
+                epochs: (base.epochs / 4).max(3),
+                patience: (base.patience / 2).max(2),
+                learning_rate: 2e-3,
                 ..base
             },
             Self::Careful => TrainConfig {
-                hidden: if small { vec![64, 32] } else { vec![256, 128, 64] },
-                epochs: epochs(6000, 40, 150),
-                patience: 25,
-                learning_rate: if small { 1e-3 } else { 5e-4 },
-                dropout: if small { 0.2 } else { 0.1 },
-                layer_norm: true,
+                hidden: base.hidden.iter().map(|width| 2 * width).collect(),
+                epochs: 2 * base.epochs,
+                patience: 2 * base.patience,
+                learning_rate: 5e-4,
                 ..base
             },
         }
     }
 
-    /// The preset that these settings are for `rows` training rows, if any.
-    pub fn of(config: &TrainConfig, rows: usize) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.apply(config, rows) == *config)
+    /// The preset that these settings are for data of this size, if any.
+    pub fn of(config: &TrainConfig, data: DataSize) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.apply(config, data) == *config)
     }
 }
 
@@ -105,14 +81,23 @@ pub enum PrecisionChoice {
     Block,
     /// FP8, microscaling.
     Mx,
+    /// bf16.
+    Half,
     /// No FP8.
     Full,
 }
 
 impl PrecisionChoice {
     /// All choices in order.
-    pub const ALL: [Self; 6] =
-        [Self::Current, Self::Delayed, Self::Rowwise, Self::Block, Self::Mx, Self::Full];
+    pub const ALL: [Self; 7] = [
+        Self::Current,
+        Self::Delayed,
+        Self::Rowwise,
+        Self::Block,
+        Self::Mx,
+        Self::Half,
+        Self::Full,
+    ];
 
     /// Plain name and technical term.
     pub fn name(self) -> (&'static str, &'static str) {
@@ -122,6 +107,7 @@ impl PrecisionChoice {
             Self::Rowwise => ("8-bit, row by row", "FP8, rowwise scaling"),
             Self::Block => ("8-bit, block by block", "FP8, block scaling"),
             Self::Mx => ("8-bit, in groups of 32", "FP8, microscaling (MXFP8)"),
+            Self::Half => ("16-bit, for comparison", "bf16"),
             Self::Full => ("32-bit, for comparison", "f32"),
         }
     }
@@ -144,6 +130,9 @@ impl PrecisionChoice {
             Self::Mx => {
                 "A range for every 32 values, the open standard of new AI chips (OCP Microscaling). The finest."
             }
+            Self::Half => {
+                "Numbers take 16 bits with the reach of 32. What most large networks are trained with today."
+            }
             Self::Full => {
                 "Numbers take 32 bits, four times as much. Use it to see what FP8 costs in accuracy: usually next to nothing."
             }
@@ -154,6 +143,7 @@ impl PrecisionChoice {
     pub fn of(precision: &Precision) -> Self {
         match precision {
             Precision::F32 => Self::Full,
+            Precision::Bf16 => Self::Half,
             Precision::Fp8(recipe) => match recipe.scaling {
                 Scaling::Current => Self::Current,
                 Scaling::Delayed { .. } => Self::Delayed,
@@ -172,6 +162,7 @@ impl PrecisionChoice {
             Self::Rowwise => Precision::Fp8(Recipe::rowwise()),
             Self::Block => Precision::Fp8(Recipe::block()),
             Self::Mx => Precision::Fp8(Recipe::mx()),
+            Self::Half => Precision::Bf16,
             Self::Full => Precision::F32,
         }
     }
@@ -300,17 +291,18 @@ mod tests {
     #[test]
     fn presets_are_valid_and_recognised() {
         let config = TrainConfig { seed: 7, ..TrainConfig::default() };
-        for rows in [0, 1, 200, 30_000, 10_000_000] {
+        let size = |rows| DataSize { rows, features: 10, regression: false };
+        for data in [0, 1, 200, 30_000, 10_000_000].map(size) {
             for preset in Preset::ALL {
-                let applied = preset.apply(&config, rows);
+                let applied = preset.apply(&config, data);
                 assert!(problems(&applied).is_empty());
                 assert!(applied.check().is_ok());
-                assert_eq!(Preset::of(&applied, rows), Some(preset));
+                assert_eq!(Preset::of(&applied, data), Some(preset));
                 assert_eq!(applied.seed, 7);
             }
         }
         let own = TrainConfig { epochs: 31, ..config };
-        assert_eq!(Preset::of(&own, 200), None);
+        assert_eq!(Preset::of(&own, size(200)), None);
     }
 
     #[test]

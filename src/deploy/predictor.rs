@@ -191,10 +191,13 @@ fn missing_columns(needed: &[&str], table: &Table) -> Option<(String, String)> {
         Some((has, wants)) => {
             format!("Rename column \"{has}\" to \"{wants}\"; names must match exactly.")
         }
-        None => format!(
-            "Add it with the values known, or leave its cells empty; the file has {}.",
-            quote(&has)
-        ),
+        None => {
+            let it = if missing.len() == 1 { "it" } else { "them" };
+            format!(
+                "Add {it}, with empty cells where nothing is known; the file has {}.",
+                quote(&has)
+            )
+        }
     };
     Some((what, advice))
 }

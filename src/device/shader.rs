@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 const SHARED: &[(&str, &str)] = &[
     ("activate", include_str!("../../shaders/shared/activate.wgsl")),
     ("fp8", include_str!("../../shaders/shared/fp8.wgsl")),
+    ("half", include_str!("../../shaders/shared/half.wgsl")),
     ("hash", include_str!("../../shaders/shared/hash.wgsl")),
     ("index", include_str!("../../shaders/shared/index.wgsl")),
     ("tree", include_str!("../../shaders/shared/tree.wgsl")),
@@ -18,8 +19,12 @@ const SHARED: &[(&str, &str)] = &[
 /// Shaders by name: one per op family.
 const SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
+    ("average", include_str!("../../shaders/average.wgsl")),
     ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
+    ("bf16", include_str!("../../shaders/bf16.wgsl")),
     ("channel", include_str!("../../shaders/channel.wgsl")),
+    ("clip", include_str!("../../shaders/clip.wgsl")),
+    ("compact", include_str!("../../shaders/compact.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),

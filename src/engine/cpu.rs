@@ -3,13 +3,15 @@
 use super::{Batch, Engine, EngineInfo, StepParams, host};
 use crate::error::EngineError;
 use crate::fp8::slice::simd_name;
-use crate::kernels::{Op, Slots};
-use crate::plan::{BufferId, Plan};
+use crate::kernels::{Op, ScratchNeed, Slots};
+use crate::plan::memory::{self, Ledger};
+use crate::plan::{BufferId, Plan, Purpose};
 
 /// Runs a plan with native kernels.
 pub struct CpuEngine {
     plan: Plan,
     slots: Slots,
+    equal_weights: Vec<u32>,
 }
 
 /// The CPU engine of this computer.
@@ -35,12 +37,13 @@ impl CpuEngine {
         }
         let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
         let slots = Slots::new(&plan.slots, place);
-        Ok(Self { plan, slots })
+        let equal_weights = host::equal_weights(&plan);
+        Ok(Self { plan, slots, equal_weights })
     }
 
     fn stage(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
         let slots = &mut self.slots;
-        host::stage(&self.plan, batch, params, |id, words| {
+        host::stage(&self.plan, batch, params, &self.equal_weights, |id, words| {
             let out = slots.words_mut(id);
             let (head, tail) = out.split_at_mut(words.len());
             head.copy_from_slice(words);
@@ -52,6 +55,12 @@ impl CpuEngine {
     fn loss_sum(&self) -> f32 {
         self.slots.f32(self.plan.loss_sum)[0]
     }
+}
+
+/// Bytes of scratch that the ops of a plan share, without what every thread keeps for packing.
+pub fn scratch_bytes(plan: &Plan) -> u64 {
+    let ops = plan.lists().into_iter().flatten();
+    ops.fold(ScratchNeed::default(), |need, op| need.or(op.scratch())).bytes()
 }
 
 /// Runs a call list inside the thread pool, so that ops need not enter it one by one.
@@ -76,6 +85,9 @@ impl Engine for CpuEngine {
             // Only the last step's statistics can be asked for.
             self.slots.full_stats = i + 1 == batches.len();
             run(&self.plan.train_step, &mut self.slots);
+            if host::updates_after(&self.plan, params.step) {
+                run(&self.plan.update_step, &mut self.slots);
+            }
             losses.push(self.loss_sum() / batch.rows as f32);
         }
         Ok(losses)
@@ -92,6 +104,13 @@ impl Engine for CpuEngine {
         run(&self.plan.eval_step, &mut self.slots);
         let len = batch.rows * self.plan.model.head.outputs();
         Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
+    }
+
+    fn memory(&self) -> Ledger {
+        let (slots, scratch) = self.slots.bytes();
+        let mut ledger = memory::by_purpose(&self.plan, slots.into_iter());
+        *ledger.entry(Purpose::Workspace).or_insert(0) += scratch;
+        ledger
     }
 
     fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {

@@ -77,6 +77,11 @@ impl DeviceMemory {
         self.gpu.launch(&kernel, &bound, &call.params, call.groups)
     }
 
+    /// Bytes of each slot as allocated, and of the scratch.
+    pub fn bytes(&self) -> (Vec<u64>, u64) {
+        (self.slots.iter().map(wgpu::Buffer::size).collect(), self.scratch.size())
+    }
+
     /// Runs bound ops once.
     pub fn run(&self, launches: &[Launch]) -> Result<(), EngineError> {
         self.gpu.submit(|encoder| record(encoder, launches))

@@ -2,9 +2,11 @@
 
 use super::{Batch, StepParams};
 use crate::error::EngineError;
+use crate::fp8::bf16;
+use crate::kernels::bf16::packed_words;
 use crate::model::Head;
 use crate::model::init::Param;
-use crate::plan::{BufferId, Optimizer, Plan, step_state};
+use crate::plan::{BufferId, MasterFormat, Optimizer, Plan, PlanParam, step_state};
 
 fn fault(op: &'static str, what: String) -> EngineError {
     EngineError::Shape { op, what }
@@ -92,10 +94,22 @@ pub fn check_words(plan: &Plan, id: BufferId, len: usize) -> Result<(), EngineEr
     }
 }
 
+/// The number, from 1, of the update that step `step` (from 1) belongs to.
+pub fn update_number(plan: &Plan, step: u64) -> u64 {
+    step.div_ceil(u64::from(plan.config.update.accumulate.max(1)))
+}
+
+/// Whether step `step` is followed by an update of its own call list.
+pub fn updates_after(plan: &Plan, step: u64) -> bool {
+    !plan.update_step.is_empty()
+        && step.is_multiple_of(u64::from(plan.config.update.accumulate.max(1)))
+}
+
 /// The step state of one training step or, with default parameters, of an evaluation.
 pub fn step_words(plan: &Plan, rows: usize, params: &StepParams) -> [u32; step_state::WORDS] {
+    let update = update_number(plan, params.step).max(1) as f64;
     let correction = |beta: f32| {
-        let power = f64::from(beta).powf(params.step.max(1) as f64);
+        let power = f64::from(beta).powf(update);
         (1.0 / (1.0 - power)) as f32
     };
     let (c1, c2) = match plan.config.optimizer {
@@ -109,16 +123,28 @@ pub fn step_words(plan: &Plan, rows: usize, params: &StepParams) -> [u32; step_s
     words[step_state::LEARNING_RATE] = params.learning_rate.to_bits();
     words[step_state::BETA1_CORRECTION] = c1.to_bits();
     words[step_state::BETA2_CORRECTION] = c2.to_bits();
-    words[step_state::INV_VALID] = (1.0 / rows.max(1) as f32).to_bits();
+    let batches = plan.config.update.accumulate.max(1);
+    words[step_state::INV_VALID] = (1.0 / (rows.max(1) as f32 * batches as f32)).to_bits();
+    if let Some(decay) = plan.config.update.average {
+        let decay = f64::from(decay).min((1.0 + update) / (10.0 + update));
+        words[step_state::AVERAGE_RATE] = ((1.0 - decay) as f32).to_bits();
+    }
     words
+}
+
+/// What stands for the weights of a batch that gives none: all 1.
+pub fn equal_weights(plan: &Plan) -> Vec<u32> {
+    vec![1f32.to_bits(); plan.config.batch]
 }
 
 /// Writes a checked batch, padded with zeros to the plan's batch, and its step state. `write` gets
 /// each input buffer, the words to put at its start, and fills the rest of the buffer with zeros.
+/// `equal` is [`equal_weights`], which the engine keeps.
 pub fn stage(
     plan: &Plan,
     batch: &Batch,
     params: &StepParams,
+    equal: &[u32],
     mut write: impl FnMut(BufferId, &[u32]) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     write(plan.step, &step_words(plan, batch.rows, params))?;
@@ -126,8 +152,7 @@ pub fn stage(
     write(plan.categories, &batch.categories)?;
     write(plan.targets, &batch.targets)?;
     if batch.weights.is_empty() {
-        let ones = vec![1f32.to_bits(); batch.rows];
-        write(plan.sample_weights, &ones)
+        write(plan.sample_weights, equal.get(..batch.rows).unwrap_or(equal))
     } else {
         write(plan.sample_weights, bytemuck::cast_slice(&batch.weights))
     }
@@ -135,3 +160,64 @@ pub fn stage(
 
 /// Step parameters of an evaluation: nothing in it depends on them.
 pub const EVALUATION: StepParams = StepParams { step: 1, learning_rate: 0.0, seed: 0 };
+
+/// Words of a parameter's master buffer that hold `values`.
+pub fn pack(param: &PlanParam, values: &[f32]) -> Vec<u32> {
+    let bits: &[u32] = bytemuck::cast_slice(values);
+    if param.master == MasterFormat::F32 {
+        return bits.to_vec();
+    }
+    let (rows, cols) = param.matrix();
+    let mut words = vec![0; packed_words(rows, cols)];
+    let cols = (cols as usize).max(1);
+    for (row, out) in bits.chunks(cols).zip(words.chunks_mut(cols.div_ceil(2))) {
+        bf16::encode(row, bytemuck::cast_slice_mut(out));
+    }
+    words
+}
+
+/// The values that a parameter's master buffer holds.
+pub fn unpack(param: &PlanParam, words: &[u32]) -> Vec<f32> {
+    if param.master == MasterFormat::F32 {
+        return words.iter().copied().map(f32::from_bits).collect();
+    }
+    unpack_bf16(param, words)
+}
+
+/// The values of a packed bf16 copy of a parameter.
+pub fn unpack_bf16(param: &PlanParam, words: &[u32]) -> Vec<f32> {
+    let (rows, cols) = param.matrix();
+    let mut values = vec![0.0; rows as usize * cols as usize];
+    let cols = (cols as usize).max(1);
+    for (row, out) in words.chunks(cols.div_ceil(2)).zip(values.chunks_mut(cols)) {
+        bf16::decode(bytemuck::cast_slice(row), out);
+    }
+    values
+}
+
+/// Pairs of buffers that hold the same state in two plans. The amax history is among them only
+/// where the plans have the same precision.
+pub fn shared_state(from: &Plan, to: &Plan) -> Result<Vec<(BufferId, BufferId)>, EngineError> {
+    let fail = |what: String| Err(fault("transfer", what));
+    if from.model != to.model {
+        return fail("the plans are of different models".to_owned());
+    }
+    if from.config.optimizer != to.config.optimizer || from.config.update != to.config.update {
+        return fail("the plans update weights in different ways".to_owned());
+    }
+    let words = |plan: &Plan, id: BufferId| plan.buffers.get(id.index()).map(|b| b.words);
+    let mut pairs = Vec::new();
+    for (name, target) in to.state() {
+        let is_history = target == to.history;
+        if is_history && from.config.precision != to.config.precision {
+            continue;
+        }
+        let source = from.state().into_iter().find(|(n, _)| *n == name).map(|(_, id)| id);
+        match source {
+            Some(id) if words(from, id) == words(to, target) => pairs.push((id, target)),
+            Some(_) => return fail(format!("{name} has another size")),
+            None => return fail(format!("{name} is missing")),
+        }
+    }
+    Ok(pairs)
+}

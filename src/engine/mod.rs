@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod device_memory;
 pub mod host;
+pub mod preflight;
 pub mod wgpu;
 
 use crate::device::{AdapterInfo, DeviceChoice};
@@ -10,6 +11,7 @@ use crate::error::EngineError;
 use crate::fp8::TensorStats;
 use crate::fp8::stats::STAT_WORDS;
 use crate::model::init::Param;
+use crate::plan::memory::Ledger;
 use crate::plan::{BufferId, Plan};
 
 /// Which executor runs and where.
@@ -60,7 +62,8 @@ pub trait Engine: Send {
     /// The plan it runs.
     fn plan(&self) -> &Plan;
     /// Runs one training step per batch, many per submission where that helps, and returns the mean
-    /// loss of each. Statistics of the last step can be read afterwards.
+    /// loss of each. Statistics of the last step can be read afterwards. Where several batches make
+    /// an update, it follows every step whose number is a multiple of theirs.
     fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError>;
     /// Quantises weights for `evaluate`; call after training and before evaluating.
     fn prepare_eval(&mut self) -> Result<(), EngineError>;
@@ -72,6 +75,10 @@ pub trait Engine: Send {
     /// Overwrites a whole buffer.
     fn write(&mut self, id: BufferId, words: &[u32]) -> Result<(), EngineError>;
 
+    /// Bytes that the engine holds now, by purpose: the plan's memory as it was allocated, and
+    /// scratch, staging and read-back buffers as workspace.
+    fn memory(&self) -> Ledger;
+
     /// Statistics of the last training step, in the order of [`Plan::watched`].
     fn stats(&mut self) -> Result<Vec<TensorStats>, EngineError> {
         let words = self.read(self.plan().stats)?;
@@ -79,30 +86,57 @@ pub trait Engine: Send {
         Ok(words.chunks_exact(STAT_WORDS).take(count).filter_map(TensorStats::from_words).collect())
     }
 
-    /// Loads parameter values by position; names and shapes must be those of the plan.
+    /// Loads parameter values by position; names and shapes must be those of the plan. Averages
+    /// start from them.
     fn load_params(&mut self, params: &[Param]) -> Result<(), EngineError> {
         host::check_params(self.plan(), params)?;
         for (i, param) in params.iter().enumerate() {
-            let Some(id) = self.plan().params.get(i).map(|p| p.weight) else { break };
-            self.write(id, bytemuck::cast_slice(&param.values))?;
+            let Some(of) = self.plan().params.get(i) else { break };
+            let (weight, average) = (of.weight, of.average);
+            let words = host::pack(of, &param.values);
+            self.write(weight, &words)?;
+            if let Some(average) = average {
+                self.write(average, bytemuck::cast_slice(&param.values))?;
+            }
         }
         Ok(())
     }
 
-    /// Reads all parameters.
+    /// Reads all parameters as evaluation uses them: their averages where there are some.
     fn read_params(&mut self) -> Result<Vec<Param>, EngineError> {
-        let list: Vec<_> = self
-            .plan()
-            .params
-            .iter()
-            .map(|p| (p.name.clone(), p.shape.clone(), p.weight))
-            .collect();
-        let read = |(name, shape, id): (String, Vec<usize>, BufferId)| {
-            let values = self.read(id)?.into_iter().map(f32::from_bits).collect();
-            Ok(Param { name, shape, values })
-        };
-        list.into_iter().map(read).collect()
+        let mut out = Vec::with_capacity(self.plan().params.len());
+        while let Some(param) = self.plan().params.get(out.len()).cloned() {
+            let values = match param.average {
+                Some(id) => self.read(id)?.into_iter().map(f32::from_bits).collect(),
+                None => host::unpack(&param, &self.read(param.weight)?),
+            };
+            out.push(Param { name: param.name, shape: param.shape, values });
+        }
+        Ok(out)
     }
+}
+
+/// Moves the training state from one engine to another, bit for bit: weights, moments, averages,
+/// sums of gradients. Their plans must be of the same model, optimiser and update options; the
+/// precision may differ, and so may batch size and device. An amax history is moved where both
+/// plans have one and starts anew otherwise.
+///
+/// # Errors
+/// [`EngineError::Shape`] if the plans do not fit each other; nothing is written then.
+pub fn transfer(from: &mut dyn Engine, to: &mut dyn Engine) -> Result<(), EngineError> {
+    let (source, target) = (from.plan(), to.plan());
+    let moved = host::shared_state(source, target)?;
+    let fresh = (source.config.precision != target.config.precision)
+        .then(|| target.buffers.get(target.history.index()).map(|b| (target.history, b.words)))
+        .flatten();
+    for (source, target) in moved {
+        let words = from.read(source)?;
+        to.write(target, &words)?;
+    }
+    if let Some((history, words)) = fresh {
+        to.write(history, &vec![0; words])?;
+    }
+    Ok(())
 }
 
 /// Opens the engine that `choice` asks for, with all memory zero; load parameters next. `Auto`
@@ -142,7 +176,7 @@ mod tests {
     use super::*;
     use crate::fp8::Precision;
     use crate::model::{Activation, Head, InputSpec, ModelSpec};
-    use crate::plan::{Optimizer, PlanConfig, compile};
+    use crate::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 
     #[test]
     fn an_adapter_that_fails_its_self_test_is_replaced_by_the_cpu() {
@@ -153,6 +187,7 @@ mod tests {
             batch: 2,
             precision: Precision::default(),
             optimizer: Optimizer::default(),
+            update: UpdateOptions::default(),
         };
         let plan = compile(&model, &config).unwrap();
         let broken = |_: Plan, _: bool| {

@@ -11,7 +11,8 @@ use super::{Batch, Engine, EngineInfo, StepParams, host};
 use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
 use crate::error::EngineError;
-use crate::plan::{BufferId, Plan};
+use crate::plan::memory::{self, Ledger};
+use crate::plan::{BufferId, Plan, Purpose};
 
 /// Most steps of one submission.
 const MAX_STEPS: usize = 64;
@@ -38,9 +39,11 @@ pub struct WgpuEngine {
     /// A training step with all statistics, and one that leaves them out.
     watched_step: Vec<Launch>,
     quiet_step: Vec<Launch>,
+    update_step: Vec<Launch>,
     prepare_eval: Vec<Launch>,
     eval_step: Vec<Launch>,
     inputs: [Staged; 5],
+    equal_weights: Vec<u32>,
     /// Words staged per step.
     step_words: usize,
     /// Steps that fit into `staging`.
@@ -69,6 +72,7 @@ impl WgpuEngine {
         let mut memory = DeviceMemory::new(gpu, &plan.slots, place)?;
         let watched_step = memory.prepare(&plan.train_step, true)?;
         let quiet_step = memory.prepare(&plan.train_step, false)?;
+        let update_step = memory.prepare(&plan.update_step, true)?;
         let prepare_eval = memory.prepare(&plan.prepare_eval, true)?;
         let eval_step = memory.prepare(&plan.eval_step, true)?;
 
@@ -84,11 +88,13 @@ impl WgpuEngine {
         let staging = memory.gpu().staging("batches", capacity * step_words)?;
         let losses = memory.gpu().readback("losses", capacity)?;
         Ok(Self {
+            equal_weights: host::equal_weights(&plan),
             plan,
             memory,
             self_test,
             watched_step,
             quiet_step,
+            update_step,
             prepare_eval,
             eval_step,
             inputs,
@@ -119,7 +125,7 @@ impl WgpuEngine {
         out: &mut [u32],
     ) -> Result<(), EngineError> {
         out.fill(0);
-        host::stage(&self.plan, batch, params, |id, words| {
+        host::stage(&self.plan, batch, params, &self.equal_weights, |id, words| {
             let target = self
                 .inputs
                 .iter()
@@ -169,6 +175,9 @@ impl WgpuEngine {
                 }
                 let watched = last && k + 1 == batches.len();
                 record(encoder, if watched { &self.watched_step } else { &self.quiet_step });
+                if steps.get(k).is_some_and(|s| host::updates_after(&self.plan, s.step)) {
+                    record(encoder, &self.update_step);
+                }
                 encoder.copy_buffer_to_buffer(loss_sum, 0, &self.losses, 4 * k as u64, Some(4));
             }
         })?;
@@ -240,6 +249,14 @@ impl Engine for WgpuEngine {
         let len = batch.rows * self.plan.model.head.outputs();
         let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
         Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
+    }
+
+    fn memory(&self) -> Ledger {
+        let (slots, scratch) = self.memory.bytes();
+        let mut ledger = memory::by_purpose(&self.plan, slots.into_iter());
+        let own = self.staging.size() + self.losses.size();
+        *ledger.entry(Purpose::Workspace).or_insert(0) += scratch + own;
+        ledger
     }
 
     fn read(&mut self, id: BufferId) -> Result<Vec<u32>, EngineError> {

@@ -71,6 +71,7 @@ pub fn fill_batch(batch: &mut Batch, data: &Encoded, rows: impl IntoIterator<Ite
             TargetData::Values(values) => values.get(row).copied().unwrap_or(0.0).to_bits(),
             TargetData::None => 0,
         });
+        batch.weights.push(1.0);
         batch.rows += 1;
     }
 }

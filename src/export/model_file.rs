@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Preprocessor, Schema};
-use crate::engine::Engine;
+use crate::engine::{Engine, host};
 use crate::error::{EngineError, ExportError};
 use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
@@ -56,6 +56,9 @@ pub struct Results {
 impl ModelInfo {
     /// What a run's record says. Paths and process numbers stay out of the file.
     pub fn from_record(record: &RunRecord) -> Self {
+        // A run of two precisions is exported in that of its best epoch.
+        let best = record.summary.as_ref().and_then(|s| s.precision);
+        let precision = best.unwrap_or(record.config.precision);
         Self {
             version: VERSION,
             created_by: concat!("fp8-studio ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -65,7 +68,7 @@ impl ModelInfo {
             schema: record.schema.clone(),
             preprocessor: record.preprocessor.clone(),
             model: record.model.clone(),
-            settings: record.config.clone(),
+            settings: TrainConfig { precision, ..record.config.clone() },
             results: record.summary.as_ref().map(|s| Results {
                 best_epoch: s.best_epoch,
                 validation: s.validation.clone(),
@@ -231,11 +234,11 @@ pub struct ModelFile {
 impl ModelFile {
     /// Takes the model out of an engine after `prepare_eval`: the very codes that it evaluates with.
     pub fn from_engine(info: ModelInfo, engine: &mut dyn Engine) -> Result<Self, ExportError> {
-        let quantised: Vec<_> = engine.plan().params.iter().map(|p| p.quantised).collect();
+        let rounded: Vec<_> = engine.plan().params.clone();
         let params = engine.read_params()?;
         let mut tensors = Vec::with_capacity(params.len());
-        for (param, quantised) in params.into_iter().zip(quantised) {
-            let values = match (quantised, info.settings.precision) {
+        for (param, rounded) in params.into_iter().zip(rounded) {
+            let values = match (rounded.quantised, info.settings.precision) {
                 (Some(q), Precision::Fp8(recipe)) => {
                     let packed = engine.read(q.packed)?;
                     let scales = engine.read(q.scales)?;
@@ -244,7 +247,12 @@ impl ModelFile {
                         EngineError::Shape { op: "export", what }
                     })?
                 }
-                _ => StoredValues::F32(param.values),
+                _ => match rounded.half {
+                    Some(half) => {
+                        StoredValues::F32(host::unpack_bf16(&rounded, &engine.read(half)?))
+                    }
+                    None => StoredValues::F32(param.values),
+                },
             };
             tensors.push(StoredTensor { name: param.name, shape: param.shape, values });
         }

@@ -9,7 +9,7 @@ use crate::error::{EngineError, ExportError};
 use crate::fp8::{Precision, hash};
 use crate::model::init::Param;
 use crate::model::{InputSpec, ModelSpec};
-use crate::plan::{self, Optimizer, PlanConfig};
+use crate::plan::{self, Optimizer, PlanConfig, UpdateOptions};
 
 /// Rows of the batch that is compared: more than one tile of the kernels, and not a multiple.
 const ROWS: usize = 67;
@@ -34,7 +34,8 @@ fn open(
 ) -> Result<Box<dyn Engine>, EngineError> {
     // The optimiser is not used; this one needs the least memory.
     let optimizer = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
-    let plan = plan::compile(model, &PlanConfig { batch, precision, optimizer })?;
+    let config = PlanConfig { batch, precision, optimizer, update: UpdateOptions::default() };
+    let plan = plan::compile(model, &config)?;
     let (mut engine, _) = engine::open(DeviceChoice::Cpu, plan)?;
     engine.load_params(params)?;
     engine.prepare_eval()?;

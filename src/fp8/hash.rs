@@ -9,13 +9,17 @@
 //! ```
 //!
 //! `mix` is Wellons' lowbias32 and a bijection, so one key never repeats a value over all indices.
-//! The stream tells the users apart: see [`ROUNDING_STREAM`] and [`DROPOUT_STREAM`].
+//! The stream tells the users apart: see [`ROUNDING_STREAM`], [`STATE_STREAM`] and
+//! [`DROPOUT_STREAM`].
 
 /// Stochastic rounding of watched tensor `t` uses stream `ROUNDING_STREAM + t`, of an unwatched
 /// tensor `ROUNDING_STREAM + UNWATCHED`.
 pub const ROUNDING_STREAM: u32 = 0;
 /// Stands for the tensor number of a tensor that is not watched.
 pub const UNWATCHED: u32 = 0xffff;
+/// Rounding of array `a` (0, 1, 2) of the optimiser's state of parameter `p` uses stream
+/// `STATE_STREAM + 4p + a`.
+pub const STATE_STREAM: u32 = 0x4000_0000;
 /// Dropout of layer `l` uses stream `DROPOUT_STREAM + l`.
 pub const DROPOUT_STREAM: u32 = 0x8000_0000;
 

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::Format;
 
 /// How a delayed scale is taken from the amax history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AmaxAlgorithm {
     /// The largest amax in the history.
+    #[default]
     Max,
     /// The amax of the step before.
     MostRecent,
@@ -16,13 +17,15 @@ pub enum AmaxAlgorithm {
 
 /// How scales are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Scaling {
     /// One scale per tensor from the amax history of earlier steps (Transformer Engine).
     Delayed {
         /// Steps remembered, 1..=1024.
+        #[serde(default = "default_history")]
         history: u32,
         /// How the history becomes one amax.
+        #[serde(default)]
         algorithm: AmaxAlgorithm,
     },
     /// One scale per tensor from its live amax.
@@ -31,12 +34,17 @@ pub enum Scaling {
     /// for weights (torchao's "rowwise").
     Rowwise {
         /// Multiplies the weight gradient in f32; gradients of rare features lose least that way.
+        #[serde(default)]
         high_precision_weight_gradient: bool,
     },
     /// One scale per 1×128 of activations and gradients and per 128×128 of weights (DeepSeek-V3).
     Block,
     /// One E8M0 scale per 1×32 of every tensor (OCP Microscaling).
     Mx,
+}
+
+const fn default_history() -> u32 {
+    1024
 }
 
 impl Scaling {
@@ -134,11 +142,15 @@ impl Recipe {
 }
 
 /// The precision of the matrix products of a run. Everything else is f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+///
+/// In files a word such as `"mx"` or `"f32"`, or a table that starts from a named recipe, see
+/// [`super::notation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// 8-bit operands after a recipe.
     Fp8(Recipe),
+    /// Operands rounded to bf16.
+    Bf16,
     /// 32-bit operands.
     F32,
 }
@@ -150,11 +162,23 @@ impl Default for Precision {
 }
 
 impl Precision {
+    /// A few plain words.
+    pub fn describe(self) -> String {
+        match self {
+            Self::F32 => "32-bit floating point".to_owned(),
+            Self::Bf16 => "bf16, 16-bit floating point".to_owned(),
+            Self::Fp8(recipe) => {
+                let named = Recipe::NAMED.iter().find(|(_, r)| *r == recipe);
+                format!("FP8, {} recipe", named.map_or("custom", |(name, _)| name))
+            }
+        }
+    }
+
     /// The recipe, if the products are FP8.
     pub fn recipe(self) -> Option<Recipe> {
         match self {
             Self::Fp8(recipe) => Some(recipe),
-            Self::F32 => None,
+            Self::Bf16 | Self::F32 => None,
         }
     }
 }

@@ -3,115 +3,99 @@
 use super::Format;
 use super::format::{Spec, decode_one, encode_nearest, encode_random, with_spec};
 use super::hash;
+pub use super::simd::simd_name;
+use super::simd::{LANES, vectorised};
 
-#[inline(always)]
-fn encode_body<S: Spec>(src: &[u32], exponent: i32, dst: &mut [u8]) {
-    for (d, &s) in dst.iter_mut().zip(src) {
-        *d = encode_nearest::<S>(s, exponent);
+vectorised! {
+    fn encode_any<S: Spec>(src: &[u32], exponent: i32, dst: &mut [u8]) {
+        for (d, &s) in dst.iter_mut().zip(src) {
+            *d = encode_nearest::<S>(s, exponent);
+        }
+    }
+}
+
+vectorised! {
+    /// [`encode_any`] in fewer instructions, for exponents that [`quick`] accepts.
+    fn encode_quick<S: Spec>(src: &[u32], exponent: i32, dst: &mut [u8]) {
+        let drop = 23 - S::MANTISSA;
+        // Bits of the smallest normal value; the exponent field is taken down to a code's.
+        let smallest = ((exponent + 128 - S::BIAS) as u32) << 23;
+        let rebase = ((exponent + 127 - S::BIAS) << S::MANTISSA) as u32;
+        // One unit in the last place of this number is the smallest code, so that adding it rounds
+        // to a multiple of that, ties to even.
+        let magic_bits = smallest + ((23 - S::MANTISSA) << 23);
+        let magic = f32::from_bits(magic_bits);
+        for (d, &bits) in dst.iter_mut().zip(src) {
+            let a = bits & 0x7fff_ffff;
+            let normal = ((a + (1 << (drop - 1)) - 1 + (a >> drop & 1)) >> drop).wrapping_sub(rebase);
+            let below = (f32::from_bits(a) + magic).to_bits().wrapping_sub(magic_bits);
+            let code = if a < smallest { below } else { normal };
+            let code = if code > S::MAX { S::MAX } else { code };
+            let code = if a > 0x7f80_0000 { S::NAN } else { code };
+            *d = (bits >> 24 & 0x80 | code) as u8;
+        }
+    }
+}
+
+/// Whether [`encode_quick`] takes this exponent: its constants are normal f32, and f32 subnormals
+/// are under half of the smallest code.
+fn quick<S: Spec>(exponent: i32) -> bool {
+    let magic_field = exponent + 128 - S::BIAS + 23 - S::MANTISSA as i32;
+    exponent >= -108 && magic_field <= 254
+}
+
+fn encode_spec<S: Spec>(src: &[u32], exponent: i32, dst: &mut [u8]) {
+    if quick::<S>(exponent) {
+        encode_quick::<S>(src, exponent, dst);
+    } else {
+        encode_any::<S>(src, exponent, dst);
+    }
+}
+
+vectorised! {
+    fn stochastic_spec<S: Spec>(src: &[u32], exponent: i32, key: u32, first: u32, dst: &mut [u8]) {
+        for (i, (d, &s)) in dst.iter_mut().zip(src).enumerate() {
+            *d = encode_random::<S>(s, exponent, hash::bits(key, first.wrapping_add(i as u32)));
+        }
+    }
+}
+
+vectorised! {
+    fn decode_spec<S: Spec>(src: &[u8], scale: f32, dst: &mut [f32]) {
+        for (d, &s) in dst.iter_mut().zip(src) {
+            *d = decode_one::<S>(s) * scale;
+        }
+    }
+}
+
+vectorised! {
+    fn bf16_spec<S: Spec>(src: &[u8], scale: f32, dst: &mut [u16]) {
+        for (d, &s) in dst.iter_mut().zip(src) {
+            *d = ((decode_one::<S>(s) * scale).to_bits() >> 16) as u16;
+        }
     }
 }
 
 #[inline(always)]
-fn stochastic_body<S: Spec>(src: &[u32], exponent: i32, key: u32, first: u32, dst: &mut [u8]) {
-    for (i, (d, &s)) in dst.iter_mut().zip(src).enumerate() {
-        *d = encode_random::<S>(s, exponent, hash::bits(key, first.wrapping_add(i as u32)));
-    }
+fn finite_magnitude(bits: u32) -> u32 {
+    let a = bits & 0x7fff_ffff;
+    if a >= 0x7f80_0000 { 0 } else { a }
 }
 
-#[inline(always)]
-fn decode_body<S: Spec>(src: &[u8], scale: f32, dst: &mut [f32]) {
-    for (d, &s) in dst.iter_mut().zip(src) {
-        *d = decode_one::<S>(s) * scale;
-    }
-}
-
-#[inline(always)]
-fn bf16_body<S: Spec>(src: &[u8], scale: f32, dst: &mut [u16]) {
-    for (d, &s) in dst.iter_mut().zip(src) {
-        *d = ((decode_one::<S>(s) * scale).to_bits() >> 16) as u16;
-    }
-}
-
-#[inline(always)]
-fn amax_body(src: &[u32]) -> u32 {
-    src.iter().fold(0, |max, &bits| {
-        let a = bits & 0x7fff_ffff;
-        let a = if a >= 0x7f80_0000 { 0 } else { a };
-        if a > max { a } else { max }
-    })
-}
-
-/// Defines a function that runs `$body` with the best vector extensions found at run time.
-macro_rules! vectorised {
-    ($(#[$meta:meta])* $name:ident, $wide:ident, $mid:ident, $body:path,
-        ($($arg:ident: $ty:ty),*) $(-> $ret:ty)?, $($spec:ident)?) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")]
-        fn $wide$(<$spec: Spec>)?($($arg: $ty),*) $(-> $ret)? { $body($($arg),*) }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma,bmi2")]
-        fn $mid$(<$spec: Spec>)?($($arg: $ty),*) $(-> $ret)? { $body($($arg),*) }
-
-        $(#[$meta])*
-        fn $name$(<$spec: Spec>)?($($arg: $ty),*) $(-> $ret)? {
-            #[cfg(target_arch = "x86_64")]
-            {
-                if has_avx512() {
-                    // SAFETY: the processor has every feature that the function is compiled for.
-                    return unsafe { $wide$(::<$spec>)?($($arg),*) };
-                }
-                if has_avx2() {
-                    // SAFETY: as above.
-                    return unsafe { $mid$(::<$spec>)?($($arg),*) };
-                }
+vectorised! {
+    /// Bits of the largest finite |x|, 0 if there is none. Integer maximum, so order cannot matter.
+    pub fn amax_bits(src: &[u32]) -> u32 {
+        let mut lanes = [0u32; LANES];
+        let (groups, rest) = src.as_chunks::<LANES>();
+        for group in groups {
+            for (lane, &bits) in lanes.iter_mut().zip(group) {
+                *lane = (*lane).max(finite_magnitude(bits));
             }
-            $body($($arg),*)
         }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vbmi")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("bmi2")
-}
-
-/// Name of the vector extension that the codec uses.
-pub fn simd_name() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if has_avx512() {
-            return "avx512";
-        }
-        if has_avx2() {
-            return "avx2";
-        }
+        let rest = rest.iter().fold(0, |max, &bits| finite_magnitude(bits).max(max));
+        lanes.into_iter().fold(rest, u32::max)
     }
-    #[cfg(target_arch = "aarch64")]
-    return "neon";
-    #[allow(unreachable_code)]
-    "portable"
 }
-
-vectorised!(encode_spec, encode_avx512, encode_avx2, encode_body::<S>,
-    (src: &[u32], exponent: i32, dst: &mut [u8]), S);
-vectorised!(stochastic_spec, stochastic_avx512, stochastic_avx2, stochastic_body::<S>,
-    (src: &[u32], exponent: i32, key: u32, first: u32, dst: &mut [u8]), S);
-vectorised!(decode_spec, decode_avx512, decode_avx2, decode_body::<S>,
-    (src: &[u8], scale: f32, dst: &mut [f32]), S);
-vectorised!(bf16_spec, bf16_avx512, bf16_avx2, bf16_body::<S>,
-    (src: &[u8], scale: f32, dst: &mut [u16]), S);
-vectorised!(amax_any, amax_avx512, amax_avx2, amax_body, (src: &[u32]) -> u32,);
 
 /// Encodes f32 bits times 2^-exponent, nearest-even; stops at the shorter slice.
 pub fn encode(format: Format, src: &[u32], exponent: i32, dst: &mut [u8]) {
@@ -140,11 +124,6 @@ pub fn decode_bf16(format: Format, src: &[u8], scale: f32, dst: &mut [u16]) {
     with_spec!(format, bf16_spec(src, scale, dst));
 }
 
-/// Bits of the largest finite |x|, 0 if there is none. Integer maximum, so order cannot matter.
-pub fn amax_bits(src: &[u32]) -> u32 {
-    amax_any(src)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +133,17 @@ mod tests {
         let src: Vec<u32> = (0..4099u32).map(|i| hash::mix(i.wrapping_mul(7919))).collect();
         let key = hash::key(1, 2, 3);
         for format in Format::ALL {
-            for (len, exponent) in [(0, 0), (1, -3), (15, 4), (4099, -40), (4099, 0), (4099, 90)] {
+            // The quick encoder takes -108 to 113 (E4M3) or 120 (E5M2).
+            let ends = [-126, -109, -108, 112, 113, 114, 120, 121, 126];
+            let ends = ends.map(|e| (4099, e));
+            let middle = [(0, 0), (1, -3), (15, 4), (4099, -40), (4099, 0), (4099, 90)];
+            for (len, exponent) in ends.into_iter().chain(middle) {
+                // Every other one is near the range of the codes, where rounding happens.
+                let mut src = src.clone();
+                for s in src.iter_mut().step_by(2) {
+                    let field = (107 + exponent + (*s % 40) as i32).clamp(0, 255) as u32;
+                    *s = *s & 0x807f_ffff | field << 23;
+                }
                 let mut out = vec![0u8; len];
                 encode(format, &src[..len], exponent, &mut out);
                 for (o, s) in out.iter().zip(&src) {

@@ -1,7 +1,8 @@
 //! Bias and activation, forward and backward.
 
 use super::dispatch::{dispatch, groups, read, write};
-use super::{Access, BufferId, Dispatch, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, math, parallel};
+use crate::fp8::simd::vectorised;
 use crate::model::Activation;
 
 /// `pre = x + bias` (in place in `x`), `out = f(pre)`. With no activation, `out == x`.
@@ -44,17 +45,8 @@ pub struct ActivationBackward {
 const GELU_SCALE: f32 = 0.797_884_6;
 const GELU_CUBIC: f32 = 0.044_715;
 
-/// tanh by one exponential; exact at both ends because the argument is clamped.
-fn tanh(u: f32) -> f32 {
-    let u = u.clamp(-15.0, 15.0);
-    1.0 - 2.0 / ((2.0 * u).exp() + 1.0)
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 /// f(x).
+#[inline(always)]
 pub(super) fn value(activation: Activation, x: f32) -> f32 {
     match activation {
         Activation::Relu => {
@@ -64,52 +56,102 @@ pub(super) fn value(activation: Activation, x: f32) -> f32 {
                 x
             }
         }
-        Activation::Gelu => 0.5 * x * (1.0 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x))),
-        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Gelu => 0.5 * x * (1.0 + math::tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x))),
+        Activation::Silu => x / (1.0 + math::exp(-x)),
     }
 }
 
 /// f'(x).
+#[inline(always)]
 pub(super) fn slope(activation: Activation, x: f32) -> f32 {
     match activation {
         Activation::Relu => f32::from(x > 0.0),
         Activation::Gelu => {
-            let t = tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x));
+            let t = math::tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x));
             let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x * x);
             // At the ends (1 − t²) is 0 and must win over an infinite x².
             let tail = if t * t == 1.0 { 0.0 } else { 0.5 * x * (1.0 - t * t) * inner };
             0.5 * (1.0 + t) + tail
         }
         Activation::Silu => {
-            let s = sigmoid(x);
+            let s = math::sigmoid(x);
             s * (1.0 + x * (1.0 - s))
         }
+    }
+}
+
+/// A loop of its own for each non-linearity, so that it vectorises; `$name` is the constant.
+macro_rules! per_activation {
+    ($activation:expr, $name:ident => $body:expr) => {
+        match $activation {
+            Activation::Relu => {
+                const $name: Activation = Activation::Relu;
+                $body
+            }
+            Activation::Gelu => {
+                const $name: Activation = Activation::Gelu;
+                $body
+            }
+            Activation::Silu => {
+                const $name: Activation = Activation::Silu;
+                $body
+            }
+        }
+    };
+}
+
+vectorised! {
+    /// Adds `bias` to every row.
+    fn add_bias(x: &mut [f32], bias: &[f32]) {
+        for row in x.chunks_exact_mut(bias.len().max(1)) {
+            for (x, b) in row.iter_mut().zip(bias) {
+                *x += b;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Adds `bias` to every row of `x`; `out` is f of that.
+    fn forward(activation: Activation, x: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        let cols = bias.len().max(1);
+        for (row, out) in x.chunks_exact_mut(cols).zip(out.chunks_exact_mut(cols)) {
+            per_activation!(activation, F => for ((x, b), o) in row.iter_mut().zip(bias).zip(out) {
+                *x += b;
+                *o = value(F, *x);
+            });
+        }
+    }
+}
+
+vectorised! {
+    fn backward(activation: Activation, grad: &mut [f32], pre: &[f32]) {
+        per_activation!(activation, F => for (g, x) in grad.iter_mut().zip(pre) {
+            *g *= slope(F, *x);
+        });
     }
 }
 
 impl BiasActivation {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
-        let cols = self.cols as usize;
+        let (len, cols) = (self.rows as usize * self.cols as usize, self.cols as usize);
         let mut x = slots.take(self.x);
-        let bias = slots.f32(self.bias);
-        parallel::rows(&mut x.f32()[..self.rows as usize * cols], cols, |_, piece| {
-            for row in piece.chunks_exact_mut(cols) {
-                for (v, b) in row.iter_mut().zip(bias) {
-                    *v += b;
-                }
-            }
-        });
+        let mut out = self.activation.map(|activation| (activation, slots.take(self.out)));
+        let bias = &slots.f32(self.bias)[..cols];
+        let x_all = &mut x.f32()[..len];
+        if let Some((activation, out)) = &mut out {
+            let (x, out) = ((x_all, cols.max(1)), (&mut out.f32()[..len], cols.max(1)));
+            parallel::rows_of_two(x, out, parallel::rows_per_piece(cols), |_, x, out| {
+                forward(*activation, x, bias, out);
+            });
+        } else {
+            parallel::rows(x_all, cols, |_, x| add_bias(x, bias));
+        }
         slots.put(x);
-        let Some(activation) = self.activation else { return };
-        let mut out = slots.take(self.out);
-        let x = slots.f32(self.x);
-        parallel::pieces(&mut out.f32()[..self.rows as usize * cols], |start, piece| {
-            for (o, x) in piece.iter_mut().zip(&x[start..]) {
-                *o = value(activation, *x);
-            }
-        });
-        slots.put(out);
+        if let Some((_, out)) = out {
+            slots.put(out);
+        }
     }
 
     /// What it reads and writes.
@@ -130,9 +172,7 @@ impl ActivationBackward {
         let mut grad = slots.take(self.grad);
         let pre = slots.f32(self.pre);
         parallel::pieces(&mut grad.f32()[..self.len as usize], |start, piece| {
-            for (g, x) in piece.iter_mut().zip(&pre[start..]) {
-                *g *= slope(self.activation, *x);
-            }
+            backward(self.activation, piece, &pre[start..]);
         });
         slots.put(grad);
     }

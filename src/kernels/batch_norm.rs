@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::activation::{code, slope, value};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
-use super::{Access, BufferId, Dispatch, Slots, parallel};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel};
 use crate::model::Activation;
 
 /// Guard under the square root.
@@ -240,14 +240,27 @@ fn piece_len(channels: usize) -> usize {
     parallel::rows_per_piece(channels) * channels
 }
 
+/// Scratch for two sums per piece and channel, and `more` pieces.
+fn scratch(rows: u32, pixels: u32, channels: u32, more: usize) -> ScratchNeed {
+    let channels = (channels as usize).max(1);
+    let len = rows as usize * pixels as usize * channels;
+    let pieces = len.div_ceil(piece_len(channels)) + more;
+    ScratchNeed { left: pieces * 2 * channels, ..ScratchNeed::default() }
+}
+
 impl BatchNorm {
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        scratch(self.rows, self.pixels, self.channels, 0)
+    }
+
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
         let channels = (self.channels as usize).max(1);
         let rows = slots.valid_rows(self.step, self.rows) * self.pixels as usize;
         let len = self.rows as usize * self.pixels as usize * channels;
         let piece = piece_len(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.sums);
+        let mut partial = std::mem::take(&mut slots.scratch.left);
         let mut taken = slots.take(self.moments);
         {
             let x = &slots.f32(self.x)[..rows * channels];
@@ -294,7 +307,7 @@ impl BatchNorm {
         slots.put(running_mean);
         slots.put(running_variance);
         slots.put(taken);
-        slots.scratch.sums = partial;
+        slots.scratch.left = partial;
 
         let mut taken = slots.take(self.out);
         let (mean, rstd) = slots.f32(self.moments)[..2 * channels].split_at(channels);
@@ -357,13 +370,18 @@ impl BatchNormEval {
 }
 
 impl BatchNormBackward {
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        scratch(self.rows, self.pixels, self.channels, 1)
+    }
+
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
         let channels = (self.channels as usize).max(1);
         let rows = slots.valid_rows(self.step, self.rows) * self.pixels as usize;
         let len = self.rows as usize * self.pixels as usize * channels;
         let piece = piece_len(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.sums);
+        let mut partial = std::mem::take(&mut slots.scratch.left);
         let pieces = (rows * channels).div_ceil(piece);
         // After the pieces' sums, the two means of every channel.
         let words = (pieces + 1) * 2 * channels;
@@ -404,7 +422,7 @@ impl BatchNormBackward {
         slots.put(grad);
         slots.put(grad_gain);
         slots.put(grad_shift);
-        slots.scratch.sums = partial;
+        slots.scratch.left = partial;
     }
 
     /// What it reads and writes.

@@ -6,7 +6,7 @@ use super::activation::{ActivationBackward, code, slope, value};
 use super::conv::{Conv, Kept};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
-use super::{Access, BufferId, Dispatch, Slots, parallel};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel};
 use crate::model::Activation;
 
 /// `grad ← grad · f'`, in place, from what the forward pass kept: [`Kept::Pre`] as
@@ -163,12 +163,19 @@ fn kept_access(kept: Kept, rows: usize, channels: usize) -> Option<(BufferId, us
 }
 
 impl ChannelBackward {
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        let channels = (self.channels as usize).max(1);
+        let pieces = (self.rows as usize).div_ceil(parallel::rows_per_piece(channels));
+        ScratchNeed { left: pieces * channels, ..ScratchNeed::default() }
+    }
+
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
         let channels = (self.channels as usize).max(1);
         let rows = self.rows as usize;
         let per_piece = parallel::rows_per_piece(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.sums);
+        let mut partial = std::mem::take(&mut slots.scratch.left);
         let pieces = rows.div_ceil(per_piece);
         if partial.len() < pieces * channels {
             partial.resize(pieces * channels, 0.0);
@@ -200,7 +207,7 @@ impl ChannelBackward {
                 *out = own.fold(0.0, |sum, v| sum + v);
             }
         }
-        slots.scratch.sums = partial;
+        slots.scratch.left = partial;
     }
 
     /// What it reads and writes.

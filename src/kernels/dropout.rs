@@ -3,6 +3,7 @@
 use super::dispatch::{dispatch, groups, read, write};
 use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
 use crate::fp8::hash;
+use crate::fp8::simd::vectorised;
 
 /// In place: `x[i] = keep(i) ? x[i] * s : 0` with `s = 1/(1−rate)` rounded once to f32.
 ///
@@ -35,6 +36,16 @@ impl Dropout {
     }
 }
 
+vectorised! {
+    /// `x[0]` is element `first` of the whole.
+    fn drop_some(x: &mut [f32], key: u32, first: u32, threshold: u32, scale: f32) {
+        for (i, v) in x.iter_mut().enumerate() {
+            let keep = hash::bits(key, first.wrapping_add(i as u32)) >= threshold;
+            *v = if keep { *v * scale } else { 0.0 };
+        }
+    }
+}
+
 impl Dropout {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
@@ -44,10 +55,7 @@ impl Dropout {
         let (threshold, scale) = (self.threshold(), self.scale());
         let mut x = slots.take(self.x);
         parallel::pieces(&mut x.f32()[..self.len as usize], |start, piece| {
-            for (i, v) in piece.iter_mut().enumerate() {
-                let keep = hash::bits(key, (start + i) as u32) >= threshold;
-                *v = if keep { *v * scale } else { 0.0 };
-            }
+            drop_some(piece, key, start as u32, threshold, scale);
         });
         slots.put(x);
     }

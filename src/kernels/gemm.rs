@@ -1,15 +1,17 @@
-//! Matrix product with f32 or packed FP8 operands and f32 accumulation.
+//! Matrix product with f32, packed bf16 or packed FP8 operands and f32 accumulation.
 
 use super::dispatch::{dispatch, format_code, read, write};
-use super::{Access, BufferId, Dispatch, Slots, gemm_bf16, parallel};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
-use crate::fp8::{Format, Scale, slice};
+use crate::fp8::{Format, Scale, bf16, slice};
 
 /// How an operand is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     /// f32, row-major, no padding.
     F32,
+    /// Packed bf16, two to a word, each row starting on a word; see [`super::bf16`].
+    Bf16,
     /// Packed FP8 with i32 scale exponents per block, as `Quantise` writes it: row `r` starts at
     /// word `r * ceil(cols/4)`, and the exponent of (r, c) is at
     /// `(r / block_rows) * ceil(cols / block_cols) + c / block_cols`.
@@ -74,25 +76,33 @@ impl Operand {
         let cols = self.cols as usize;
         let per_row = match self.storage {
             Storage::F32 => cols,
+            Storage::Bf16 => cols.div_ceil(2),
             Storage::Fp8 { .. } => cols.div_ceil(4),
         };
         self.rows as usize * per_row
     }
 
-    /// The stored matrix as codes, if it is FP8.
-    fn fp8<'a>(&self, slots: &'a Slots) -> Option<gemm_bf16::Matrix<'a>> {
-        let Storage::Fp8 { format, scales, block_rows, block_cols } = self.storage else {
-            return None;
-        };
+    /// The stored matrix as codes, unless it is f32.
+    fn codes<'a>(&self, slots: &'a Slots) -> Option<gemm_bf16::Matrix<'a>> {
         let (rows, cols) = (self.rows as usize, self.cols as usize);
-        let codes = gemm_bf16::Codes::Fp8 {
-            bytes: bytemuck::cast_slice(slots.words(self.buffer)),
-            format,
-            exponents: &slots.words(scales)[..blocks(self.rows, self.cols, block_rows, block_cols)],
-            block_rows: block_rows.max(1) as usize,
-            block_cols: block_cols.max(1) as usize,
+        let words = slots.words(self.buffer);
+        let (codes, stride) = match self.storage {
+            Storage::F32 => return None,
+            Storage::Bf16 => {
+                (gemm_bf16::Codes::Bf16(bytemuck::cast_slice(words)), cols.next_multiple_of(2))
+            }
+            Storage::Fp8 { format, scales, block_rows, block_cols } => {
+                let count = blocks(self.rows, self.cols, block_rows, block_cols);
+                let codes = gemm_bf16::Codes::Fp8 {
+                    bytes: bytemuck::cast_slice(words),
+                    format,
+                    exponents: &slots.words(scales)[..count],
+                    block_rows: block_rows.max(1) as usize,
+                    block_cols: block_cols.max(1) as usize,
+                };
+                (codes, cols.next_multiple_of(4))
+            }
         };
-        let stride = cols.div_ceil(4) * 4;
         Some(gemm_bf16::Matrix { codes, stride, rows, cols, transpose: self.transpose })
     }
 
@@ -116,7 +126,7 @@ struct View<'a> {
     col_stride: usize,
 }
 
-/// The part of `operand` whose inner index (columns of A, rows of B) is in `from..to`; FP8 is
+/// The part of `operand` whose inner index (columns of A, rows of B) is in `from..to`; codes are
 /// decoded into `scratch`.
 fn part<'a>(
     operand: &Operand,
@@ -133,7 +143,7 @@ fn part<'a>(
             let start = if along_row { from } else { from * cols };
             (&slots.f32(operand.buffer)[start..], cols)
         }
-        Storage::Fp8 { .. } => {
+        Storage::Bf16 | Storage::Fp8 { .. } => {
             let (rows, cols) =
                 if along_row { ((0, rows), (from, to)) } else { ((from, to), (0, cols)) };
             (decode(operand, rows, cols, slots, scratch), cols.1 - cols.0)
@@ -151,14 +161,24 @@ fn decode<'a>(
     slots: &Slots,
     scratch: &'a mut Vec<f32>,
 ) -> &'a [f32] {
-    let Storage::Fp8 { format, scales, block_rows, block_cols } = operand.storage else {
-        return &[];
-    };
     let width = cols.1 - cols.0;
     let len = (rows.1 - rows.0) * width;
     if scratch.len() < len {
         scratch.resize(len, 0.0);
     }
+    if operand.storage == Storage::Bf16 {
+        let halves: &[u16] = bytemuck::cast_slice(slots.words(operand.buffer));
+        let stride = (operand.cols as usize).next_multiple_of(2);
+        parallel::rows(&mut scratch[..len], width, |row0, piece| {
+            for (i, out) in piece.chunks_exact_mut(width.max(1)).enumerate() {
+                bf16::decode(&halves[(rows.0 + row0 + i) * stride + cols.0..], out);
+            }
+        });
+        return &scratch[..len];
+    }
+    let Storage::Fp8 { format, scales, block_rows, block_cols } = operand.storage else {
+        return &[];
+    };
     let bytes: &[u8] = bytemuck::cast_slice(slots.words(operand.buffer));
     let exponents = slots.words(scales);
     let row_bytes = (operand.cols as usize).div_ceil(4) * 4;
@@ -225,7 +245,7 @@ fn multiply(
 }
 
 impl Gemm {
-    /// Native twin: FP8 operands are decoded block by block along the inner dimension, each element
+    /// Native twin: packed operands are decoded block by block along the inner dimension, each element
     /// once, and multiplied by an f32 product.
     pub fn cpu(&self, slots: &mut Slots) {
         let (m, n, k) = (self.m as usize, self.n as usize, self.k as usize);
@@ -242,10 +262,7 @@ impl Gemm {
         }
         let mut left = std::mem::take(&mut slots.scratch.left);
         let mut right = std::mem::take(&mut slots.scratch.right);
-        let decoded = |o: &Operand| o.storage != Storage::F32;
-        let width = m * usize::from(decoded(&self.a)) + n * usize::from(decoded(&self.b));
-        // Blocks start on a word of the packed rows.
-        let block = BLOCK_ELEMENTS.checked_div(width).map_or(k, |b| (b / 64 * 64).max(64));
+        let block = self.block();
         let mut from = 0;
         while from < k {
             let to = (from + block).min(k);
@@ -259,14 +276,37 @@ impl Gemm {
         slots.put(taken);
     }
 
-    /// Multiplies two FP8 operands by bf16 dot products where the processor has them; says whether
+    /// Inner indices that are decoded at a time.
+    fn block(&self) -> usize {
+        let decoded = |o: &Operand| usize::from(o.storage != Storage::F32);
+        let width = self.m as usize * decoded(&self.a) + self.n as usize * decoded(&self.b);
+        // Blocks start on a word of the packed rows.
+        BLOCK_ELEMENTS.checked_div(width).map_or(self.k as usize, |b| (b / 64 * 64).max(64))
+    }
+
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        let packed = |o: &Operand| o.storage != Storage::F32;
+        if packed(&self.a) && packed(&self.b) && gemm_bf16::available() {
+            let panels = gemm_bf16::panel_words(self.n as usize, self.k as usize);
+            return ScratchNeed { panels, ..ScratchNeed::default() };
+        }
+        let depth = self.block().min(self.k as usize);
+        ScratchNeed {
+            left: usize::from(packed(&self.a)) * self.m as usize * depth,
+            right: usize::from(packed(&self.b)) * self.n as usize * depth,
+            ..ScratchNeed::default()
+        }
+    }
+
+    /// Multiplies two packed operands by bf16 dot products where the processor has them; says whether
     /// it did.
     fn bf16(&self, slots: &mut Slots, out: &mut [f32]) -> bool {
         if !gemm_bf16::available() {
             return false;
         }
         let mut panels = std::mem::take(&mut slots.scratch.panels);
-        let operands = (self.a.fp8(slots), self.b.fp8(slots));
+        let operands = (self.a.codes(slots), self.b.codes(slots));
         let done = if let (Some(a), Some(b)) = operands
             && a.exact()
             && b.exact()
@@ -311,6 +351,7 @@ impl Operand {
     pub(super) fn constants(&self) -> (u32, u32) {
         match self.storage {
             Storage::F32 => (0, 1),
+            Storage::Bf16 => (3, 1),
             Storage::Fp8 { format, block_rows, block_cols, .. } => {
                 let single = block_rows >= self.rows && block_cols >= self.cols;
                 (format_code(format), u32::from(single))
@@ -318,17 +359,17 @@ impl Operand {
         }
     }
 
-    /// Its scales; an f32 matrix has none, so something is bound that the kernel does not read.
+    /// Its scales; only FP8 has some, so something is bound that the kernel does not read.
     pub(super) fn scales(&self) -> BufferId {
         match self.storage {
-            Storage::F32 => self.buffer,
+            Storage::F32 | Storage::Bf16 => self.buffer,
             Storage::Fp8 { scales, .. } => scales,
         }
     }
 
     pub(super) fn params(&self) -> [u32; 4] {
         match self.storage {
-            Storage::F32 => [self.rows, self.cols, 1, 1],
+            Storage::F32 | Storage::Bf16 => [self.rows, self.cols, 1, 1],
             Storage::Fp8 { block_rows, block_cols, .. } => {
                 [self.rows, self.cols, block_rows, block_cols]
             }

@@ -1,7 +1,8 @@
 //! Layer normalisation over the features of each row, ε 1e-5.
 
 use super::dispatch::{ROW_LANES, dispatch, read, write};
-use super::{Access, BufferId, Dispatch, Slots, parallel};
+use super::{Access, BufferId, Dispatch, Slots, math, parallel};
+use crate::fp8::simd::vectorised;
 
 /// `out = (x − mean) · rstd · gain + shift` per row; keeps mean and 1/σ for backward. Two passes:
 /// the mean, then `rstd = 1/sqrt(Σ(x − mean)²/cols + 1e-5)` (biased variance).
@@ -51,36 +52,86 @@ pub struct LayerNormBackward {
 /// Guard under the square root.
 pub const EPSILON: f32 = 1e-5;
 
+vectorised! {
+    /// Rows of `x`, with the moments and results that belong to them.
+    fn normalise(x: &[f32], gain: &[f32], shift: &[f32], moments: &mut [f32], out: &mut [f32]) {
+        let cols = gain.len();
+        let rows = x.chunks_exact(cols).zip(out.chunks_exact_mut(cols));
+        for ((x, out), moments) in rows.zip(moments.as_chunks_mut::<2>().0) {
+            let mean = math::sum([x], |[x]| x) / cols as f32;
+            let var = math::sum([x], |[x]| (x - mean) * (x - mean)) / cols as f32;
+            let rstd = 1.0 / (var + EPSILON).sqrt();
+            *moments = [mean, rstd];
+            for (((o, x), g), s) in out.iter_mut().zip(x).zip(gain).zip(shift) {
+                *o = (x - mean) * rstd * g + s;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Gradient of the input for rows of `x`.
+    fn input_gradient(x: &[f32], gain: &[f32], moments: &[f32], dy: &[f32], out: &mut [f32]) {
+        let cols = gain.len();
+        let rows = x.chunks_exact(cols).zip(dy.chunks_exact(cols)).zip(out.chunks_exact_mut(cols));
+        for (((x, dy), out), &[mean, rstd]) in rows.zip(moments.as_chunks::<2>().0) {
+            let h = |x: f32| (x - mean) * rstd;
+            let mean_g = math::sum([dy, gain], |[dy, gain]| dy * gain) / cols as f32;
+            let mean_gh = math::sum([dy, gain, x], |[dy, gain, x]| dy * gain * h(x)) / cols as f32;
+            for (((o, x), dy), gain) in out.iter_mut().zip(x).zip(dy).zip(gain) {
+                *o = rstd * (dy * gain - mean_g - h(*x) * mean_gh);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Gradients of gain and shift for the columns from `start`, as many as `dg` has; rows are
+    /// added first to last.
+    fn column_gradients(
+        x: &[f32],
+        moments: &[f32],
+        dy: &[f32],
+        cols: usize,
+        start: usize,
+        dg: &mut [f32],
+        ds: &mut [f32],
+    ) {
+        dg.fill(0.0);
+        ds.fill(0.0);
+        let rows = x.chunks_exact(cols).zip(dy.chunks_exact(cols));
+        for ((x, dy), &[mean, rstd]) in rows.zip(moments.as_chunks::<2>().0) {
+            let own = start..start + dg.len();
+            let values = x[own.clone()].iter().zip(&dy[own]);
+            for ((dg, ds), (x, dy)) in dg.iter_mut().zip(ds.iter_mut()).zip(values) {
+                *dg += dy * ((x - mean) * rstd);
+                *ds += dy;
+            }
+        }
+    }
+}
+
 impl LayerNorm {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
-        let cols = (self.cols as usize).max(1);
-        let len = self.rows as usize * self.cols as usize;
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        if cols == 0 {
+            return;
+        }
         let mut moments = slots.take(self.moments);
-        let x = slots.f32(self.x);
-        parallel::rows(&mut moments.f32()[..self.rows as usize * 2], 2, |row0, piece| {
-            for (i, m) in piece.chunks_exact_mut(2).enumerate() {
-                let row = &x[(row0 + i) * cols..(row0 + i) * cols + self.cols as usize];
-                let mean = row.iter().sum::<f32>() / cols as f32;
-                let var = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / cols as f32;
-                m[0] = mean;
-                m[1] = 1.0 / (var + EPSILON).sqrt();
-            }
-        });
-        slots.put(moments);
         let mut out = slots.take(self.out);
-        let (x, moments) = (slots.f32(self.x), slots.f32(self.moments));
-        let (gain, shift) = (slots.f32(self.gain), slots.f32(self.shift));
-        parallel::rows(&mut out.f32()[..len], cols, |row0, piece| {
-            for (i, out) in piece.chunks_exact_mut(cols).enumerate() {
-                let r = row0 + i;
-                let (mean, rstd) = (moments[2 * r], moments[2 * r + 1]);
-                let row = &x[r * cols..(r + 1) * cols];
-                for (((o, x), g), s) in out.iter_mut().zip(row).zip(gain).zip(shift) {
-                    *o = (x - mean) * rstd * g + s;
-                }
-            }
-        });
+        let x = &slots.f32(self.x)[..rows * cols];
+        let (gain, shift) = (&slots.f32(self.gain)[..cols], slots.f32(self.shift));
+        let both = ((&mut moments.f32()[..rows * 2], 2), (&mut out.f32()[..rows * cols], cols));
+        parallel::rows_of_two(
+            both.0,
+            both.1,
+            parallel::rows_per_piece(cols),
+            |row0, moments, out| {
+                normalise(&x[row0 * cols..], gain, shift, moments, out);
+            },
+        );
+        slots.put(moments);
         slots.put(out);
     }
 
@@ -100,44 +151,24 @@ impl LayerNorm {
 impl LayerNormBackward {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
-        let cols = (self.cols as usize).max(1);
-        let len = self.rows as usize * self.cols as usize;
+        let (rows, cols) = (self.rows as usize, self.cols as usize);
+        if cols == 0 {
+            return;
+        }
         let mut grad_in = slots.take(self.grad_in);
         let mut grad_gain = slots.take(self.grad_gain);
         let mut grad_shift = slots.take(self.grad_shift);
-        let (x, gain) = (slots.f32(self.x), slots.f32(self.gain));
-        let (moments, grad_out) = (slots.f32(self.moments), slots.f32(self.grad_out));
-        parallel::rows(&mut grad_in.f32()[..len], cols, |row0, piece| {
-            for (i, out) in piece.chunks_exact_mut(cols).enumerate() {
-                let r = row0 + i;
-                let (mean, rstd) = (moments[2 * r], moments[2 * r + 1]);
-                let (x, dy) = (&x[r * cols..(r + 1) * cols], &grad_out[r * cols..(r + 1) * cols]);
-                let (mut sum_g, mut sum_gh) = (0.0f32, 0.0f32);
-                for ((x, dy), gain) in x.iter().zip(dy).zip(gain) {
-                    let g = dy * gain;
-                    sum_g += g;
-                    sum_gh += g * ((x - mean) * rstd);
-                }
-                let (mean_g, mean_gh) = (sum_g / cols as f32, sum_gh / cols as f32);
-                for (((o, x), dy), gain) in out.iter_mut().zip(x).zip(dy).zip(gain) {
-                    let h = (x - mean) * rstd;
-                    *o = rstd * (dy * gain - mean_g - h * mean_gh);
-                }
-            }
+        let (x, dy) = (&slots.f32(self.x)[..rows * cols], slots.f32(self.grad_out));
+        let (gain, moments) = (&slots.f32(self.gain)[..cols], slots.f32(self.moments));
+        parallel::rows(&mut grad_in.f32()[..rows * cols], cols, |row0, out| {
+            let (from, moments) = (row0 * cols, &moments[row0 * 2..]);
+            input_gradient(&x[from..], gain, moments, &dy[from..], out);
         });
-        let (dg, ds) = (&mut grad_gain.f32()[..self.cols as usize], grad_shift.f32());
-        dg.fill(0.0);
-        ds[..self.cols as usize].fill(0.0);
-        for ((x, dy), m) in x[..len]
-            .chunks_exact(cols)
-            .zip(grad_out.chunks_exact(cols))
-            .zip(moments.chunks_exact(2))
-        {
-            for (((x, dy), dg), ds) in x.iter().zip(dy).zip(dg.iter_mut()).zip(ds.iter_mut()) {
-                *dg += dy * ((x - m[0]) * m[1]);
-                *ds += dy;
-            }
-        }
+        let (dg, ds) = (&mut grad_gain.f32()[..cols], &mut grad_shift.f32()[..cols]);
+        let width = parallel::columns_per_piece(rows);
+        parallel::chunks_of_two(dg, ds, width, |start, dg, ds| {
+            column_gradients(x, moments, dy, cols, start, dg, ds);
+        });
         slots.put(grad_in);
         slots.put(grad_gain);
         slots.put(grad_shift);

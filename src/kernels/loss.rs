@@ -1,7 +1,8 @@
 //! Losses with their gradients. Rows at or past `step_state::VALID` give zero loss and gradient.
 
 use super::dispatch::{ROW_LANES, dispatch, groups, read, write};
-use super::{Access, BufferId, Dispatch, Slots, step_state};
+use super::{Access, BufferId, Dispatch, Slots, math, parallel, step_state};
+use crate::fp8::simd::vectorised;
 
 /// Softmax cross-entropy, stable (row maximum subtracted). A target past the last class is read as
 /// the last class (engines refuse such batches beforehand).
@@ -45,6 +46,57 @@ pub struct MeanSquaredError {
     pub step: BufferId,
 }
 
+/// The rows of a batch that a piece of the outputs belongs to.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    logits: &'a [f32],
+    targets: &'a [u32],
+    weights: &'a [f32],
+    classes: usize,
+    inv_valid: f32,
+}
+
+impl Rows<'_> {
+    /// Target, limited to the classes that there are.
+    fn target(&self, r: usize) -> usize {
+        (self.targets[r] as usize).min(self.classes.saturating_sub(1))
+    }
+}
+
+/// A NaN logit must reach the loss, and `f32::max` drops it; the sum of exponentials keeps it.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    x.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+vectorised! {
+    fn cross_entropy(rows: Rows<'_>, losses: &mut [f32]) {
+        for (r, (loss, x)) in losses.iter_mut().zip(rows.logits.chunks_exact(rows.classes)).enumerate() {
+            let max = largest(x);
+            let sum = math::sum([x], |[v]| math::exp(v - max));
+            *loss = rows.weights[r] * (sum.ln() + max - x[rows.target(r)]);
+        }
+    }
+}
+
+vectorised! {
+    fn cross_entropy_with_gradient(rows: Rows<'_>, losses: &mut [f32], grad: &mut [f32]) {
+        let both = rows.logits.chunks_exact(rows.classes).zip(grad.chunks_exact_mut(rows.classes));
+        for (r, (loss, (x, grad))) in losses.iter_mut().zip(both).enumerate() {
+            let (max, target) = (largest(x), rows.target(r));
+            for (g, v) in grad.iter_mut().zip(x) {
+                *g = math::exp(v - max);
+            }
+            let sum = math::sum([grad], |[v]| v);
+            *loss = rows.weights[r] * (sum.ln() + max - x[target]);
+            let factor = rows.weights[r] * rows.inv_valid;
+            for (c, g) in grad.iter_mut().enumerate() {
+                *g = factor * (*g / sum - f32::from(c == target));
+            }
+        }
+    }
+}
+
 impl SoftmaxCrossEntropy {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
@@ -55,26 +107,26 @@ impl SoftmaxCrossEntropy {
         let mut grad = self.grad.map(|id| slots.take(id));
         let (logits, targets) = (slots.f32(self.logits), slots.words(self.targets));
         let weights = slots.f32(self.weights);
-        let out = losses.f32();
-        out[..rows].fill(0.0);
-        if let Some(grad) = &mut grad {
-            grad.f32()[..rows * classes].fill(0.0);
-        }
-        for r in 0..valid {
-            let x = &logits[r * classes..(r + 1) * classes];
-            let target = (targets[r] as usize).min(classes.saturating_sub(1));
-            // A NaN logit must reach the loss, and `f32::max` would drop it; the sum below keeps it.
-            let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum: f32 = x.iter().map(|v| (v - max).exp()).sum();
-            out[r] = weights[r] * (sum.ln() + max - x[target]);
-            if let Some(grad) = &mut grad {
-                let factor = weights[r] * inv_valid;
-                let row = &mut grad.f32()[r * classes..(r + 1) * classes];
-                for (c, (g, v)) in row.iter_mut().zip(x).enumerate() {
-                    let onehot = f32::from(c == target);
-                    *g = factor * ((v - max).exp() / sum - onehot);
-                }
-            }
+        let batch = |row0: usize| Rows {
+            logits: &logits[row0 * classes..],
+            targets: &targets[row0..],
+            weights: &weights[row0..],
+            classes,
+            inv_valid,
+        };
+        let (out, padding) = losses.f32()[..rows].split_at_mut(valid);
+        padding.fill(0.0);
+        let piece = parallel::rows_per_piece(classes);
+        if classes == 0 {
+            out.fill(0.0);
+        } else if let Some(grad) = &mut grad {
+            let (grad, padding) = grad.f32()[..rows * classes].split_at_mut(valid * classes);
+            padding.fill(0.0);
+            parallel::rows_of_two((out, 1), (grad, classes), piece, |row0, losses, grad| {
+                cross_entropy_with_gradient(batch(row0), losses, grad);
+            });
+        } else {
+            parallel::chunks(out, piece, |row0, losses| cross_entropy(batch(row0), losses));
         }
         slots.put(losses);
         if let Some(grad) = grad {

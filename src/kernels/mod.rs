@@ -2,8 +2,12 @@
 //! (`shaders/<family>.wgsl`) and its native CPU twin of the same name.
 
 pub mod activation;
+pub mod average;
 pub mod batch_norm;
+pub mod bf16;
 pub mod channel;
+pub mod clip;
+pub mod compact;
 pub mod conv;
 pub mod dispatch;
 pub mod dropout;
@@ -13,6 +17,7 @@ pub mod gemm;
 pub mod gemm_bf16;
 pub mod layer_norm;
 pub mod loss;
+mod math;
 pub mod optimizer;
 mod parallel;
 pub mod pool;
@@ -21,7 +26,7 @@ pub mod reduce;
 mod simd;
 pub mod slots;
 
-pub use slots::Slots;
+pub use slots::{ScratchNeed, Slots};
 
 /// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
 /// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
@@ -51,8 +56,10 @@ pub mod step_state {
     pub const BETA1_CORRECTION: usize = 4;
     /// 1/(1−β2^step) (f32), computed on the host in f64.
     pub const BETA2_CORRECTION: usize = 5;
-    /// Gradient scale 1/valid (f32).
+    /// Gradient scale (f32): 1/valid, over the batches of an update where there are several.
     pub const INV_VALID: usize = 6;
+    /// Rate of the exponential average of parameters (f32): 1 − its decay in this update.
+    pub const AVERAGE_RATE: usize = 7;
 }
 
 /// One kernel call of a plan.
@@ -60,6 +67,10 @@ pub mod step_state {
 pub enum Op {
     /// See [`quantise::Quantise`].
     Quantise(quantise::Quantise),
+    /// See [`bf16::ToBf16`].
+    ToBf16(bf16::ToBf16),
+    /// See [`bf16::FromBf16`].
+    FromBf16(bf16::FromBf16),
     /// See [`gemm::Gemm`].
     Gemm(gemm::Gemm),
     /// See [`activation::BiasActivation`].
@@ -112,6 +123,16 @@ pub enum Op {
     BatchNormEval(batch_norm::BatchNormEval),
     /// See [`batch_norm::BatchNormBackward`].
     BatchNormBackward(batch_norm::BatchNormBackward),
+    /// See [`average::Average`].
+    Average(average::Average),
+    /// See [`compact::CompactAdamW`].
+    CompactAdamW(compact::CompactAdamW),
+    /// See [`clip::SquareSum`].
+    SquareSum(clip::SquareSum),
+    /// See [`clip::ClipFactor`].
+    ClipFactor(clip::ClipFactor),
+    /// See [`clip::Rescale`].
+    Rescale(clip::Rescale),
     /// See [`elementwise::Accumulate`].
     Accumulate(elementwise::Accumulate),
     /// See [`elementwise::Fill`].
@@ -153,6 +174,8 @@ macro_rules! each_op {
     ($op:expr, $inner:ident => $call:expr) => {
         match $op {
             Op::Quantise($inner) => $call,
+            Op::ToBf16($inner) => $call,
+            Op::FromBf16($inner) => $call,
             Op::Gemm($inner) => $call,
             Op::BiasActivation($inner) => $call,
             Op::ActivationBackward($inner) => $call,
@@ -179,6 +202,11 @@ macro_rules! each_op {
             Op::BatchNorm($inner) => $call,
             Op::BatchNormEval($inner) => $call,
             Op::BatchNormBackward($inner) => $call,
+            Op::Average($inner) => $call,
+            Op::CompactAdamW($inner) => $call,
+            Op::SquareSum($inner) => $call,
+            Op::ClipFactor($inner) => $call,
+            Op::Rescale($inner) => $call,
             Op::Accumulate($inner) => $call,
             Op::Fill($inner) => $call,
         }
@@ -195,6 +223,8 @@ impl Op {
     pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
         match self {
             Op::Quantise(op) => op.gpu(full_stats),
+            Op::ToBf16(op) => op.gpu(),
+            Op::FromBf16(op) => op.gpu(),
             Op::Gemm(op) => op.gpu(),
             Op::BiasActivation(op) => op.gpu(),
             Op::ActivationBackward(op) => op.gpu(),
@@ -221,8 +251,29 @@ impl Op {
             Op::BatchNorm(op) => op.gpu(),
             Op::BatchNormEval(op) => op.gpu(),
             Op::BatchNormBackward(op) => op.gpu(),
+            Op::Average(op) => op.gpu(),
+            Op::CompactAdamW(op) => op.gpu(),
+            Op::SquareSum(op) => op.gpu(),
+            Op::ClipFactor(op) => op.gpu(),
+            Op::Rescale(op) => op.gpu(),
             Op::Accumulate(op) => op.gpu(),
             Op::Fill(op) => op.gpu(),
+        }
+    }
+
+    /// Scratch that its native twin takes from [`Slots`].
+    pub fn scratch(&self) -> ScratchNeed {
+        match self {
+            Op::Gemm(op) => op.scratch(),
+            Op::Conv(op) => op.scratch(),
+            Op::ConvInputGradient(op) => op.scratch(),
+            Op::ConvWeightGradient(op) => op.scratch(),
+            Op::ChannelBackward(op) => op.scratch(),
+            Op::BatchNorm(op) => op.scratch(),
+            Op::BatchNormBackward(op) => op.scratch(),
+            Op::Quantise(op) => op.scratch(),
+            Op::SquareSum(op) => op.scratch(),
+            _ => ScratchNeed::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::dispatch::{dispatch, groups, read, write};
 use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
+use crate::fp8::simd::vectorised;
 
 /// AdamW as in PyTorch: `w ← w·(1 − lr·λ)`, moments, then
 /// `w ← w − lr·m·c1 / (sqrt(v·c2) + ε)` with c1, c2 the bias corrections; the moments are
@@ -51,6 +52,38 @@ pub struct SgdMomentum {
     pub step: BufferId,
 }
 
+#[derive(Clone, Copy)]
+struct AdamConstants {
+    keep: f32,
+    rate: f32,
+    beta1: f32,
+    beta2: f32,
+    correction1: f32,
+    correction2: f32,
+    epsilon: f32,
+}
+
+vectorised! {
+    fn adamw(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], c: AdamConstants) {
+        let (rest1, rest2) = (1.0 - c.beta1, 1.0 - c.beta2);
+        for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            *m = c.beta1 * *m + rest1 * g;
+            *v = c.beta2 * *v + rest2 * g * g;
+            let step = c.rate * (*m * c.correction1) / ((*v * c.correction2).sqrt() + c.epsilon);
+            *w = *w * c.keep - step;
+        }
+    }
+}
+
+vectorised! {
+    fn sgd(w: &mut [f32], v: &mut [f32], g: &[f32], momentum: f32, decay: f32, rate: f32) {
+        for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
+            *v = momentum * *v + (g + decay * *w);
+            *w -= rate * *v;
+        }
+    }
+}
+
 impl AdamW {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
@@ -59,29 +92,28 @@ impl AdamW {
         let rate = number(step_state::LEARNING_RATE);
         let c1 = number(step_state::BETA1_CORRECTION);
         let c2 = number(step_state::BETA2_CORRECTION);
-        let keep = 1.0 - rate * self.weight_decay;
-        let (b1, b2) = (self.beta1, self.beta2);
+        let constants = AdamConstants {
+            keep: 1.0 - rate * self.weight_decay,
+            rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            correction1: c1,
+            correction2: c2,
+            epsilon: self.epsilon,
+        };
         let mut weight = slots.take(self.weight);
         let mut first = slots.take(self.first);
         let mut second = slots.take(self.second);
-        let gradient = slots.f32(self.gradient);
-        let update = |((w, m), (v, g)): ((&mut f32, &mut f32), (&mut f32, &f32))| {
-            *w *= keep;
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            *w -= rate * (*m * c1) / ((*v * c2).sqrt() + self.epsilon);
-        };
+        let gradient = &slots.f32(self.gradient)[..len];
         let (w, m, v) = (&mut weight.f32()[..len], first.f32(), second.f32());
         let piece = parallel::PIECE;
         if len <= piece {
-            w.iter_mut().zip(m).zip(v.iter_mut().zip(gradient)).for_each(update);
+            adamw(w, m, v, gradient, constants);
         } else {
             w.par_chunks_mut(piece)
                 .zip(m.par_chunks_mut(piece))
                 .zip(v.par_chunks_mut(piece).zip(gradient.par_chunks(piece)))
-                .for_each(|((w, m), (v, g))| {
-                    w.iter_mut().zip(m).zip(v.iter_mut().zip(g)).for_each(update);
-                });
+                .for_each(|((w, m), (v, g))| adamw(w, m, v, g, constants));
         }
         slots.put(weight);
         slots.put(first);
@@ -109,19 +141,16 @@ impl SgdMomentum {
         let mut weight = slots.take(self.weight);
         let mut velocity = slots.take(self.momentum_buffer);
         let gradient = slots.f32(self.gradient);
-        let update = |((w, v), g): ((&mut f32, &mut f32), &f32)| {
-            *v = self.momentum * *v + (g + self.weight_decay * *w);
-            *w -= rate * *v;
-        };
         let (w, v) = (&mut weight.f32()[..len], velocity.f32());
+        let (mu, decay) = (self.momentum, self.weight_decay);
         let piece = parallel::PIECE;
         if len <= piece {
-            w.iter_mut().zip(v).zip(gradient).for_each(update);
+            sgd(w, v, gradient, mu, decay, rate);
         } else {
             w.par_chunks_mut(piece)
                 .zip(v.par_chunks_mut(piece))
                 .zip(gradient.par_chunks(piece))
-                .for_each(|((w, v), g)| w.iter_mut().zip(v).zip(g).for_each(update));
+                .for_each(|((w, v), g)| sgd(w, v, g, mu, decay, rate));
         }
         slots.put(weight);
         slots.put(velocity);

@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
-use super::{Access, BufferId, Dispatch, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel, step_state};
 use crate::device::shader::LANES;
-use crate::fp8::stats::{HISTOGRAM_BINS, STAT_HISTOGRAM, STAT_WORDS, histogram_bin};
+use crate::fp8::stats::STAT_WORDS;
+use crate::fp8::tally::{Summary, Tally};
 use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};
 
 /// How the scale of this call is found.
@@ -83,60 +84,6 @@ pub struct Quantise {
 /// Words of amax history per watched tensor.
 pub const HISTORY_WORDS: usize = 1024;
 
-/// Statistics of one piece of rows; pieces are summed in order, so sums do not depend on threads.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Partial {
-    counts: [u32; 4],
-    signal: f64,
-    error: f64,
-    histogram: [u32; HISTOGRAM_BINS],
-}
-
-impl Default for Partial {
-    fn default() -> Self {
-        Self { counts: [0; 4], signal: 0.0, error: 0.0, histogram: [0; HISTOGRAM_BINS] }
-    }
-}
-
-impl Partial {
-    /// Adds one stretch of a row under one scale.
-    fn add(&mut self, format: Format, exponent: i32, src: &[u32], codes: &[u8]) {
-        let scale = Scale { exponent }.value();
-        let (mut signal, mut error) = (0f32, 0f32);
-        for (&bits, &code) in src.iter().zip(codes) {
-            let a = bits & 0x7fff_ffff;
-            if a > 0x7f80_0000 {
-                self.counts[3] += 1;
-                continue;
-            }
-            self.counts[0] += u32::from(format.saturates(bits, exponent));
-            if a == 0 || a == 0x7f80_0000 {
-                continue;
-            }
-            self.counts[1] += u32::from(code & 0x7f == 0);
-            self.counts[2] += u32::from(format.is_subnormal(code));
-            self.histogram[histogram_bin(bits)] += 1;
-            let x = f32::from_bits(bits);
-            let d = x - format.decode(code) * scale;
-            signal += x * x;
-            error += d * d;
-        }
-        self.signal += f64::from(signal);
-        self.error += f64::from(error);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (a, b) in self.counts.iter_mut().zip(other.counts) {
-            *a += b;
-        }
-        for (a, b) in self.histogram.iter_mut().zip(other.histogram) {
-            *a += b;
-        }
-        self.signal += other.signal;
-        self.error += other.error;
-    }
-}
-
 /// What the pieces of one call share.
 struct Encoder<'a> {
     op: &'a Quantise,
@@ -147,7 +94,7 @@ struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// Encodes rows from `row0`; `src` and `dst` start there.
-    fn rows(&self, row0: usize, src: &[u32], dst: &mut [u32], mut partial: Option<&mut Partial>) {
+    fn rows(&self, row0: usize, src: &[u32], dst: &mut [u32], mut tally: Option<&mut Tally>) {
         let op = self.op;
         let (cols, block_cols) = (op.cols as usize, op.block_cols.max(1) as usize);
         let per_row = cols.div_ceil(block_cols);
@@ -169,8 +116,8 @@ impl Encoder<'_> {
                 } else {
                     slice::encode(op.format, src, exponent, codes);
                 }
-                if let Some(partial) = partial.as_deref_mut() {
-                    partial.add(op.format, exponent, src, codes);
+                if let Some(tally) = tally.as_deref_mut() {
+                    tally.add(op.format, exponent, src, codes);
                 }
                 c = end;
             }
@@ -251,8 +198,8 @@ impl Quantise {
         let gather = self.watch.is_some() && slots.full_stats;
         let per_piece = parallel::rows_per_piece(cols);
         let mut packed = slots.take(self.packed);
-        let mut partial = std::mem::take(&mut slots.scratch.partial);
-        partial.clear();
+        let mut parts = std::mem::take(&mut slots.scratch.summaries);
+        parts.clear();
         if rows * cols > 0 {
             let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
             let encoder = Encoder { op: self, exponents, key: hash::key(seed, step, stream) };
@@ -260,10 +207,13 @@ impl Quantise {
             let dst = &mut packed.words()[..self.packed_words()];
             let dst = dst.par_chunks_mut(per_piece * cols.div_ceil(4));
             if gather {
-                partial.resize(rows.div_ceil(per_piece), Partial::default());
-                src.zip(dst).zip(partial.par_iter_mut()).enumerate().for_each(
-                    |(i, ((src, dst), partial))| {
-                        encoder.rows(i * per_piece, src, dst, Some(partial));
+                // Pieces are summed in order, so sums do not depend on threads.
+                parts.resize(rows.div_ceil(per_piece), Summary::default());
+                src.zip(dst).zip(parts.par_iter_mut()).enumerate().for_each(
+                    |(i, ((src, dst), part))| {
+                        let mut tally = Tally::default();
+                        encoder.rows(i * per_piece, src, dst, Some(&mut tally));
+                        *part = tally.finish();
                     },
                 );
             } else {
@@ -275,26 +225,22 @@ impl Quantise {
         slots.put(packed);
         if let Some(watch) = self.watch {
             let largest = exponents.iter().map(|e| *e as i32).max().unwrap_or(0);
-            let mut total = Partial::default();
-            partial.iter().for_each(|p| total.merge(p));
-            let [saturated, flushed, subnormal, nan] = total.counts;
-            let out = &mut slots.words_mut(self.stats)[watch as usize * STAT_WORDS..][..STAT_WORDS];
-            out.fill(0);
-            out[..9].copy_from_slice(&[
-                live,
-                largest as u32,
-                (rows * cols) as u32,
-                saturated,
-                flushed,
-                subnormal,
-                nan,
-                (total.signal as f32).to_bits(),
-                (total.error as f32).to_bits(),
-            ]);
-            out[STAT_HISTOGRAM..].copy_from_slice(&total.histogram);
+            let mut total = Summary::default();
+            parts.iter().for_each(|part| total.merge(part));
+            let words = total.to_words(live, largest, (rows * cols) as u32);
+            let start = watch as usize * STAT_WORDS;
+            slots.words_mut(self.stats)[start..start + STAT_WORDS].copy_from_slice(&words);
         }
-        slots.scratch.partial = partial;
+        slots.scratch.summaries = parts;
         slots.put(scales);
+    }
+
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        let per_piece = parallel::rows_per_piece(self.cols as usize);
+        let watched = usize::from(self.watch.is_some());
+        let summaries = watched * (self.rows as usize).div_ceil(per_piece);
+        ScratchNeed { summaries, ..ScratchNeed::default() }
     }
 
     /// What it reads and writes.

@@ -2,6 +2,7 @@
 
 use super::dispatch::{dispatch, read, write};
 use super::{Access, BufferId, Dispatch, Slots, parallel};
+use crate::fp8::simd::vectorised;
 
 /// `out[c] = Σ_r x[r, c]`, in f32, in any fixed order.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,34 @@ pub struct Sum {
     pub len: u32,
 }
 
+/// Columns whose sums are kept in registers at once.
+const TILE: usize = 64;
+
+vectorised! {
+    /// Sums of the columns from `start`, as many as `out` has; rows are added first to last.
+    fn add_rows(x: &[f32], cols: usize, rows: usize, start: usize, out: &mut [f32]) {
+        let all_rows = || x.chunks_exact(cols.max(1)).take(rows);
+        let (tiles, rest) = out.as_chunks_mut::<TILE>();
+        let rest_start = start + TILE * tiles.len();
+        for (t, tile) in tiles.iter_mut().enumerate() {
+            let mut sums = [0f32; TILE];
+            for row in all_rows() {
+                let from = start + TILE * t;
+                for (sum, v) in sums.iter_mut().zip(&row[from..from + TILE]) {
+                    *sum += v;
+                }
+            }
+            *tile = sums;
+        }
+        rest.fill(0.0);
+        for row in all_rows() {
+            for (sum, v) in rest.iter_mut().zip(&row[rest_start..]) {
+                *sum += v;
+            }
+        }
+    }
+}
+
 impl ColumnSum {
     /// Native twin: rows are added from the first to the last.
     pub fn cpu(&self, slots: &mut Slots) {
@@ -34,15 +63,9 @@ impl ColumnSum {
         let mut out = slots.take(self.out);
         let x = slots.f32(self.x);
         // A piece of columns reads `rows` times its width, so it is smaller than usual.
-        let width = (parallel::PIECE / rows.max(1)).max(64);
+        let width = parallel::columns_per_piece(rows);
         parallel::chunks(&mut out.f32()[..cols], width, |start, piece| {
-            piece.fill(0.0);
-            for r in 0..rows {
-                let row = &x[r * cols + start..r * cols + start + piece.len()];
-                for (o, v) in piece.iter_mut().zip(row) {
-                    *o += v;
-                }
-            }
+            add_rows(x, cols, rows, start, piece);
         });
         slots.put(out);
     }

@@ -6,6 +6,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::{BufferId, step_state};
+use crate::fp8::tally::Summary;
 
 /// All memory of one plan, and scratch that kernels reuse.
 #[derive(Debug, Default)]
@@ -24,9 +25,46 @@ pub(super) struct Scratch {
     pub left: Vec<f32>,
     pub right: Vec<f32>,
     pub panels: Vec<u32>,
-    /// Partial sums of weight gradients.
-    pub sums: Vec<f32>,
-    pub partial: Vec<super::quantise::Partial>,
+    /// Sums of pieces.
+    pub piece_sums: Vec<f64>,
+    pub summaries: Vec<Summary>,
+}
+
+impl Scratch {
+    fn bytes(&self) -> u64 {
+        let f32s = self.left.capacity() + self.right.capacity() + self.panels.capacity();
+        let summaries = self.summaries.capacity() * size_of::<Summary>();
+        (4 * f32s + 8 * self.piece_sums.capacity() + summaries) as u64
+    }
+}
+
+/// Elements of each scratch vector that an op needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScratchNeed {
+    pub(super) left: usize,
+    pub(super) right: usize,
+    pub(super) panels: usize,
+    pub(super) summaries: usize,
+    pub(super) piece_sums: usize,
+}
+
+impl ScratchNeed {
+    /// What serves both, one after the other.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            left: self.left.max(other.left),
+            right: self.right.max(other.right),
+            panels: self.panels.max(other.panels),
+            summaries: self.summaries.max(other.summaries),
+            piece_sums: self.piece_sums.max(other.piece_sums),
+        }
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        let summaries = self.summaries * size_of::<Summary>();
+        (4 * (self.left + self.right + self.panels) + 8 * self.piece_sums + summaries) as u64
+    }
 }
 
 /// A buffer taken out for writing.
@@ -54,6 +92,11 @@ impl Slots {
     pub fn new(slot_words: &[usize], place: Vec<(usize, usize)>) -> Self {
         let data = slot_words.iter().map(|&n| vec![0; n]).collect();
         Self { data, place, full_stats: true, scratch: Scratch::default() }
+    }
+
+    /// Bytes of each slot and of the scratch, as allocated.
+    pub fn bytes(&self) -> (Vec<u64>, u64) {
+        (self.data.iter().map(|d| 4 * d.capacity() as u64).collect(), self.scratch.bytes())
     }
 
     /// Content as words.

@@ -285,6 +285,32 @@ fn fault(what: String) -> EngineError {
 }
 
 impl ModelSpec {
+    /// Keeps the products of the named layers in f32 whatever the recipe.
+    ///
+    /// # Errors
+    /// A name that no layer with products has; nothing is changed then.
+    pub fn keep_in_f32<S: AsRef<str>>(&mut self, names: &[S]) -> Result<(), EngineError> {
+        let has_products =
+            |n: &&Node| matches!(n.layer, Layer::Dense { .. } | Layer::Conv2d { .. });
+        let known: Vec<&str> =
+            self.nodes.iter().filter(has_products).map(|n| n.name.as_str()).collect();
+        if let Some(bad) = names.iter().map(AsRef::as_ref).find(|n| !known.contains(n)) {
+            return Err(fault(format!(
+                "there is no layer \"{bad}\" whose products could be kept in f32; there are {}",
+                known.join(", ")
+            )));
+        }
+        for node in &mut self.nodes {
+            if let Layer::Dense { high_precision, .. } | Layer::Conv2d { high_precision, .. } =
+                &mut node.layer
+                && names.iter().any(|n| n.as_ref() == node.name)
+            {
+                *high_precision = true;
+            }
+        }
+        Ok(())
+    }
+
     /// All parameters in their fixed order: embedding tables, then the layers' own.
     ///
     /// # Errors

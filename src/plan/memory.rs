@@ -86,7 +86,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
             faults.push(format!("{} does not fit in its slot", buffer.name));
         }
     }
-    let lists: [&[Op]; 3] = [&plan.train_step, &plan.prepare_eval, &plan.eval_step];
+    let lists = plan.lists();
     for ops in lists {
         let mut written = vec![false; plan.buffers.len()];
         for op in ops {
@@ -122,9 +122,16 @@ pub fn check(plan: &Plan) -> Vec<String> {
     faults
 }
 
-/// Bytes of physical memory by purpose. A shared slot counts once, for the purpose of the largest
-/// buffer in it, so the sum is what the plan really takes.
-pub fn ledger(plan: &Plan) -> BTreeMap<Purpose, u64> {
+/// Bytes by purpose.
+pub type Ledger = BTreeMap<Purpose, u64>;
+
+/// Sum of a ledger.
+pub fn total(ledger: &Ledger) -> u64 {
+    ledger.values().sum()
+}
+
+/// What each physical slot counts as: the purpose of the largest buffer in it.
+pub fn purposes(plan: &Plan) -> Vec<Purpose> {
     let mut owner: Vec<Option<&Buffer>> = vec![None; plan.slots.len()];
     for buffer in &plan.buffers {
         if let Some(slot) = owner.get_mut(buffer.slot)
@@ -133,16 +140,26 @@ pub fn ledger(plan: &Plan) -> BTreeMap<Purpose, u64> {
             *slot = Some(buffer);
         }
     }
+    owner.into_iter().map(|buffer| buffer.map_or(Purpose::Workspace, |b| b.purpose)).collect()
+}
+
+/// Bytes of physical memory by purpose. A shared slot counts once, so the sum is what the plan
+/// really takes.
+pub fn ledger(plan: &Plan) -> Ledger {
+    by_purpose(plan, plan.slots.iter().map(|words| 4 * *words as u64))
+}
+
+/// Adds up the bytes of each slot by purpose.
+pub fn by_purpose(plan: &Plan, slots: impl Iterator<Item = u64>) -> Ledger {
     let mut bytes = BTreeMap::new();
-    for (words, buffer) in plan.slots.iter().zip(owner) {
-        let purpose = buffer.map_or(Purpose::Workspace, |b| b.purpose);
-        *bytes.entry(purpose).or_insert(0) += 4 * *words as u64;
+    for (slot, purpose) in slots.zip(purposes(plan)) {
+        *bytes.entry(purpose).or_insert(0) += slot;
     }
     bytes
 }
 
 /// Bytes that the logical buffers of each purpose would take without sharing.
-pub fn logical_ledger(plan: &Plan) -> BTreeMap<Purpose, u64> {
+pub fn logical_ledger(plan: &Plan) -> Ledger {
     let mut bytes = BTreeMap::new();
     for buffer in &plan.buffers {
         *bytes.entry(buffer.purpose).or_insert(0) += 4 * buffer.words as u64;
@@ -155,14 +172,19 @@ mod tests {
     use super::*;
     use crate::fp8::{Precision, Recipe};
     use crate::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
-    use crate::plan::{Optimizer, PlanConfig, compile};
+    use crate::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 
     fn plan(precision: Precision) -> Plan {
         let embeddings = vec![EmbeddingSpec { name: "c".to_owned(), cardinality: 9, dim: 3 }];
         let input = InputSpec { dense: 13, embeddings, image: None };
         let head = Head::Classes { count: 5 };
         let model = ModelSpec::mlp(input, &[64, 32, 64], Activation::Gelu, true, 0.1, false, head);
-        let config = PlanConfig { batch: 128, precision, optimizer: Optimizer::default() };
+        let config = PlanConfig {
+            batch: 128,
+            precision,
+            optimizer: Optimizer::default(),
+            update: UpdateOptions::default(),
+        };
         compile(&model, &config).unwrap()
     }
 

@@ -3,8 +3,10 @@
 
 pub mod compile;
 pub mod memory;
+mod options;
 
 pub use compile::compile;
+pub use options::{MAX_ACCUMULATE, MasterFormat, MomentFormat, UpdateOptions};
 
 use crate::fp8::Precision;
 use crate::kernels::Op;
@@ -16,9 +18,9 @@ use crate::model::ModelSpec;
 pub enum Purpose {
     /// Batch inputs, targets and step state.
     Input,
-    /// Master weights, f32.
+    /// Master weights.
     Weight,
-    /// Packed FP8 copies and their scales.
+    /// Packed FP8 and bf16 copies and their scales.
     Quantised,
     /// Values kept from forward for backward.
     Activation,
@@ -26,6 +28,8 @@ pub enum Purpose {
     Gradient,
     /// Optimiser moments.
     Moment,
+    /// Exponential averages of the weights.
+    Average,
     /// Results read back: losses, outputs, statistics.
     Output,
     /// Scratch.
@@ -87,6 +91,8 @@ pub struct PlanConfig {
     pub precision: Precision,
     /// Optimiser.
     pub optimizer: Optimizer,
+    /// How it stores its state, clipping, accumulation, averaging.
+    pub update: UpdateOptions,
 }
 
 /// One parameter of the plan.
@@ -96,14 +102,23 @@ pub struct PlanParam {
     pub name: String,
     /// Row-major shape.
     pub shape: Vec<usize>,
-    /// Master weights, f32.
+    /// Master weights: f32, or packed bf16 ([`crate::kernels::bf16`]) as [`Self::matrix`].
     pub weight: BufferId,
+    /// Which of the two.
+    pub master: MasterFormat,
     /// Gradient, f32; none for the running statistics of a batch normalisation.
     pub gradient: Option<BufferId>,
-    /// Moments, f32: `[momentum]` or `[first, second]`; none without a gradient.
+    /// Sum of the gradients of several batches, f32, where these make one update.
+    pub accumulator: Option<BufferId>,
+    /// `[momentum]` or `[first, second]`, f32 unless [`UpdateOptions`] says otherwise; none without
+    /// a gradient.
     pub moments: Vec<BufferId>,
+    /// Exponential average, f32, where evaluation uses one.
+    pub average: Option<BufferId>,
     /// Packed FP8 copy made by `prepare_eval`, where the precision has one.
     pub quantised: Option<QuantisedRef>,
+    /// Packed bf16 copy made by `prepare_eval`, where the precision has one.
+    pub half: Option<BufferId>,
 }
 
 impl PlanParam {
@@ -164,10 +179,13 @@ pub struct Plan {
     pub params: Vec<PlanParam>,
     /// Quantised tensors in the order of the stats buffer; empty for f32.
     pub watched: Vec<WatchedTensor>,
-    /// One training step: forward, loss, backward, update.
+    /// One training step: forward, loss, backward, and the update or, where several batches make
+    /// one, the sum of their gradients.
     pub train_step: Vec<Op>,
-    /// Run once after weights changed and before `eval_step`: quantises weights with current
-    /// scaling. Weights are FP8 in evaluation, activations stay f32, so that a prediction does not
+    /// The update that follows the last of [`UpdateOptions::accumulate`] steps; else empty.
+    pub update_step: Vec<Op>,
+    /// Run once after weights changed and before `eval_step`: rounds weights (their averages, where
+    /// there are some) to FP8 with current scaling, or to bf16. Weights are rounded in evaluation, activations stay f32, so that a prediction does not
     /// depend on the rows beside it and an exported file predicts the same.
     pub prepare_eval: Vec<Op>,
     /// Forward without dropout, outputs and per-row losses.
@@ -192,9 +210,32 @@ pub struct Plan {
     pub stats: BufferId,
     /// amax history of every watched tensor, f32 `[watched, 1024]` (delayed scaling; else 1 word).
     pub history: BufferId,
+    /// Norm of all gradients of the last update before clipping, and the factor that they were
+    /// scaled by, f32 `[2]`; none without clipping.
+    pub gradient_norm: Option<BufferId>,
 }
 
 impl Plan {
+    /// All call lists.
+    pub fn lists(&self) -> [&[Op]; 4] {
+        [&self.train_step, &self.update_step, &self.prepare_eval, &self.eval_step]
+    }
+
+    /// Every buffer that a later step depends on, by a name that is unique within the plan: weights,
+    /// moments, averages, sums of gradients, the amax history. A checkpoint of these is complete:
+    /// random numbers are functions of seed and step.
+    pub fn state(&self) -> Vec<(&str, BufferId)> {
+        let kept = |(i, b): (usize, &Buffer)| {
+            b.persistent
+                && (matches!(
+                    b.purpose,
+                    Purpose::Weight | Purpose::Moment | Purpose::Average | Purpose::Gradient
+                ) || i == self.history.index())
+        };
+        let all = self.buffers.iter().enumerate().filter(|(i, b)| kept((*i, *b)));
+        all.map(|(i, b)| (b.name.as_str(), BufferId(i as u32))).collect()
+    }
+
     /// Buffers that outlive their last use to the end of the training step, so that the host can
     /// read them: all gradients.
     pub fn kept(&self) -> Vec<BufferId> {

@@ -2,8 +2,8 @@
 //! entry of metadata. A run that is saved, ended and loaded goes on bit for bit as if it had never
 //! stopped (on the CPU engine).
 //!
-//! Tensors, all f32: `weight/<param>`, `moment<i>/<param>`, and `history` (amax history of delayed
-//! scaling) in the last checkpoint; the parameters by their own names in the best one.
+//! Tensors: in the last checkpoint every buffer of [`Plan::state`] by its name, as 32-bit words
+//! whatever they hold; in the best one the parameters by their own names, f32.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +19,8 @@ use crate::error::{EngineError, TrainError};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::plan::BufferId;
+#[cfg(doc)]
+use crate::plan::Plan;
 
 /// File of the state that a run resumes from.
 pub const LAST: &str = "checkpoint-last.safetensors";
@@ -99,7 +101,7 @@ pub struct Tensor {
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
-    /// f32 bits.
+    /// Content.
     pub words: Vec<u32>,
 }
 
@@ -127,17 +129,8 @@ pub fn restore(engine: &mut dyn Engine, tensors: &[Tensor], path: &Path) -> Resu
 /// Name, shape and buffer of every tensor of the training state.
 fn slots(engine: &dyn Engine) -> Vec<(String, Vec<usize>, BufferId)> {
     let plan = engine.plan();
-    let mut out = Vec::new();
-    for param in &plan.params {
-        out.push((format!("weight/{}", param.name), param.shape.clone(), param.weight));
-        for (i, &moment) in param.moments.iter().enumerate() {
-            out.push((format!("moment{i}/{}", param.name), param.shape.clone(), moment));
-        }
-    }
-    if let Some(history) = plan.buffers.get(plan.history.index()) {
-        out.push(("history".to_owned(), vec![history.words], plan.history));
-    }
-    out
+    let words = |id: BufferId| plan.buffers.get(id.index()).map_or(0, |b| b.words);
+    plan.state().into_iter().map(|(name, id)| (name.to_owned(), vec![words(id)], id)).collect()
 }
 
 /// Writes the state that a run resumes from.

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
-use crate::error::TrainError;
+use crate::error::{EngineError, TrainError};
 use crate::fp8::{Precision, Scaling};
 use crate::model::{
-    Activation, CnnOptions, Head, InputSpec, ModelSpec, ResNetOptions, SeparableOptions,
+    Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec, ResNetOptions, SeparableOptions,
 };
-use crate::plan::Optimizer;
+use crate::plan::{MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, UpdateOptions};
 
 /// Learning-rate schedule after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,15 +30,27 @@ pub enum Architecture {
     #[default]
     Mlp,
     /// Two convolutions with pooling, then dense layers; see [`ModelSpec::cnn`].
+    #[serde(alias = "cnn")]
     SmallCnn,
     /// Residual blocks with batch normalisation; see [`ModelSpec::resnet`].
+    #[serde(alias = "resnet")]
     ResNet,
     /// Depthwise-separable blocks with batch normalisation; see
     /// [`ModelSpec::depthwise_separable`].
+    #[serde(alias = "depthwise")]
     DepthwiseSeparable,
 }
 
-/// Settings of a run. Defaults suit a small table.
+/// A change of precision within a run; weights and optimiser state go on bit for bit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Hybrid {
+    /// Share of all planned steps that [`TrainConfig::precision`] does, above 0 and below 1.
+    pub first_share: f32,
+    /// Precision of the rest.
+    pub then: Precision,
+}
+
+/// Settings of a run. The defaults are a middle way; [`TrainConfig::suggest`] fits them to data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
@@ -54,10 +66,16 @@ pub struct TrainConfig {
     pub dropout: f32,
     /// First and last layer in f32.
     pub high_precision_ends: bool,
+    /// Further layers in f32, by name: `dense1`, `dense2`, …, `output`.
+    pub opt_out: Vec<String>,
     /// Precision and recipe.
     pub precision: Precision,
+    /// Another precision for the last part of the run.
+    pub hybrid: Option<Hybrid>,
     /// Optimiser.
     pub optimizer: Optimizer,
+    /// Memory of the optimiser, clipping, accumulation, averaging.
+    pub update: UpdateOptions,
     /// Peak learning rate.
     pub learning_rate: f32,
     /// Schedule.
@@ -85,8 +103,11 @@ impl Default for TrainConfig {
             layer_norm: false,
             dropout: 0.0,
             high_precision_ends: false,
+            opt_out: Vec::new(),
             precision: Precision::default(),
+            hybrid: None,
             optimizer: Optimizer::default(),
+            update: UpdateOptions::default(),
             learning_rate: 1e-3,
             schedule: Schedule::Cosine,
             warmup: 0.05,
@@ -151,7 +172,9 @@ impl TrainConfig {
         if !(decay.is_finite() && decay >= 0.0) {
             return fail("weight decay", format!("{decay} is not 0 or above"));
         }
-        if let Precision::Fp8(recipe) = self.precision {
+        let then = self.hybrid.map(|h| h.then);
+        for precision in [Some(self.precision), then].into_iter().flatten() {
+            let Precision::Fp8(recipe) = precision else { continue };
             if recipe.margin > 16 {
                 return fail("scale margin", format!("{} is not in 0 to 16", recipe.margin));
             }
@@ -161,17 +184,82 @@ impl TrainConfig {
                 return fail("amax history", format!("{history} is not in 1 to 1024"));
             }
         }
-        Ok(())
+        if let Some(Hybrid { first_share, .. }) = self.hybrid
+            && !(first_share > 0.0 && first_share < 1.0)
+        {
+            return fail("share of the first precision", format!("{first_share} is not in 0 to 1"));
+        }
+        self.check_update()?;
+        // The names of layers do not depend on the size of the data.
+        let image = ImageShape { height: 32, width: 32, channels: 1 };
+        self.model(InputSpec::image(image), Head::Regression).map(|_| ())
+    }
+
+    fn check_update(&self) -> Result<(), TrainError> {
+        let fail = |setting, what: String| Err(TrainError::Config { setting, what });
+        let UpdateOptions { moments, master, clip_norm, accumulate, average } = self.update;
+        if matches!(self.optimizer, Optimizer::Sgd { .. }) {
+            let what = || "only AdamW can have it".to_owned();
+            if moments != MomentFormat::F32 {
+                return fail("moment storage", what());
+            }
+            if master != MasterFormat::F32 {
+                return fail("weight storage", what());
+            }
+        }
+        if let Some(norm) = clip_norm
+            && !(norm.is_finite() && norm > 0.0)
+        {
+            return fail("clipping norm", format!("{norm} is not above 0"));
+        }
+        if !(1..=MAX_ACCUMULATE).contains(&accumulate) {
+            let what = format!("{accumulate} is not in 1 to {MAX_ACCUMULATE}");
+            return fail("batches per update", what);
+        }
+        match average {
+            Some(decay) if !(0.0..1.0).contains(&decay) => {
+                fail("averaging decay", format!("{decay} is not in 0 to below 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps of `total` that the first precision does.
+    pub fn first_steps(&self, total: u64) -> u64 {
+        match self.hybrid {
+            Some(hybrid) => (f64::from(hybrid.first_share) * total as f64).round() as u64,
+            None => total,
+        }
+    }
+
+    /// The precision of the step after `done` of `total` planned steps.
+    pub fn precision_after(&self, done: u64, total: u64) -> Precision {
+        match self.hybrid {
+            Some(hybrid) if done >= self.first_steps(total) => hybrid.then,
+            _ => self.precision,
+        }
     }
 
     /// The network of these settings between `input` and `head`.
     ///
     /// # Errors
-    /// [`TrainError::Config`] if the architecture needs images and the input is a table.
+    /// [`TrainError::Config`] if the architecture needs images and the input is a table, or if a
+    /// layer is to be kept in f32 that the network does not have.
     pub fn model(&self, input: InputSpec, head: Head) -> Result<ModelSpec, TrainError> {
+        let mut model = self.layers(input, head)?;
+        match model.keep_in_f32(&self.opt_out) {
+            Ok(()) => Ok(model),
+            Err(EngineError::Shape { what, .. }) => {
+                Err(TrainError::Config { setting: "layers kept in f32", what })
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn layers(&self, input: InputSpec, head: Head) -> Result<ModelSpec, TrainError> {
         let high_precision_ends = self.high_precision_ends;
         let image = input.image.ok_or(TrainError::Config {
-            setting: "architecture",
+            setting: "kind of network",
             what: "a convolutional network needs images; choose a plain network for a table"
                 .to_owned(),
         });
@@ -230,10 +318,21 @@ mod tests {
             let config = TrainConfig { architecture, ..TrainConfig::default() };
             config.model(InputSpec::image(image), head).unwrap().validate().unwrap();
             let error = config.model(InputSpec::features(216), head).unwrap_err();
-            assert!(matches!(error, TrainError::Config { setting: "architecture", .. }));
+            assert!(matches!(error, TrainError::Config { setting: "kind of network", .. }));
         }
         let plain = TrainConfig::default();
         plain.model(InputSpec::image(image), head).unwrap().validate().unwrap();
+    }
+
+    #[test]
+    fn a_hybrid_run_changes_precision_once() {
+        let hybrid = Some(Hybrid { first_share: 0.75, then: Precision::Bf16 });
+        let config = TrainConfig { hybrid, ..TrainConfig::default() };
+        assert_eq!(config.first_steps(100), 75);
+        assert_eq!(config.precision_after(74, 100), config.precision);
+        assert_eq!(config.precision_after(75, 100), Precision::Bf16);
+        let plain = TrainConfig::default();
+        assert_eq!(plain.precision_after(100, 100), plain.precision);
     }
 
     #[test]
@@ -251,8 +350,48 @@ mod tests {
         assert_eq!(setting(TrainConfig { epochs: 0, ..d() }), "epochs");
         let optimizer = Optimizer::Sgd { momentum: 1.0, weight_decay: 0.0 };
         assert_eq!(setting(TrainConfig { optimizer, ..d() }), "momentum");
+        let hybrid = Some(Hybrid { first_share: 1.0, then: Precision::F32 });
+        assert_eq!(setting(TrainConfig { hybrid, ..d() }), "share of the first precision");
+        let update = |change: fn(&mut UpdateOptions)| {
+            let mut config = d();
+            change(&mut config.update);
+            config
+        };
+        assert_eq!(setting(update(|u| u.clip_norm = Some(0.0))), "clipping norm");
+        assert_eq!(setting(update(|u| u.accumulate = 0)), "batches per update");
+        assert_eq!(setting(update(|u| u.average = Some(1.0))), "averaging decay");
+        let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 };
+        let compact = update(|u| u.moments = MomentFormat::Fp8);
+        assert!(compact.check().is_ok());
+        assert_eq!(setting(TrainConfig { optimizer, ..compact }), "moment storage");
         let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
         let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
         assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");
+    }
+
+    #[test]
+    fn layers_opt_out_by_name() {
+        let input = || InputSpec::features(3);
+        let config = |names: &[&str]| TrainConfig {
+            hidden: vec![8, 4],
+            layer_norm: true,
+            opt_out: names.iter().map(|n| (*n).to_owned()).collect(),
+            ..TrainConfig::default()
+        };
+        let kept = |names: &[&str]| -> Vec<String> {
+            let model = config(names).model(input(), Head::Regression).unwrap();
+            let high = |n: &crate::model::Node| {
+                matches!(n.layer, crate::model::Layer::Dense { high_precision: true, .. })
+            };
+            model.nodes.into_iter().filter(high).map(|n| n.name).collect()
+        };
+        assert!(kept(&[]).is_empty());
+        assert_eq!(kept(&["output", "dense2"]), ["dense2", "output"]);
+        for bad in ["dense3", "norm1", ""] {
+            assert!(config(&[bad]).model(input(), Head::Regression).is_err());
+            assert_eq!(setting(config(&["dense1", bad])), "layers kept in f32");
+            let text = config(&[bad]).check().unwrap_err().to_string();
+            assert!(text.contains("dense1, dense2, output"), "{text}");
+        }
     }
 }

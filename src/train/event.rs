@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineInfo;
 use crate::error::UserError;
-use crate::fp8::{Format, TensorStats};
+use crate::fp8::{Format, Precision, TensorStats};
 pub use crate::metrics::Scores;
 use crate::metrics::Store;
 use crate::plan::TensorRole;
@@ -92,6 +92,9 @@ pub struct Summary {
     pub rows_per_second: f64,
     /// Number of parameters.
     pub parameters: usize,
+    /// Precision that the kept model was validated and tested in.
+    #[serde(default)]
+    pub precision: Option<Precision>,
     /// Who computed.
     pub engine: EngineInfo,
     /// The run's folder.

@@ -14,10 +14,12 @@ mod reporter;
 pub mod run_folder;
 pub mod schedule;
 mod session;
+pub mod suggest;
 pub mod worker;
 
 pub use augment::Augmentation;
 pub use config::{Architecture, TrainConfig};
 pub use event::{Control, Event, RunState, StopReason, Summary};
 pub use run_folder::RunFolder;
+pub use suggest::DataSize;
 pub use worker::{Job, RunHandle, start};

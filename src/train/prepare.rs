@@ -14,6 +14,7 @@ use super::{Control, Event, RunState, worker::Job};
 use crate::data::preprocess::EmbeddingWidth;
 use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
 use crate::device::DeviceChoice;
+use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
@@ -71,11 +72,23 @@ pub fn run(
         Said::End(ending) => return Ok(ending),
     };
 
-    let plan_config = PlanConfig {
-        batch: config.batch_size.min(encoding.train.rows),
-        precision: config.precision,
-        optimizer: config.optimizer,
+    let batch = config.batch_size.min(encoding.train.rows);
+    let total = (encoding.train.rows.div_ceil(batch.max(1)) * config.epochs) as u64;
+    // A run of two precisions goes on in the one that it was in.
+    let done = match &resumed {
+        Some(run) if config.hybrid.is_some() => {
+            checkpoint::load_last(&run.last_checkpoint())?.1.step
+        }
+        _ => 0,
     };
+    let plan_config = PlanConfig {
+        batch,
+        precision: config.precision_after(done, total),
+        optimizer: config.optimizer,
+        update: config.update,
+    };
+    let limits = Limits::of(config.device)?;
+    preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
     let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;

@@ -7,6 +7,7 @@ mod saving;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
+use rayon::prelude::*;
 
 use self::control::{LoopEnd, Wish};
 use self::reports::{Recent, Watch};
@@ -18,11 +19,13 @@ use super::reporter::Reporter;
 use super::run_folder::{RunFolder, RunLock};
 use super::schedule::LearningRate;
 use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
-use crate::engine::{Batch, StepParams};
+use crate::device::DeviceChoice;
+use crate::engine::{self, Batch, EngineInfo, StepParams};
 use crate::error::TrainError;
 use crate::eval;
 use crate::metrics::Scores;
 use crate::model::init::Param;
+use crate::plan::{self, PlanConfig};
 
 /// How a run ended without an error.
 #[derive(Debug)]
@@ -52,6 +55,7 @@ pub struct Session<'a> {
     reporter: &'a mut Reporter,
     rate: LearningRate,
     steps_per_epoch: usize,
+    total: u64,
     at: Position,
     best_params: Option<Vec<Param>>,
     best_saved: bool,
@@ -85,6 +89,7 @@ impl<'a> Session<'a> {
         Self {
             rate: LearningRate::new(&config, total),
             steps_per_epoch,
+            total,
             best_saved: best_params.is_some(),
             best_params,
             last_save: now,
@@ -201,7 +206,9 @@ impl<'a> Session<'a> {
                 if let Some(end) = self.wish()?.end() {
                     return Ok(end);
                 }
-                let steps = pace.steps(self.steps_per_epoch - self.at.batch);
+                self.enter_precision(self.at.step)?;
+                let left = (self.steps_per_epoch - self.at.batch) as u64;
+                let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
                 let begin = Instant::now();
                 self.steps(&order, steps, &mut staged)?;
                 let took = begin.elapsed();
@@ -215,6 +222,36 @@ impl<'a> Session<'a> {
         Ok(LoopEnd::Reason(StopReason::Completed))
     }
 
+    /// Steps until the precision changes.
+    fn steps_of_this_precision(&self) -> u64 {
+        match self.config.first_steps(self.total).checked_sub(self.at.step) {
+            None | Some(0) => u64::MAX,
+            Some(left) => left,
+        }
+    }
+
+    /// Goes on in the precision of the step after `done`, with the same weights and moments.
+    fn enter_precision(&mut self, done: u64) -> Result<(), TrainError> {
+        let engine = self.data.engine.as_mut();
+        let precision = self.config.precision_after(done, self.total);
+        if engine.plan().config.precision == precision {
+            return Ok(());
+        }
+        let config = PlanConfig { precision, ..engine.plan().config.clone() };
+        let plan = plan::compile(&engine.plan().model, &config)?;
+        // On the same device, even where it was a fallback.
+        let device = match engine.info() {
+            EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
+            EngineInfo::Gpu(_) => self.config.device,
+        };
+        let (mut next, _) = engine::open(device, plan)?;
+        engine::transfer(engine, next.as_mut())?;
+        self.data.engine = next;
+        let text = format!("From step {} on: {}.", done + 1, precision.describe());
+        self.reporter.send(Event::Log(text));
+        Ok(())
+    }
+
     /// Trains `count` batches from the current position.
     fn steps(
         &mut self,
@@ -225,10 +262,11 @@ impl<'a> Session<'a> {
         let size = self.data.engine.plan().config.batch.max(1);
         staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
         let batches = staged.batches.get_mut(..count).unwrap_or_default();
-        let chunks = order.chunks(size).skip(self.at.batch);
-        for (batch, rows) in batches.iter_mut().zip(chunks) {
-            eval::fill_batch(batch, &self.data.train, rows.iter().map(|&r| r as usize));
-        }
+        let rows = order.get(self.at.batch * size..).unwrap_or_default();
+        let train = &self.data.train;
+        batches.par_iter_mut().zip(rows.par_chunks(size)).for_each(|(batch, rows)| {
+            eval::fill_batch(batch, train, rows.iter().map(|&r| r as usize));
+        });
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
         let params = &mut staged.params;
         params.clear();
@@ -312,8 +350,10 @@ impl<'a> Session<'a> {
                 path: self.folder.best_checkpoint(),
             });
         };
+        let params = params.clone();
+        self.enter_precision(best.step.saturating_sub(1))?;
         let engine = self.data.engine.as_mut();
-        engine.load_params(params)?;
+        engine.load_params(&params)?;
         engine.prepare_eval()?;
         let (_, test) = eval::evaluate(engine, &self.data.test, self.data.meaning)?;
         let baseline =
@@ -328,6 +368,7 @@ impl<'a> Session<'a> {
             seconds: self.at.seconds,
             rows_per_second: self.at.rows_trained as f64 / self.at.step_seconds.max(1e-9),
             parameters: self.parameters(),
+            precision: Some(self.data.engine.plan().config.precision),
             engine: self.data.engine.info(),
             folder: self.folder.path.clone(),
         };

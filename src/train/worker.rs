@@ -67,15 +67,20 @@ pub fn start(job: Job, wake: Arc<dyn Fn() + Send + Sync>) -> Result<RunHandle, T
     let run_id = NEXT.fetch_add(1, Ordering::Relaxed);
     spawn_task(&format!("train-{run_id}"), move || {
         let mut reporter = Reporter::new(sender, wake);
-        work(&job, &orders, &mut reporter);
+        work(&job, &orders, &mut reporter, prepare::run);
         reporter.finish();
     })?;
     Ok(RunHandle { run_id, control, events })
 }
 
-/// Runs the job and sends its last event, whatever happens.
-fn work(job: &Job, orders: &Receiver<Control>, reporter: &mut Reporter) {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| prepare::run(job, orders, reporter)));
+/// Does the job with `run` and sends its last event, whatever happens.
+fn work(
+    job: &Job,
+    orders: &Receiver<Control>,
+    reporter: &mut Reporter,
+    run: impl FnOnce(&Job, &Receiver<Control>, &mut Reporter) -> Result<Ending, TrainError>,
+) {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| run(job, orders, reporter)));
     match result {
         Ok(Ok(Ending::Finished(summary))) => reporter.send(Event::Finished(summary)),
         Ok(Ok(Ending::Cancelled | Ending::Left)) => {}
@@ -111,4 +116,63 @@ pub fn spawn_task(name: &str, task: impl FnOnce() + Send + 'static) -> Result<()
     std::thread::Builder::new().name(name.to_owned()).spawn(task).map(|_| ()).map_err(|e| {
         TrainError::Checkpoint { what: format!("no thread: {e}"), path: PathBuf::new() }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::table;
+
+    /// The events of a job that is done by `run`.
+    fn events(
+        run: impl FnOnce(&Job, &Receiver<Control>, &mut Reporter) -> Result<Ending, TrainError>,
+    ) -> Vec<Event> {
+        let (dataset, schema) = table("x,y\n1,a\n2,b\n", "y");
+        let job = Job {
+            project: "test".to_owned(),
+            dataset: Arc::new(dataset),
+            schema,
+            prep: PrepConfig::default(),
+            split: SplitConfig::default(),
+            config: TrainConfig::default(),
+            folder: PathBuf::from("nowhere"),
+            resume: false,
+        };
+        let (_control, orders) = bounded(1);
+        let (sender, events) = bounded(reporter::CAPACITY);
+        let mut reporter = Reporter::new(sender, Arc::new(|| {}));
+        work(&job, &orders, &mut reporter, run);
+        reporter.finish();
+        events.iter().collect()
+    }
+
+    fn failure(events: &[Event]) -> &UserError {
+        match events {
+            [Event::Log(_), Event::Failed(error)] => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_failed_run_that_says_what_happened() {
+        let message = String::from("planted in words");
+        for planted in [None, Some(message)] {
+            let words = planted.clone();
+            let events = events(move |_, _, reporter| {
+                reporter.send(Event::Log("begun".to_owned()));
+                match planted {
+                    None => panic!("planted"),
+                    Some(message) => std::panic::panic_any(message),
+                }
+            });
+            let error = failure(&events);
+            assert!(error.what.ends_with(words.as_deref().unwrap_or("planted")), "{error}");
+            assert!(error.advice.contains("report"), "{error}");
+        }
+        let events = events(|_, _, reporter| {
+            reporter.send(Event::Log("begun".to_owned()));
+            std::panic::panic_any(7)
+        });
+        assert!(failure(&events).what.ends_with("unknown"));
+    }
 }

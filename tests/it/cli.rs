@@ -157,6 +157,7 @@ fn predictions_of_the_file_are_those_of_the_live_model() {
         batch: 32,
         precision: record.config.precision,
         optimizer: record.config.optimizer,
+        update: record.config.update,
     };
     let plan = plan::compile(&record.model, &config).unwrap();
     let (mut engine, _) = engine::open(DeviceChoice::Cpu, plan).unwrap();

@@ -5,7 +5,7 @@ use fp8_studio::engine::{self, Batch, Engine, StepParams};
 use fp8_studio::fp8::{AmaxAlgorithm, Precision, Recipe, Scaling, hash};
 use fp8_studio::model::init::init;
 use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
-use fp8_studio::plan::{Optimizer, PlanConfig, compile, memory};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile, memory};
 
 const BATCH: usize = 64;
 
@@ -32,7 +32,11 @@ fn model(head: Head) -> ModelSpec {
 }
 
 fn open(model: &ModelSpec, precision: Precision, optimizer: Optimizer) -> Box<dyn Engine> {
-    let plan = compile(model, &PlanConfig { batch: BATCH, precision, optimizer }).unwrap();
+    let plan = compile(
+        model,
+        &PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() },
+    )
+    .unwrap();
     assert_eq!(memory::check(&plan), Vec::<String>::new());
     let (mut engine, why) = engine::open(DeviceChoice::Cpu, plan).unwrap();
     assert_eq!(why, None);
@@ -75,6 +79,7 @@ fn recipes() -> Vec<(&'static str, Precision)> {
         .into_iter()
         .chain([
             ("f32", Precision::F32),
+            ("bf16", Precision::Bf16),
             ("most recent", Precision::Fp8(recent)),
             (
                 "stochastic",
@@ -164,6 +169,7 @@ fn padding_rows_change_nothing() {
             batch: batch_size,
             precision: Precision::F32,
             optimizer: Optimizer::default(),
+            update: UpdateOptions::default(),
         };
         let model = model(head);
         let (mut engine, _) =

@@ -11,7 +11,8 @@ use fp8_studio::eval;
 use fp8_studio::export::{self, StoredValues};
 use fp8_studio::fp8::{Format, Precision, Recipe};
 use fp8_studio::model::Activation;
-use fp8_studio::plan::{self, PlanConfig};
+use fp8_studio::plan::{self, MasterFormat, MomentFormat, PlanConfig, UpdateOptions};
+use fp8_studio::train::config::Hybrid;
 use fp8_studio::train::{RunFolder, TrainConfig};
 use safetensors::{Dtype, SafeTensors};
 
@@ -61,8 +62,13 @@ fn live_outputs(run: &RunFolder, rows: &Encoded) -> Vec<f32> {
     let record = &run.record;
     let plan_config = PlanConfig {
         batch: 32,
-        precision: record.config.precision,
+        precision: record
+            .summary
+            .as_ref()
+            .and_then(|s| s.precision)
+            .unwrap_or(record.config.precision),
         optimizer: record.config.optimizer,
+        update: record.config.update,
     };
     let plan = plan::compile(&record.model, &plan_config).unwrap();
     let (mut engine, _) = engine::open(fp8_studio::device::DeviceChoice::Cpu, plan).unwrap();
@@ -93,7 +99,28 @@ fn files_predict_as_the_live_model() {
     };
     let e5m2 = Precision::Fp8(Recipe { forward: Format::E5M2, ..Recipe::current() });
     let tables = PrepConfig { one_hot_limit: 1, ..PrepConfig::default() };
+    let update = UpdateOptions {
+        moments: MomentFormat::Fp8,
+        master: MasterFormat::Bf16,
+        average: Some(0.9),
+        ..UpdateOptions::default()
+    };
+    // Ends in bf16, so that is what the file must hold.
+    let hybrid = Some(Hybrid { first_share: 0.2, then: Precision::Bf16 });
     let cases = [
+        ("bf16", support::circle(300), config(Precision::Bf16), PrepConfig::default()),
+        (
+            "averaged",
+            support::circle(300),
+            TrainConfig { update, ..config(fp8()) },
+            PrepConfig::default(),
+        ),
+        (
+            "hybrid",
+            support::circle(300),
+            TrainConfig { hybrid, ..config(fp8()) },
+            PrepConfig::default(),
+        ),
         ("fp8", support::circle(300), config(fp8()), PrepConfig::default()),
         ("f32", support::circle(300), config(Precision::F32), PrepConfig::default()),
         ("ends", support::circle(300), ends, PrepConfig::default()),

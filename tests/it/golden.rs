@@ -7,7 +7,7 @@ use fp8_studio::engine::{self, Batch, StepParams};
 use fp8_studio::fp8::Precision;
 use fp8_studio::model::ModelSpec;
 use fp8_studio::model::init::Param;
-use fp8_studio::plan::{self, Optimizer, PlanConfig};
+use fp8_studio::plan::{self, Optimizer, PlanConfig, UpdateOptions};
 use serde::Deserialize;
 
 /// Largest accepted |ours − PyTorch's| of a loss or a weight, both of order 1, after up to ten
@@ -73,7 +73,12 @@ fn load(name: &str) -> Case {
 
 fn replay(case: &Case, device: DeviceChoice) -> Outcome {
     let batch = case.batches.iter().map(|b| b.rows).max().unwrap();
-    let config = PlanConfig { batch, precision: Precision::F32, optimizer: case.optimizer };
+    let config = PlanConfig {
+        batch,
+        precision: Precision::F32,
+        optimizer: case.optimizer,
+        update: UpdateOptions::default(),
+    };
     let plan = plan::compile(&case.model, &config).unwrap();
     let classes = matches!(case.model.head, fp8_studio::model::Head::Classes { .. });
 

@@ -7,7 +7,7 @@ use fp8_studio::engine::{Batch, Engine, StepParams};
 use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::model::init::{Param, init};
 use fp8_studio::model::{Activation, Head, ImageShape, InputSpec, Layer, ModelSpec, Node};
-use fp8_studio::plan::{Optimizer, PlanConfig, compile};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 use safetensors::SafeTensors;
 
 const ROWS: usize = 12;
@@ -65,7 +65,12 @@ fn batches(file: &SafeTensors<'_>) -> Vec<Batch> {
 fn engine(file: &SafeTensors<'_>, precision: Precision) -> CpuEngine {
     let model = model();
     // A larger batch than there are rows: padding must change nothing.
-    let config = PlanConfig { batch: ROWS + 3, precision, optimizer: Optimizer::default() };
+    let config = PlanConfig {
+        batch: ROWS + 3,
+        precision,
+        optimizer: Optimizer::default(),
+        update: UpdateOptions::default(),
+    };
     let mut engine = CpuEngine::open(compile(&model, &config).unwrap()).unwrap();
     let params: Vec<Param> = init(&model, 0)
         .into_iter()

@@ -17,7 +17,7 @@ use fp8_studio::model::init::init;
 use fp8_studio::model::{
     Activation, CnnOptions, Head, ImageShape, ModelSpec, ResNetOptions, SeparableOptions,
 };
-use fp8_studio::plan::{Optimizer, PlanConfig, compile};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 
 use crate::pair::{Layout, gpu, numbers};
 
@@ -384,7 +384,12 @@ fn batch_normalisation() {
 
 /// Loss curves of both engines over a few steps.
 fn curves(model: &ModelSpec, precision: Precision) -> (Vec<f32>, Vec<f32>) {
-    let config = PlanConfig { batch: 12, precision, optimizer: Optimizer::default() };
+    let config = PlanConfig {
+        batch: 12,
+        precision,
+        optimizer: Optimizer::default(),
+        update: UpdateOptions::default(),
+    };
     let plan = compile(model, &config).unwrap();
     let run = |engine: &mut dyn Engine| {
         engine.load_params(&init(model, 2)).unwrap();

@@ -2,7 +2,7 @@
 //! workgroup, and beyond what one dispatch dimension holds.
 
 use fp8_studio::device::Gpu;
-use fp8_studio::fp8::Format;
+use fp8_studio::fp8::{Format, bf16};
 use fp8_studio::kernels::activation::{ActivationBackward, BiasActivation};
 use fp8_studio::kernels::dropout::Dropout;
 use fp8_studio::kernels::elementwise::Fill;
@@ -300,6 +300,7 @@ fn optimisers() {
 #[derive(Clone, Copy, Debug)]
 enum Stored {
     F32,
+    Bf16,
     Whole(Format),
     Blocks(Format, [u32; 2]),
 }
@@ -312,6 +313,16 @@ fn operand(l: &mut Layout, rows: u32, cols: u32, transpose: bool, stored: Stored
         Stored::F32 => {
             let buffer = l.f32(&values);
             return Operand { buffer, storage: Storage::F32, rows, cols, transpose };
+        }
+        Stored::Bf16 => {
+            let mut words = vec![0; rows as usize * (cols as usize).div_ceil(2)];
+            for (i, v) in values.iter().enumerate() {
+                let (r, c) = (i / cols as usize, i % cols as usize);
+                let half = u32::from(bf16::nearest(v.to_bits()));
+                words[r * (cols as usize).div_ceil(2) + c / 2] |= half << (16 * (c % 2));
+            }
+            let buffer = l.words(&words);
+            return Operand { buffer, storage: Storage::Bf16, rows, cols, transpose };
         }
         Stored::Whole(format) => (format, [rows.max(1), cols.max(1)]),
         Stored::Blocks(format, block) => (format, block),
@@ -351,11 +362,14 @@ fn product(gpu: Gpu, [m, n, k]: [u32; 3], transposed: [bool; 2], stored: [Stored
     })
 }
 
-const STORED: [[Stored; 2]; 5] = [
+const STORED: [[Stored; 2]; 8] = [
     [Stored::F32, Stored::F32],
     [Stored::Whole(Format::E4M3), Stored::Whole(Format::E4M3)],
     [Stored::Whole(Format::E5M2), Stored::Whole(Format::E4M3)],
     [Stored::F32, Stored::Whole(Format::E4M3)],
+    [Stored::Bf16, Stored::Bf16],
+    [Stored::F32, Stored::Bf16],
+    [Stored::Bf16, Stored::Whole(Format::E5M2)],
     [Stored::Blocks(Format::E4M3, [1, 32]), Stored::Blocks(Format::E5M2, [16, 24])],
 ];
 

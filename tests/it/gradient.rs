@@ -5,7 +5,7 @@ use fp8_studio::engine::{Batch, Engine, StepParams};
 use fp8_studio::fp8::{Precision, Recipe, hash};
 use fp8_studio::model::init::{Param, init};
 use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, Layer, ModelSpec, Node};
-use fp8_studio::plan::{Optimizer, PlanConfig, compile, memory};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile, memory};
 
 const ROWS: usize = 7;
 
@@ -42,7 +42,12 @@ pub fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<
 }
 
 pub fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
-    let config = PlanConfig { batch: ROWS + 2, precision, optimizer: Optimizer::default() };
+    let config = PlanConfig {
+        batch: ROWS + 2,
+        precision,
+        optimizer: Optimizer::default(),
+        update: UpdateOptions::default(),
+    };
     let plan = compile(model, &config).unwrap();
     assert_eq!(memory::check(&plan), Vec::<String>::new());
     CpuEngine::open(plan).unwrap()

@@ -8,7 +8,7 @@ use fp8_studio::model::{
     Activation, CnnOptions, Head, ImageShape, InputSpec, Layer, ModelSpec, Node, ResNetOptions,
     SeparableOptions,
 };
-use fp8_studio::plan::{Optimizer, PlanConfig, compile, memory};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile, memory};
 
 use crate::gradient::{at, batch, check, engine};
 
@@ -168,8 +168,12 @@ fn presets_are_valid_for_every_image() {
                     let json = serde_json::to_string(&model).unwrap();
                     assert_eq!(serde_json::from_str::<ModelSpec>(&json).unwrap(), model);
                     for precision in [Precision::F32, Precision::Fp8(Recipe::block())] {
-                        let config =
-                            PlanConfig { batch: 3, precision, optimizer: Optimizer::default() };
+                        let config = PlanConfig {
+                            batch: 3,
+                            precision,
+                            optimizer: Optimizer::default(),
+                            update: UpdateOptions::default(),
+                        };
                         let plan = compile(&model, &config).unwrap();
                         assert_eq!(memory::check(&plan), Vec::<String>::new(), "{name}");
                     }
@@ -219,7 +223,12 @@ fn every_preset_learns_in_fp8() {
         for precision in
             [Precision::F32, Precision::Fp8(Recipe::current()), Precision::Fp8(Recipe::mx())]
         {
-            let config = PlanConfig { batch: 32, precision, optimizer: Optimizer::default() };
+            let config = PlanConfig {
+                batch: 32,
+                precision,
+                optimizer: Optimizer::default(),
+                update: UpdateOptions::default(),
+            };
             let plan = compile(&model, &config).unwrap();
             assert_eq!(memory::check(&plan), Vec::<String>::new(), "{name}");
             let mut engine = CpuEngine::open(plan).unwrap();

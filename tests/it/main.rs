@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod allocation;
 mod architecture;
 mod cli;
 mod cpu_engine;
@@ -9,17 +10,22 @@ mod data;
 mod export;
 mod golden;
 mod golden_cnn;
+mod golden_codec;
 mod gpu_engine;
 mod gpu_images;
 mod gpu_kernels;
 mod gpu_quantise;
+mod gpu_session;
+mod gpu_update;
 mod gradient;
 mod images;
+mod kernels;
 mod pair;
 mod quality;
 mod resume;
 mod safetensors_python;
 mod samples;
+mod state;
 mod support;
 mod tolerance;
 mod training;
@@ -28,3 +34,4 @@ mod ui_real;
 mod ui_screenshots;
 mod ui_states;
 mod ui_support;
+mod update;

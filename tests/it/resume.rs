@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use fp8_studio::fp8::{Precision, Recipe};
+use fp8_studio::plan::{MasterFormat, MomentFormat, UpdateOptions};
+use fp8_studio::train::config::Hybrid;
 use fp8_studio::train::{Control, Event, RunFolder, RunState, TrainConfig};
 
 use crate::support::{begin, begin_gated, circle, job, losses, next, rest, summary};
@@ -36,13 +38,29 @@ fn state(folder: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
-    for precision in [Precision::Fp8(Recipe::current()), Precision::Fp8(Recipe::delayed())] {
+    let delayed = config(Precision::Fp8(Recipe::delayed()));
+    // The second precision begins in the 16th of 30 epochs.
+    let hybrid = Some(Hybrid { first_share: 0.51, then: Precision::F32 });
+    let update = UpdateOptions {
+        moments: MomentFormat::Fp8,
+        master: MasterFormat::Bf16,
+        clip_norm: Some(1.0),
+        accumulate: 2,
+        average: Some(0.99),
+    };
+    for config in [
+        config(Precision::Fp8(Recipe::current())),
+        delayed.clone(),
+        TrainConfig { hybrid, ..delayed },
+        TrainConfig { update, ..config(Precision::Bf16) },
+    ] {
+        let what = format!("{:?} {:?} {:?}", config.precision, config.hybrid, config.update);
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
-        let plain = rest(&begin(job(circle(900), config(precision), &whole)));
+        let plain = rest(&begin(job(circle(900), config.clone(), &whole)));
 
         let parts = dir.path().join("parts");
-        let mut again = job(circle(900), config(precision), &parts);
+        let mut again = job(circle(900), config.clone(), &parts);
         let mut resumed = Vec::new();
         // In the middle of the first epoch, at the end of some, in the middle of another.
         type Here = fn(&Event) -> bool;
@@ -83,13 +101,13 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
         assert!(starts.iter().any(|(step, epoch)| step % *epoch as u64 != 0), "{starts:?}");
         let end = rest(&begin(again.clone()));
         let all = RunFolder::open(&parts).unwrap().events().unwrap();
-        assert_eq!(losses(&all), losses(&plain), "{precision:?}");
+        assert_eq!(losses(&all), losses(&plain), "{what}");
         assert_eq!(summary(&end).test, summary(&plain).test);
         assert_eq!(summary(&end).best_epoch, summary(&plain).best_epoch);
-        assert!(state(&parts) == state(&whole), "checkpoints differ with {precision:?}");
+        assert!(state(&parts) == state(&whole), "checkpoints differ with {what}");
         // The comparison can fail: other data order, other bytes.
         let other = dir.path().join("other");
-        rest(&begin(job(circle(900), TrainConfig { seed: 9, ..config(precision) }, &other)));
+        rest(&begin(job(circle(900), TrainConfig { seed: 9, ..config.clone() }, &other)));
         assert!(state(&other) != state(&whole));
 
         let events = rest(&begin(again));

@@ -38,6 +38,10 @@ fn magnitudes(o: &Operand, slots: &Slots) -> impl Fn(usize, usize) -> f64 {
             let (r, c) = (i / cols, i % cols);
             match o.storage {
                 Storage::F32 => f64::from(f32::from_bits(words[i])).abs(),
+                Storage::Bf16 => {
+                    let word = words[r * cols.div_ceil(2) + c / 2];
+                    f64::from(f32::from_bits(word >> (16 * (c % 2)) << 16)).abs()
+                }
                 Storage::Fp8 { format, scales, block_rows, block_cols } => {
                     let word = words[r * cols.div_ceil(4) + c / 4];
                     let code = word.to_le_bytes()[c % 4];
@@ -354,6 +358,33 @@ pub fn bounds(op: &Op, slots: &Slots) -> Bounds {
                 (n.grad_shift, pack(vec![rows * each; channels])),
             ]
         }
+        Op::SquareSum(s) => {
+            let sum: f64 = get(s.x)[..s.len as usize].iter().map(|v| v * v).sum();
+            let mut bounds = vec![0.0; slots.words(s.out).len()];
+            // Natively 512 terms meet in a lane, on the GPU fewer in a thread; trees follow.
+            bounds[s.at as usize] = 600.0 * U * sum;
+            vec![(s.out, pack(bounds))]
+        }
+        Op::ClipFactor(c) => {
+            let sum: f64 = get(c.squares)[..c.len as usize].iter().sum();
+            let norm = sum.sqrt();
+            let relative = (f64::from(c.len) / 256.0 + 40.0) * U;
+            let factor = (f64::from(c.limit) / (norm + 1e-6)).min(1.0);
+            let mut bounds = vec![0.0; slots.words(c.out).len()];
+            (bounds[0], bounds[1]) = (norm * relative, factor * relative);
+            vec![(c.out, pack(bounds))]
+        }
+        Op::Average(a) if !a.packed => {
+            let rate = f64::from(slots.step_f32(a.step, step_state::AVERAGE_RATE));
+            let both = get(a.average).into_iter().zip(get(a.weight));
+            let bound = both.map(|(a, w)| 4.0 * U * (a.abs() + rate * (a.abs() + w.abs())));
+            vec![(a.average, pack(bound.collect()))]
+        }
+        Op::Average(a) => {
+            // Rounding of a sum of two numbers below 4.
+            vec![(a.average, vec![8.0 * U as f32; slots.words(a.average).len()])]
+        }
+        Op::CompactAdamW(_) => panic!("compact state has a comparison of its own"),
         Op::Quantise(_)
         | Op::Dropout(_)
         | Op::Embed(_)
@@ -364,6 +395,7 @@ pub fn bounds(op: &Op, slots: &Slots) -> Bounds {
         | Op::ConvWeightGradient(_)
         | Op::MaxPool(_)
         | Op::MaxPoolBackward(_) => Vec::new(),
+        Op::Rescale(_) | Op::ToBf16(_) | Op::FromBf16(_) => Vec::new(),
     }
 }
 

@@ -221,6 +221,50 @@ fn divergence_ends_with_a_diagnosis_and_keeps_what_was_saved() {
 }
 
 #[test]
+fn a_panic_within_a_run_ends_it_as_failed_and_what_was_saved_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    // What a window does to wake itself runs on the worker's thread.
+    let wake = move || {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(call != 10, "planted");
+    };
+    let run = start(job(circle(700), endless(), dir.path()), std::sync::Arc::new(wake)).unwrap();
+    let events = rest(&run);
+    assert!(events.iter().any(|e| matches!(e, Event::State(RunState::Running))));
+    let Some(Event::Failed(error)) = events.last() else { panic!("{:?}", events.last()) };
+    assert!(error.what.contains("planted"), "{error}");
+    let folder = RunFolder::open(dir.path()).unwrap();
+    assert_eq!(folder.record.state, RunState::Failed);
+    assert!(!folder.is_running() && folder.resumable() && !folder.interrupted());
+}
+
+#[test]
+fn layers_opt_out_of_fp8_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let watched = |name: &str, config: TrainConfig| {
+        let events = rest(&begin(job(circle(300), config, &dir.path().join(name))));
+        summary(&events);
+        let tensors = events.iter().find_map(|e| match e {
+            Event::Tensors { tensors, .. } => Some(tensors.clone()),
+            _ => None,
+        });
+        let names = tensors.unwrap_or_default().into_iter().map(|t| t.name);
+        names.filter(|n| n.ends_with(".weight")).collect::<Vec<_>>()
+    };
+    let config = TrainConfig { epochs: 2, ..small() };
+    let all = ["dense1.weight", "dense2.weight", "output.weight"];
+    assert_eq!(watched("all", config.clone()), all);
+    let opt_out = vec!["dense1".to_owned(), "output".to_owned()];
+    assert_eq!(watched("some", TrainConfig { opt_out, ..config.clone() }), all[1..2]);
+    let opt_out = vec!["dense9".to_owned()];
+    let bad = TrainConfig { opt_out, ..config };
+    let error = start(job(circle(50), bad, dir.path()), std::sync::Arc::new(|| {})).unwrap_err();
+    let text = fp8_studio::error::UserError::from(error).to_string();
+    assert!(text.contains("dense9") && text.contains("dense1, dense2, output"), "{text}");
+}
+
+#[test]
 fn a_watcher_that_sleeps_misses_no_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let config = TrainConfig { epochs: 1500, hidden: vec![], ..small() };

@@ -486,6 +486,7 @@ pub fn finish(run: &Run, reason: StopReason) {
         seconds: 12.4,
         rows_per_second: 48_300.0,
         parameters: 9_795,
+        precision: None,
         engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
         folder: run.job.folder.clone(),
     })));

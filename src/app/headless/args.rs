@@ -79,7 +79,7 @@ pub struct TrainArgs {
     /// Column to predict [default: as the project says, else a guess that is shown]
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
-    /// Number format of the matrix products: 8-bit (fp8) or 32-bit (f32)
+    /// Number format of the matrix products: 8-bit (fp8), 16-bit (bf16) or 32-bit (f32)
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
     /// How 8-bit values are scaled
@@ -123,6 +123,8 @@ pub struct TrainArgs {
 pub enum PrecisionArg {
     /// 8-bit floating point
     Fp8,
+    /// 16-bit floating point
+    Bf16,
     /// 32-bit floating point
     F32,
 }

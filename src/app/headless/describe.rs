@@ -21,6 +21,7 @@ pub(super) fn adapter(info: &AdapterInfo) -> String {
 /// How the matrix products are computed.
 pub(super) fn precision(precision: Precision) -> String {
     match precision {
+        Precision::Bf16 => "16-bit floating point (bf16)".to_owned(),
         Precision::F32 => "32-bit floating point".to_owned(),
         Precision::Fp8(recipe) => {
             let scaling = match recipe.scaling {

@@ -41,16 +41,19 @@ fn text(run: &RunFolder, report: &ExportReport) -> String {
             vec![t.name.clone(), shape.join(" × "), t.dtype.to_owned()]
         })
         .collect();
+    let difference = match report.max_difference {
+        0.0 => "to the last bit".to_owned(),
+        d => format!("largest difference {d:.1e}"),
+    };
     format!(
         "Wrote {} ({} bytes) from {}\n\n{}\n\
-         Proven: read back, it predicts {} rows as the live model does (largest difference {:e}).\n\
+         Proven: read back, it predicts {} rows as the live model does ({difference}).\n\
          Next: fp8-studio predict {} DATA.csv\n",
         report.path.display(),
         terminal::count(report.bytes),
         run.path.display(),
         terminal::table(&rows),
         report.proof_rows,
-        report.max_difference,
         terminal::quoted(&report.path),
     )
 }

@@ -14,7 +14,7 @@ use crate::error::{ExportError, UserError};
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     let model = Model::load(&args.model)?;
     let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
-    super::source::notes(&data);
+    super::source::notes(&data, true);
     match &args.output {
         None => match write(model, &data, BufWriter::new(io::stdout().lock())) {
             // A reader that went away, as `head` does.

@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path, target: Option<&str>, say: bool) -> Result<Sourc
     }
     let dataset = project.open_data(&Progress::default())?;
     if say {
-        notes(&dataset);
+        notes(&dataset, false);
     }
     let at = |mut e: UserError| {
         e.place.path.get_or_insert_with(|| project.dataset_path());
@@ -36,6 +36,7 @@ pub(super) fn open(path: &Path, target: Option<&str>, say: bool) -> Result<Sourc
             schema.target
         ));
     }
+    project.suggest(&dataset, Some(&schema));
     Ok(Source { project, dataset, schema })
 }
 
@@ -57,9 +58,9 @@ pub(super) fn open_project(path: &Path) -> Result<Project, UserError> {
     Ok(Project::open(path)?)
 }
 
-/// What the importer did to the data; repairs with the rows they touched.
-pub(super) fn notes(dataset: &Dataset) {
-    for note in &dataset.notes {
+/// What the importer did to the data, with the rows it touched; all of it, or only the repairs.
+pub(super) fn notes(dataset: &Dataset, repairs: bool) {
+    for note in dataset.notes.iter().filter(|n| n.repair || !repairs) {
         let rows: Vec<String> = note.rows.iter().take(5).map(u64::to_string).collect();
         let rows = match (rows.len(), note.rows.len() > 5) {
             (0, _) => String::new(),

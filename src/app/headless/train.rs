@@ -100,16 +100,17 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
 /// Puts what was given on the command line over the project's settings.
 fn apply(args: &TrainArgs, config: &mut TrainConfig) -> Result<(), UserError> {
     match (args.precision, args.recipe) {
-        (Some(PrecisionArg::F32), Some(_)) => {
+        (Some(PrecisionArg::F32 | PrecisionArg::Bf16), Some(_)) => {
             return Err(UserError::new(
-                "--recipe says how 8-bit scales are found, but --precision f32 has none",
+                "--recipe says how 8-bit scales are found, but --precision f32 or bf16 has none",
                 "Leave one of the two out.",
             ));
         }
         (Some(PrecisionArg::F32), None) => config.precision = Precision::F32,
+        (Some(PrecisionArg::Bf16), None) => config.precision = Precision::Bf16,
         (_, Some(recipe)) => config.precision = Precision::Fp8(recipe.into()),
         (Some(PrecisionArg::Fp8), None) => {
-            if config.precision == Precision::F32 {
+            if config.precision.recipe().is_none() {
                 config.precision = Precision::default();
             }
         }
@@ -245,11 +246,11 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> S
     let mut facts = Vec::new();
     if let Some((kind, _)) = s.test.main() {
         let always = match kind {
-            crate::metrics::MetricKind::R2 => "always the mean",
-            _ => "always the commonest class",
+            crate::metrics::MetricKind::R2 => "the mean",
+            _ => "the commonest class",
         };
         facts.push(format!(
-            "To compare: {} {} by answering {always}",
+            "To compare: {} {} by always answering {always}",
             kind.label(),
             kind.format(s.baseline)
         ));

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::super::Slots;
+use super::super::gemm::Storage;
+use super::super::{ScratchNeed, Slots};
 use super::epilogue::{Finish, KeptPart};
 use super::pieces::{Groups, Phase, Pieces, Product, Run};
 use super::tile::{Kernel, Mode, Tap};
@@ -102,6 +103,11 @@ impl Layout {
         }
     }
 
+    /// Words of all panels.
+    fn panel_words(&self) -> usize {
+        panels::words(&self.kernel, &self.groups, self.phase.steps())
+    }
+
     /// Packs the filters `[outputs, places, depth]`.
     fn pack(&self, filters: &panels::Filters<'_>, out: &mut [u32]) {
         let columns = self.groups.columns;
@@ -130,13 +136,21 @@ impl Conv {
         self.run(slots, Kernel::pick(fp8, self.shape.is_depthwise()));
     }
 
+    /// Scratch of the native twin, besides the windows that every thread keeps.
+    pub fn scratch(&self) -> ScratchNeed {
+        let packed = self.x.storage != Storage::F32 && self.weight.storage != Storage::F32;
+        let kernel = Kernel::pick(packed, self.shape.is_depthwise());
+        let panels = Layout::new(&self.shape, self.pool, kernel).panel_words();
+        ScratchNeed { panels, left: self.shape.filters_len(), ..ScratchNeed::default() }
+    }
+
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
         let layout = Layout::new(shape, self.pool, kernel);
         let mut panels = std::mem::take(&mut slots.scratch.panels);
         let mut filters = std::mem::take(&mut slots.scratch.left);
-        let words = panels::words(&kernel, &layout.groups, layout.phase.steps());
+        let words = layout.panel_words();
         let packed = grow(&mut panels, words);
         let weight = Reader::new(&self.weight, slots);
         layout.pack(&panels::filters(&weight, shape, &mut filters), packed);

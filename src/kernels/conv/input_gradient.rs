@@ -6,7 +6,8 @@
 
 use rayon::prelude::*;
 
-use super::super::Slots;
+use super::super::gemm::Storage;
+use super::super::{ScratchNeed, Slots};
 use super::epilogue::{Finish, KeptPart};
 use super::pieces::{Groups, Phase, Pieces, Product, Run};
 use super::tile::{Kernel, Mode, Tap};
@@ -105,6 +106,18 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Gives every phase its place among the panels; returns the words of all.
+    fn place_panels(&mut self, kernel: &Kernel) -> usize {
+        let mut words = 0;
+        for (phase, _) in &mut self.phases {
+            phase.panels = words;
+            words += panels::words(kernel, &self.groups, phase.steps());
+        }
+        words
+    }
+}
+
 impl ConvInputGradient {
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
@@ -113,17 +126,21 @@ impl ConvInputGradient {
         self.run(slots, Kernel::pick(fp8, self.shape.is_depthwise()));
     }
 
+    /// Scratch of the native twin, besides the windows that every thread keeps.
+    pub fn scratch(&self) -> ScratchNeed {
+        let packed = self.grad.storage != Storage::F32 && self.weight.storage != Storage::F32;
+        let kernel = Kernel::pick(packed, self.shape.is_depthwise());
+        let panels = Layout::new(&self.shape, kernel).place_panels(&kernel);
+        ScratchNeed { panels, left: self.shape.filters_len(), ..ScratchNeed::default() }
+    }
+
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
         let mut layout = Layout::new(shape, kernel);
         let mut panels = std::mem::take(&mut slots.scratch.panels);
         let mut filters = std::mem::take(&mut slots.scratch.left);
-        let mut words = 0;
-        for (phase, _) in &mut layout.phases {
-            phase.panels = words;
-            words += panels::words(&kernel, &layout.groups, phase.steps());
-        }
+        let words = layout.place_panels(&kernel);
         let packed = grow(&mut panels, words);
         {
             let values = panels::filters(&Reader::new(&self.weight, slots), shape, &mut filters);

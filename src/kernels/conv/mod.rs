@@ -155,6 +155,11 @@ impl ConvShape {
         self.kernel as usize * self.kernel as usize * self.group_channels()
     }
 
+    /// Values of all filters.
+    pub fn filters_len(&self) -> usize {
+        self.out_channels as usize * self.filter_len()
+    }
+
     /// Whether every channel has exactly one filter of its own.
     pub fn is_depthwise(&self) -> bool {
         self.groups == self.channels && self.out_channels == self.channels

@@ -30,7 +30,7 @@ pub(super) fn filters<'a>(
     scratch: &'a mut Vec<f32>,
 ) -> Filters<'a> {
     let cols = shape.filter_len();
-    let len = shape.out_channels as usize * cols;
+    let len = shape.filters_len();
     if scratch.len() < len {
         scratch.resize(len, 0.0);
     }

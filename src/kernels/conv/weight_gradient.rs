@@ -7,7 +7,8 @@
 
 use rayon::prelude::*;
 
-use super::super::Slots;
+use super::super::gemm::Storage;
+use super::super::{ScratchNeed, Slots};
 use super::pieces::{Groups, Pieces};
 use super::tile::{Kernel, Left, Mode, Tap, Tile};
 use super::window::{Frame, Lines, Reader, Scratch, Value, grow, with_scratch};
@@ -75,6 +76,14 @@ impl Layout {
         }
         let step = pair * s * c * 4;
         Self { kernel, pieces: cut, frame, groups, bases, rows, taps, step, line_steps }
+    }
+
+    /// Chunks with sums of their own, and samples of each but the last.
+    fn chunks(&self, rows: usize) -> (usize, usize) {
+        let chunks = (MAX_SUMS / self.sums().max(1)).clamp(1, MAX_CHUNKS);
+        // Whole pieces, so that none is cut short but the last.
+        let per_chunk = rows.div_ceil(chunks).next_multiple_of(self.pieces.samples.max(1));
+        (rows.div_ceil(per_chunk.max(1)), per_chunk)
     }
 
     /// Words of one chunk's sums: per group and panel, rows of `width`.
@@ -254,16 +263,21 @@ impl ConvWeightGradient {
         self.run(slots, Kernel::pick(fp8, self.shape.is_depthwise()));
     }
 
+    /// Scratch of the native twin, besides the windows that every thread keeps.
+    pub fn scratch(&self) -> ScratchNeed {
+        let packed = self.grad.storage != Storage::F32 && self.x.storage != Storage::F32;
+        let layout = Layout::new(&self.shape, Kernel::pick(packed, self.shape.is_depthwise()));
+        let (chunks, _) = layout.chunks(self.shape.rows as usize);
+        ScratchNeed { left: chunks * layout.sums(), ..ScratchNeed::default() }
+    }
+
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
         let layout = Layout::new(shape, kernel);
         let (words, rows) = (layout.sums(), shape.rows as usize);
-        let chunks = (MAX_SUMS / words.max(1)).clamp(1, MAX_CHUNKS);
-        // Whole pieces, so that none is cut short but the last.
-        let per_chunk = rows.div_ceil(chunks).next_multiple_of(layout.pieces.samples.max(1));
-        let chunks = rows.div_ceil(per_chunk.max(1));
-        let mut sums = std::mem::take(&mut slots.scratch.sums);
+        let (chunks, per_chunk) = layout.chunks(rows);
+        let mut sums = std::mem::take(&mut slots.scratch.left);
         if sums.len() < chunks * words {
             sums.resize(chunks * words, 0.0);
         }
@@ -285,7 +299,7 @@ impl ConvWeightGradient {
         let out = &mut taken.f32()[..shape.out_channels as usize * len];
         call.collect(&sums[..chunks * words], scales, out);
         slots.put(taken);
-        slots.scratch.sums = sums;
+        slots.scratch.left = sums;
     }
 }
 

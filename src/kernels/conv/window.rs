@@ -5,7 +5,7 @@ use super::super::gemm::{Operand, Storage, blocks};
 use super::super::simd::widest;
 use super::ConvShape;
 use super::tile::{Kernel, MAX_WIDTH};
-use crate::fp8::{Scale, slice};
+use crate::fp8::{Scale, bf16, slice};
 use crate::kernels::BufferId;
 
 /// An element of a window: f32, or bf16 as its bits.
@@ -14,6 +14,8 @@ pub(super) trait Value: Copy + Default + bytemuck::Pod {
     fn decode(format: crate::fp8::Format, codes: &[u8], scale: f32, dst: &mut [Self]);
     /// From f32.
     fn convert(src: &[f32], dst: &mut [Self]);
+    /// From bf16.
+    fn widen(src: &[u16], dst: &mut [Self]);
     /// See [`place_body`].
     fn place(
         y: usize,
@@ -32,6 +34,10 @@ impl Value for f32 {
 
     fn convert(src: &[f32], dst: &mut [f32]) {
         dst.copy_from_slice(src);
+    }
+
+    fn widen(src: &[u16], dst: &mut [f32]) {
+        bf16::decode(src, dst);
     }
 
     fn place(
@@ -55,6 +61,10 @@ impl Value for u16 {
         for (d, s) in dst.iter_mut().zip(src) {
             *d = half::bf16::from_f32(*s).to_bits();
         }
+    }
+
+    fn widen(src: &[u16], dst: &mut [u16]) {
+        dst.copy_from_slice(src);
     }
 
     fn place(
@@ -83,7 +93,7 @@ const EXACT_IN_BF16: std::ops::RangeInclusive<i32> = -100..=100;
 impl<'a> Reader<'a> {
     pub fn new(operand: &Operand, slots: &'a Slots) -> Self {
         let exponents = match operand.storage {
-            Storage::F32 => &[],
+            Storage::F32 | Storage::Bf16 => &[],
             Storage::Fp8 { scales, block_rows, block_cols, .. } => {
                 let count = blocks(operand.rows, operand.cols, block_rows, block_cols);
                 &slots.words(scales)[..count]
@@ -104,17 +114,29 @@ impl<'a> Reader<'a> {
     /// Whether the values read are exact in bf16.
     pub fn exact_in_bf16(&self) -> bool {
         let scales = |e: &u32| EXACT_IN_BF16.contains(&(*e as i32));
-        self.operand.storage != Storage::F32
-            && (self.exponents.len() == 1 || self.exponents.iter().all(scales))
+        match self.operand.storage {
+            Storage::F32 => false,
+            Storage::Bf16 => true,
+            Storage::Fp8 { .. } => self.exponents.len() == 1 || self.exponents.iter().all(scales),
+        }
     }
 
     /// Columns `from..` of a row, as many as `dst` holds.
     pub fn read<T: Value>(&self, row: usize, from: usize, dst: &mut [T]) {
         let cols = self.operand.cols as usize;
-        let Storage::Fp8 { format, block_rows, block_cols, .. } = self.operand.storage else {
-            let values: &[f32] = bytemuck::cast_slice(self.words);
-            T::convert(&values[row * cols + from..][..dst.len()], dst);
-            return;
+        let (format, block_rows, block_cols) = match self.operand.storage {
+            Storage::F32 => {
+                let values: &[f32] = bytemuck::cast_slice(self.words);
+                T::convert(&values[row * cols + from..][..dst.len()], dst);
+                return;
+            }
+            Storage::Bf16 => {
+                let halves: &[u16] = bytemuck::cast_slice(self.words);
+                let start = row * cols.div_ceil(2) * 2 + from;
+                T::widen(&halves[start..start + dst.len()], dst);
+                return;
+            }
+            Storage::Fp8 { format, block_rows, block_cols, .. } => (format, block_rows, block_cols),
         };
         let start = row * cols.div_ceil(4) * 4 + from;
         let codes = &bytemuck::cast_slice::<u32, u8>(self.words)[start..start + dst.len()];

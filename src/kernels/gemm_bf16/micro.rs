@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::pack::PANEL;
+use super::PANEL;
 
 /// Rows of the result held in registers (24 accumulators of 32 registers).
 pub(super) const ROWS: usize = 12;

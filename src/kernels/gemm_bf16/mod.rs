@@ -89,6 +89,14 @@ impl Matrix<'_> {
     }
 }
 
+/// Words of panels that [`product`] needs for `n` columns and inner size `k`.
+pub fn panel_words(n: usize, k: usize) -> usize {
+    n.div_ceil(PANEL) * PANEL * k.div_ceil(2)
+}
+
+/// Columns of a panel of the right operand.
+const PANEL: usize = 32;
+
 /// Whether this processor can run [`product`].
 #[cfg(target_arch = "x86_64")]
 pub fn available() -> bool {

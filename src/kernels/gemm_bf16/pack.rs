@@ -3,10 +3,8 @@
 
 use std::arch::x86_64::*;
 
+use super::PANEL;
 use super::decode::{Decoder, LANES};
-
-/// Columns of a panel of B.
-pub(super) const PANEL: usize = 32;
 
 /// Words of one row of A, padded so that rows do not fall on the same cache sets.
 pub(super) fn row_words(pairs: usize) -> usize {

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::decode::Decoder;
 use super::micro::{self, ROWS, Tile};
-use super::pack::{self, PANEL};
-use super::{Matrix, available};
+use super::pack;
+use super::{Matrix, PANEL, available};
 
 /// Rows of A that one task packs: a multiple of 12 whose panel stays in the second-level cache.
 const BLOCK_ROWS: usize = 48;

@@ -1,5 +1,6 @@
 //! What a compilation gathers: buffers, parameters, watched tensors.
 
+use super::update::StateLayout;
 use super::{fault, quantise};
 use crate::error::EngineError;
 use crate::fp8::stats::STAT_WORDS;
@@ -7,7 +8,7 @@ use crate::fp8::{Precision, Recipe, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::kernels::{BufferId, step_state};
 use crate::model::{ModelSpec, Shape, Source};
-use crate::plan::{Buffer, Optimizer, PlanConfig, PlanParam, Purpose, WatchedTensor};
+use crate::plan::{Buffer, PlanConfig, PlanParam, Purpose, WatchedTensor};
 
 /// The buffers that the host reads and writes.
 #[derive(Clone, Copy)]
@@ -35,6 +36,7 @@ pub(super) struct Compiler<'a> {
     /// Sources and output shape of every node.
     pub sources: Vec<Vec<Source>>,
     pub shapes: Vec<Shape>,
+    pub gradient_norm: Option<BufferId>,
 }
 
 impl<'a> Compiler<'a> {
@@ -71,22 +73,29 @@ impl<'a> Compiler<'a> {
             stats: persistent("stats", Purpose::Output, watched.len() * STAT_WORDS),
             history: persistent("history", Purpose::Quantised, history),
         };
-        let moments: &[&str] = match config.optimizer {
-            Optimizer::AdamW { .. } => &["first", "second"],
-            Optimizer::Sgd { .. } => &["momentum"],
-        };
         let mut params = Vec::new();
         for info in model.try_parameters()? {
             let len: usize = info.shape.iter().product();
-            let weight = persistent(&info.name, Purpose::Weight, len);
+            let layout = StateLayout::new(config, &info);
+            let weight = persistent(&info.name, Purpose::Weight, layout.weight_words());
             // Running statistics are no business of the optimiser.
-            let moments = if info.kind.trained() { moments } else { &[] };
+            let trained = info.kind.trained();
+            let moments = if trained { layout.moments(config.optimizer) } else { Vec::new() };
             let moments = moments
-                .iter()
-                .map(|m| persistent(&format!("{}.{m}", info.name), Purpose::Moment, len))
+                .into_iter()
+                .map(|(m, words)| persistent(&format!("{}.{m}", info.name), Purpose::Moment, words))
                 .collect();
-            params.push((info, weight, moments));
+            let mut optional = |wanted: bool, part: &str, purpose| {
+                wanted.then(|| persistent(&format!("{}.{part}", info.name), purpose, len))
+            };
+            let averaged = trained && config.update.average.is_some();
+            let average = optional(averaged, "average", Purpose::Average);
+            let summed = trained && config.update.accumulate > 1;
+            let accumulator = optional(summed, "gradient_sum", Purpose::Gradient);
+            params.push((info, layout.master, weight, moments, average, accumulator));
         }
+        let clipped = config.update.clip_norm.is_some();
+        let gradient_norm = clipped.then(|| persistent("gradient_norm", Purpose::Output, 2));
         let mut this = Self {
             model,
             config,
@@ -97,15 +106,28 @@ impl<'a> Compiler<'a> {
             io,
             sources: model.sources()?,
             shapes: model.shapes()?,
+            gradient_norm,
         };
-        for (info, weight, moments) in params {
+        for (info, master, weight, moments, average, accumulator) in params {
             let len = info.shape.iter().product();
             let gradient = info.kind.trained().then(|| {
                 this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len)
             });
             let quantised = this.quantised(&info.name, &info.shape);
+            let half = this.half(&info.name, &info.shape, master);
             let (name, shape) = (info.name, info.shape);
-            this.params.push(PlanParam { name, shape, weight, gradient, moments, quantised });
+            this.params.push(PlanParam {
+                name,
+                shape,
+                weight,
+                master,
+                gradient,
+                accumulator,
+                moments,
+                average,
+                quantised,
+                half,
+            });
         }
         Ok(this)
     }

@@ -5,7 +5,9 @@ use crate::error::EngineError;
 use crate::fp8::{Precision, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::model::{MAX_ELEMENTS, ModelSpec, Shape};
-use crate::plan::{Optimizer, PlanConfig};
+use crate::plan::{
+    MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, PlanConfig, UpdateOptions,
+};
 
 /// Largest margin of a recipe; more would push most values into the subnormal codes.
 const MAX_MARGIN: u32 = 8;
@@ -49,6 +51,7 @@ pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), Engin
             Err(fault(format!("{name} {v} is negative")))
         }
     };
+    update(config)?;
     match config.optimizer {
         Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {
             unit("beta1", beta1)?;
@@ -60,5 +63,29 @@ pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), Engin
             unit("momentum", momentum)?;
             positive("weight decay", weight_decay)
         }
+    }
+}
+
+fn update(config: &PlanConfig) -> Result<(), EngineError> {
+    let UpdateOptions { moments, master, clip_norm, accumulate, average } = config.update;
+    let compact = moments != MomentFormat::F32 || master != MasterFormat::F32;
+    if compact && !matches!(config.optimizer, Optimizer::AdamW { .. }) {
+        return Err(fault("compact optimiser state is only for AdamW".to_owned()));
+    }
+    if let Some(limit) = clip_norm
+        && !(limit > 0.0 && limit.is_finite())
+    {
+        return Err(fault(format!("clipping norm {limit} is not above 0")));
+    }
+    if !(1..=MAX_ACCUMULATE).contains(&accumulate) {
+        return Err(fault(format!(
+            "{accumulate} batches per update is not in 1..={MAX_ACCUMULATE}"
+        )));
+    }
+    match average {
+        Some(decay) if !(0.0..1.0).contains(&decay) => {
+            Err(fault(format!("averaging decay {decay} is not in 0..1")))
+        }
+        _ => Ok(()),
     }
 }

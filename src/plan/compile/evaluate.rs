@@ -4,8 +4,19 @@ use super::builder::Compiler;
 use crate::error::EngineError;
 use crate::kernels::Op;
 use crate::model::Layer;
+use crate::plan::MasterFormat;
 
 impl Compiler<'_> {
+    /// From here on ops read the averages of parameters in place of the parameters.
+    pub(super) fn use_averages(&mut self) {
+        for param in &mut self.params {
+            if let Some(average) = param.average {
+                param.weight = average;
+                param.master = MasterFormat::F32;
+            }
+        }
+    }
+
     /// `prepare_eval` and `eval_step`.
     pub(super) fn evaluation(&mut self) -> Result<(Vec<Op>, Vec<Op>), EngineError> {
         let (mut prepare, mut ops) = (Vec::new(), Vec::new());

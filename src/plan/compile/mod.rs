@@ -1,6 +1,7 @@
-//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe, `forward`,
-//! `backward` and `update` write the training step, `evaluate` the evaluation. `layers`, `image`
-//! and `norm` hold the calls of single layers, `gradients` keeps track of who still needs what.
+//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and `operands`
+//! the precision, `forward`, `backward` and `update` write the training step, `evaluate` the
+//! evaluation. `layers`, `image` and `norm` hold the calls of single layers, `gradients` keeps track
+//! of who still needs what.
 
 mod backward;
 mod builder;
@@ -12,6 +13,7 @@ mod image;
 mod layers;
 mod loss;
 mod norm;
+mod operands;
 mod quantise;
 mod update;
 
@@ -33,10 +35,14 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
     check::config(model, config)?;
     let mut c = Compiler::new(model, config)?;
     let train_step = c.train_step()?;
+    let update_step = c.update_step();
+    let params = c.params.clone();
+    c.use_averages();
     let (prepare_eval, eval_step) = c.evaluation()?;
-    let Compiler { mut buffers, params, watched, io, .. } = c;
+    let Compiler { mut buffers, watched, io, gradient_norm, .. } = c;
     let keep: Vec<BufferId> = params.iter().filter_map(|p| p.gradient).collect();
-    let slots = memory::assign(&mut buffers, &[&train_step, &prepare_eval, &eval_step], &keep);
+    let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
+    let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
         model: model.clone(),
         config: config.clone(),
@@ -45,6 +51,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         params,
         watched,
         train_step,
+        update_step,
         prepare_eval,
         eval_step,
         dense: io.dense,
@@ -57,6 +64,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         outputs: io.outputs,
         stats: io.stats,
         history: io.history,
+        gradient_norm,
     })
 }
 

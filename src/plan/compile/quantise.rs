@@ -2,18 +2,19 @@
 
 use super::Matrix;
 use super::builder::Compiler;
-use crate::fp8::{Format, Precision, Recipe, Scaling};
+use crate::fp8::{Format, Precision, Scaling};
+use crate::kernels::bf16::packed_words;
 use crate::kernels::gemm::{Operand, Storage, blocks};
 use crate::kernels::quantise::{Quantise, ScaleSource};
 use crate::kernels::{BufferId, Op};
 use crate::model::ModelSpec;
-use crate::plan::{Purpose, QuantisedRef, TensorRole, WatchedTensor};
+use crate::plan::{MasterFormat, Purpose, QuantisedRef, TensorRole, WatchedTensor};
 
 impl Compiler<'_> {
     /// The FP8 copy of a weight, if its layer has one. Training and evaluation write it anew before
     /// every use, so one copy serves both.
     pub(super) fn quantised(&mut self, name: &str, shape: &[usize]) -> Option<QuantisedRef> {
-        let recipe = self.recipe(name.strip_suffix(".weight")?)?;
+        let recipe = self.products(name.strip_suffix(".weight")?).recipe()?;
         let (rows, cols) = (*shape.first()?, shape.iter().skip(1).product::<usize>());
         let words = rows * cols.div_ceil(4);
         let packed = self.buffer(&format!("{name}.fp8"), Purpose::Quantised, words, true);
@@ -23,16 +24,24 @@ impl Compiler<'_> {
         Some(QuantisedRef { packed, scales, format: recipe.forward })
     }
 
-    /// The recipe of a layer's products; `None` means f32.
-    pub(super) fn recipe(&self, node: &str) -> Option<Recipe> {
-        let Precision::Fp8(recipe) = self.config.precision else { return None };
-        let fp8 = self.model.nodes.iter().any(|n| n.name == node && n.layer.takes_recipe());
-        fp8.then_some(recipe)
+    /// The bf16 copy of a weight, where its layer needs one of an f32 master or average.
+    pub(super) fn half(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        master: MasterFormat,
+    ) -> Option<BufferId> {
+        let bf16 = self.products(name.strip_suffix(".weight")?) == Precision::Bf16;
+        let (rows, cols) = (*shape.first()?, shape.iter().skip(1).product::<usize>());
+        let words = packed_words(rows as u32, cols as u32);
+        let wide = master == MasterFormat::F32 || self.config.update.average.is_some();
+        (bf16 && wide)
+            .then(|| self.buffer(&format!("{name}.bf16"), Purpose::Quantised, words, true))
     }
 
     /// Whether the recipe multiplies this FP8 layer's weight gradient in f32.
     pub(super) fn high_precision_weight_gradient(&self, node: &str) -> bool {
-        let scaling = self.recipe(node).map(|r| r.scaling);
+        let scaling = self.products(node).recipe().map(|r| r.scaling);
         matches!(scaling, Some(Scaling::Rowwise { high_precision_weight_gradient: true }))
     }
 

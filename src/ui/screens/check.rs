@@ -233,10 +233,11 @@ fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding
             return;
         }
     };
+    let fit = ((ui.available_width() - 80.0) / 96.0).clamp(1.0, 6.0) as usize;
     let named = |c: &&crate::data::Column| {
         finding.columns.is_empty() || finding.columns.iter().any(|n| n == c.name())
     };
-    let columns: Vec<_> = table.columns().iter().filter(named).take(6).collect();
+    let columns: Vec<_> = table.columns().iter().filter(named).take(fit).collect();
     let rows = finding.rows.len().min(EVIDENCE);
     ui.push_id(("evidence", index), |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;

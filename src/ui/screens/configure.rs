@@ -9,8 +9,8 @@ use crate::app::settings::{
 use crate::app::{AppState, Command, Engines, PrecisionChoice, Preset, ProjectState, Workspace};
 use crate::device::DeviceChoice;
 use crate::model::Activation;
-use crate::train::TrainConfig;
 use crate::train::config::Schedule;
+use crate::train::{DataSize, TrainConfig};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::space;
@@ -66,7 +66,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     page(ui, "configure", |ui| {
         title(ui, "How should it train?");
         muted(ui, "The settings below work for most data. Pick a goal, or change what you like.");
-        presets(ui, config, project.train_rows(), out);
+        presets(ui, config, project.data_size(), out);
         ui.add_space(space::S);
         section(
             ui,
@@ -91,15 +91,15 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     });
 }
 
-fn presets(ui: &mut Ui, config: &TrainConfig, rows: usize, out: &mut Vec<Command>) {
+fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {
     let choices: Vec<_> = Preset::ALL
         .into_iter()
         .map(|p| (p, p.name().to_owned(), String::new(), p.purpose().to_owned()))
         .collect();
-    if let Some(preset) = choice_cards(ui, Preset::of(config, rows), &choices) {
+    if let Some(preset) = choice_cards(ui, Preset::of(config, data), &choices) {
         out.push(Command::ApplyPreset(preset));
     }
-    if Preset::of(config, rows).is_none() {
+    if Preset::of(config, data).is_none() {
         small(ui, "This project has settings of its own. Pick a goal to replace them.");
     }
 }

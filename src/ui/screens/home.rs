@@ -103,10 +103,17 @@ fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let blocked = state.open_blocked();
     let p = theme::palette(ui);
     grid(ui, state.samples.len(), 230.0, |ui, index, width| {
+        // As high as the longest description needs.
+        let text_height = |s: &Sample| {
+            let room = width - 2.0 * space::L;
+            let text = s.description.clone();
+            ui.painter().layout(text, theme::small(), p.muted, room).size().y
+        };
+        let height = state.samples.iter().map(text_height).fold(0.0, f32::max) + 74.0;
         let Some(sample) = state.samples.get(index) else { return };
         let Sample { id, name, description, .. } = sample;
         let label = format!("Open sample {name}");
-        let response = clickable_card(ui, Vec2::new(width, 116.0), &label, blocked, false, |ui| {
+        let response = clickable_card(ui, Vec2::new(width, height), &label, blocked, false, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = space::S;

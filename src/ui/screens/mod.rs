@@ -69,6 +69,9 @@ pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".to_owned();
     }
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
     let s = seconds.round() as u64;
     match s {
         0..=59 => format!("{s} s"),
@@ -95,6 +98,7 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(duration(0.62), "0.6 s");
         assert_eq!(duration(59.4), "59 s");
         assert_eq!(duration(61.0), "1 min 01 s");
         assert_eq!(duration(7260.0), "2 h 01 min");

@@ -5,6 +5,7 @@ use egui::{Label, RichText, Ui};
 use super::train::Local;
 use super::{count, duration};
 use crate::app::{LiveRun, ProjectState};
+use crate::device::DeviceChoice;
 use crate::engine::EngineInfo;
 use crate::metrics::MetricKind;
 use crate::train::{StopReason, Summary};
@@ -13,6 +14,14 @@ use crate::ui::theme::{self, space};
 use crate::ui::widgets::page::{column, fact, grid};
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::{self, Mood, card, section, segmented, small, stat};
+
+/// A metric's name inside a sentence.
+fn in_a_sentence(kind: MetricKind) -> String {
+    let label = kind.label();
+    let word = label.chars().skip(1).all(|c| c.is_lowercase() || c == ' ');
+    // Names such as RMSE or R² stay as they are.
+    if word && label.len() > 3 { label.to_lowercase() } else { label.to_owned() }
+}
 
 /// The engine in words.
 pub fn engine_name(engine: &EngineInfo) -> (String, String) {
@@ -31,7 +40,8 @@ pub fn figures(ui: &mut Ui, run: &LiveRun) {
     if let Some(pace) = run.pace {
         let rate =
             format!("learning rate {}", format_value(f64::from(pace.learning_rate), false, false));
-        facts.push(("Training loss".to_owned(), loss(pace.loss), rate));
+        let newest = run.train_loss.last().map_or(pace.loss, |(_, y)| y as f32);
+        facts.push(("Training loss".to_owned(), loss(newest), rate));
     }
     if let Some(last) = run.last_epoch {
         let best = run.best.map_or(String::new(), |b| {
@@ -40,7 +50,7 @@ pub fn figures(ui: &mut Ui, run: &LiveRun) {
         facts.push(("Validation loss".to_owned(), loss(last.validation_loss), best));
         if let Some((kind, value)) = last.metric {
             facts.push((
-                format!("Validation {}", kind.label()),
+                format!("Validation {}", in_a_sentence(kind)),
                 kind.format(value),
                 format!("after epoch {}", last.epoch),
             ));
@@ -63,14 +73,12 @@ pub fn figures(ui: &mut Ui, run: &LiveRun) {
         }
     });
     if let Some(why) = run.start.as_ref().and_then(|s| s.fallback.as_ref()) {
-        widgets::banner(
-            ui,
-            Mood::Warn,
-            icons::INFO,
-            "Another engine is used than asked for",
-            why,
-            |_| {},
-        );
+        if run.basis.train.device == DeviceChoice::Auto {
+            small(ui, format!("{why}."));
+        } else {
+            let heading = "Another engine is used than asked for";
+            widgets::banner(ui, Mood::Warn, icons::INFO, heading, why, |_| {});
+        }
     }
 }
 
@@ -176,7 +184,7 @@ pub fn result(ui: &mut Ui, project: &ProjectState, summary: &Summary) {
                     let text = kind.format(*value);
                     let text = RichText::new(text).font(theme::display()).color(p.success);
                     ui.add(Label::new(text).extend());
-                    small(ui, format!("test {}", kind.label()));
+                    small(ui, format!("test {}", in_a_sentence(*kind)));
                 });
             }
             ui.vertical(|ui| {

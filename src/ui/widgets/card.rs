@@ -114,6 +114,8 @@ pub fn banner(
                     if !text.is_empty() {
                         ui.add(Label::new(RichText::new(text).color(p.text)).wrap());
                     }
+                    // Without buttons the row takes no room.
+                    ui.spacing_mut().interact_size.y = 0.0;
                     ui.horizontal_wrapped(buttons);
                 });
             });
