@@ -1,5 +1,6 @@
 //! Random changes of training images: mirrored, shifted, turned, lighter or darker.
 //!
+//! Pixels are numbers of any scale, so what is changed is what the network would have seen.
 //! Everything is drawn from a counter hash of run seed, epoch and image, so a run repeats and
 //! resumes exactly, whatever thread does the work. Only sums and products are used, so every
 //! platform gets the same pixels.
@@ -35,8 +36,8 @@ struct Change {
     shift: (i32, i32),
     sine: f32,
     cosine: f32,
-    /// In 1/256.
-    brightness: i32,
+    /// Factor of the light above black.
+    brightness: f32,
 }
 
 impl Augmentation {
@@ -73,19 +74,19 @@ impl Augmentation {
             shift: (pixels(2, shape.width), pixels(3, shape.height)),
             sine,
             cosine,
-            brightness: 256 + (unit(4) * self.brightness * 256.0) as i32,
+            brightness: 1.0 + unit(4) * self.brightness,
         }
     }
 
     /// Writes a changed copy of `image` to `out`, both `[height, width, channels]`. `index` names
     /// the image, so that each gets its own changes in every epoch. What comes in from outside the
-    /// image repeats its border.
+    /// image repeats its border. `levels` are the values of black and white of each channel.
     pub fn apply(
         &self,
-        image: &[u8],
-        shape: ImageShape,
+        image: &[f32],
+        (shape, levels): (ImageShape, &[[f32; 2]]),
         (seed, epoch, index): (u32, u32, u32),
-        out: &mut [u8],
+        out: &mut [f32],
     ) {
         let key = hash::key(seed, epoch, AUGMENT_STREAM.wrapping_add(index));
         let change = self.draw(shape, key);
@@ -95,10 +96,13 @@ impl Augmentation {
         for ((x, y), pixel) in places.zip(pixels) {
             change.pixel(image, shape, (x as i32, y as i32), pixel);
         }
-        if change.brightness != 256 {
-            for value in out {
-                let scaled = (i32::from(*value) * change.brightness + 128) >> 8;
-                *value = scaled.clamp(0, 255) as u8;
+        if change.brightness != 1.0 {
+            for pixel in out.chunks_exact_mut(shape.channels.max(1)) {
+                for (value, [black, white]) in pixel.iter_mut().zip(levels) {
+                    let lit = black + (*value - black) * change.brightness;
+                    // A channel without any light has nothing to clamp to.
+                    *value = if black < white { lit.max(*black).min(*white) } else { *value };
+                }
             }
         }
     }
@@ -114,7 +118,7 @@ fn turn(angle: f32) -> (f32, f32) {
 
 impl Change {
     /// One pixel of the result: where it comes from, and the value there.
-    fn pixel(&self, image: &[u8], shape: ImageShape, (x, y): (i32, i32), out: &mut [u8]) {
+    fn pixel(&self, image: &[f32], shape: ImageShape, (x, y): (i32, i32), out: &mut [f32]) {
         let (x, y) = (x - self.shift.0, y - self.shift.1);
         let (width, height) = (shape.width as i32, shape.height as i32);
         let mirrored = |x: i32| if self.flip { width - 1 - x } else { x };
@@ -122,7 +126,7 @@ impl Change {
             let (x, y) = (x.clamp(0, width - 1), y.clamp(0, height - 1));
             (y * width + mirrored(x)) as usize * shape.channels
         };
-        let value = |at: usize, c: usize| image.get(at + c).copied().unwrap_or(0);
+        let value = |at: usize, c: usize| image.get(at + c).copied().unwrap_or(0.0);
         if self.sine == 0.0 {
             let at = start(x, y);
             for (c, out) in out.iter_mut().enumerate() {
@@ -145,8 +149,7 @@ impl Change {
             (start(left + 1, top + 1), fx * fy),
         ];
         for (c, out) in out.iter_mut().enumerate() {
-            let sum: f32 = corners.iter().map(|(at, w)| f32::from(value(*at, c)) * w).sum();
-            *out = (sum + 0.5) as u8;
+            *out = corners.iter().map(|(at, w)| value(*at, c) * w).sum();
         }
     }
 }
@@ -157,17 +160,24 @@ mod tests {
 
     const SHAPE: ImageShape = ImageShape { height: 9, width: 12, channels: 3 };
 
-    fn image() -> Vec<u8> {
-        (0..SHAPE.len() as u32).map(|i| (hash::mix(i) & 0xff) as u8).collect()
+    /// As if pixels of 0 to 255 had been standardised.
+    const LEVELS: [[f32; 2]; 3] = [[-1.0, 2.0], [-0.5, 1.5], [0.0, 1.0]];
+
+    fn image() -> Vec<f32> {
+        let value = |i: u32| {
+            let [black, white] = LEVELS[i as usize % 3];
+            black + (white - black) * (hash::mix(i) & 0xff) as f32 / 255.0
+        };
+        (0..SHAPE.len() as u32).map(value).collect()
     }
 
-    fn apply(options: Augmentation, index: u32) -> Vec<u8> {
-        let mut out = vec![7; SHAPE.len()];
-        options.apply(&image(), SHAPE, (5, 1, index), &mut out);
+    fn apply(options: Augmentation, index: u32) -> Vec<f32> {
+        let mut out = vec![7.0; SHAPE.len()];
+        options.apply(&image(), (SHAPE, &LEVELS), (5, 1, index), &mut out);
         out
     }
 
-    fn at(image: &[u8], x: usize, y: usize, c: usize) -> u8 {
+    fn at(image: &[f32], x: usize, y: usize, c: usize) -> f32 {
         image[(y * SHAPE.width + x) * SHAPE.channels + c]
     }
 
@@ -221,23 +231,23 @@ mod tests {
     fn turning_keeps_the_centre_and_moves_the_rest() {
         let shape = ImageShape { height: 21, width: 21, channels: 1 };
         // A bar from the centre to the right.
-        let mut bar = vec![0u8; 441];
-        bar[10 * 21 + 10..10 * 21 + 21].fill(255);
+        let mut bar = vec![0f32; 441];
+        bar[10 * 21 + 10..10 * 21 + 21].fill(255.0);
         let options = Augmentation { rotation: 30.0, ..Augmentation::default() };
         let (mut up, mut down) = (0, 0);
         for index in 0..100 {
-            let mut out = vec![0; 441];
-            options.apply(&bar, shape, (1, 1, index), &mut out);
-            assert!(out[10 * 21 + 10] > 120);
-            let right = |rows: std::ops::Range<usize>| -> u32 {
-                rows.flat_map(|y| out[y * 21 + 11..y * 21 + 21].iter()).map(|v| u32::from(*v)).sum()
+            let mut out = vec![0.0; 441];
+            options.apply(&bar, (shape, &[[0.0, 255.0]]), (1, 1, index), &mut out);
+            assert!(out[10 * 21 + 10] > 120.0);
+            let right = |rows: std::ops::Range<usize>| -> f32 {
+                rows.flat_map(|y| out[y * 21 + 11..y * 21 + 21].iter()).sum()
             };
             let (above, below) = (right(0..10), right(11..21));
             up += u32::from(above > below);
             down += u32::from(below > above);
             // A turn moves light, it makes none.
-            let total: u32 = out.iter().map(|v| u32::from(*v)).sum();
-            assert!((1800..3400).contains(&total), "{total}");
+            let total: f32 = out.iter().sum();
+            assert!((1800.0..3400.0).contains(&total), "{total}");
         }
         assert!(up > 30 && down > 30, "{up} {down}");
     }
@@ -258,10 +268,20 @@ mod tests {
         let mut factors = Vec::new();
         for index in 0..200 {
             let out = apply(options, index);
-            let sum = |v: &[u8]| v.iter().map(|v| f64::from(*v)).sum::<f64>();
-            factors.push(sum(&out) / sum(&original));
-            let pairs = original.iter().zip(&out);
-            assert!(pairs.filter(|(o, _)| **o == 0).all(|(_, v)| *v == 0));
+            // Light above black, as a share of white.
+            let light = |v: &[f32]| {
+                let share = |(i, v): (usize, &f32)| {
+                    let [black, white] = LEVELS[i % 3];
+                    f64::from((v - black) / (white - black))
+                };
+                v.iter().enumerate().map(share).sum::<f64>()
+            };
+            factors.push(light(&out) / light(&original));
+            for (i, (o, v)) in original.iter().zip(&out).enumerate() {
+                let [black, white] = LEVELS[i % 3];
+                assert!(*o != black || *v == black);
+                assert!((black..=white).contains(v), "{v}");
+            }
         }
         let (low, high) = factors.iter().fold((9f64, 0f64), |(l, h), f| (l.min(*f), h.max(*f)));
         assert!(low < 0.6 && high > 1.15 && low > 0.45 && high < 1.5, "{low} {high}");
@@ -271,8 +291,8 @@ mod tests {
     fn seed_epoch_and_image_decide() {
         let options = Augmentation { flip: true, shift: 0.2, rotation: 15.0, brightness: 0.2 };
         let run = |of| {
-            let mut out = vec![0; SHAPE.len()];
-            options.apply(&image(), SHAPE, of, &mut out);
+            let mut out = vec![0.0; SHAPE.len()];
+            options.apply(&image(), (SHAPE, &LEVELS), of, &mut out);
             out
         };
         assert_eq!(run((1, 2, 3)), run((1, 2, 3)));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Augmentation;
 use crate::device::DeviceChoice;
 use crate::error::{EngineError, TrainError};
 use crate::fp8::{Precision, Scaling};
@@ -22,12 +23,14 @@ pub enum Schedule {
     Linear,
 }
 
-/// What kind of network is trained. All but the first need images.
+/// What kind of network is trained. The convolutional ones need images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
-    /// Dense layers; see [`ModelSpec::mlp`].
+    /// Not chosen yet: [`TrainConfig::suggest`] chooses. Where nobody asks it, dense layers.
     #[default]
+    Auto,
+    /// Dense layers; see [`ModelSpec::mlp`].
     Mlp,
     /// Two convolutions with pooling, then dense layers; see [`ModelSpec::cnn`].
     #[serde(alias = "cnn")]
@@ -39,6 +42,13 @@ pub enum Architecture {
     /// [`ModelSpec::depthwise_separable`].
     #[serde(alias = "depthwise")]
     DepthwiseSeparable,
+}
+
+impl Architecture {
+    /// Whether it takes images only.
+    pub fn is_convolutional(self) -> bool {
+        !matches!(self, Self::Auto | Self::Mlp)
+    }
 }
 
 /// A change of precision within a run; weights and optimiser state go on bit for bit.
@@ -68,6 +78,8 @@ pub struct TrainConfig {
     pub high_precision_ends: bool,
     /// Further layers in f32, by name: `dense1`, `dense2`, …, `output`.
     pub opt_out: Vec<String>,
+    /// Random changes of training images.
+    pub augmentation: Augmentation,
     /// Precision and recipe.
     pub precision: Precision,
     /// Another precision for the last part of the run.
@@ -97,13 +109,14 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            architecture: Architecture::Mlp,
+            architecture: Architecture::Auto,
             hidden: vec![128, 64],
             activation: Activation::Relu,
             layer_norm: false,
             dropout: 0.0,
             high_precision_ends: false,
             opt_out: Vec::new(),
+            augmentation: Augmentation::default(),
             precision: Precision::default(),
             hybrid: None,
             optimizer: Optimizer::default(),
@@ -189,6 +202,9 @@ impl TrainConfig {
         {
             return fail("share of the first precision", format!("{first_share} is not in 0 to 1"));
         }
+        if let Some(what) = self.augmentation.fault() {
+            return fail("random changes of pictures", what);
+        }
         self.check_update()?;
         // The names of layers do not depend on the size of the data.
         let image = ImageShape { height: 32, width: 32, channels: 1 };
@@ -264,7 +280,7 @@ impl TrainConfig {
                 .to_owned(),
         });
         Ok(match self.architecture {
-            Architecture::Mlp => ModelSpec::mlp(
+            Architecture::Auto | Architecture::Mlp => ModelSpec::mlp(
                 input,
                 &self.hidden,
                 self.activation,
@@ -347,6 +363,8 @@ mod tests {
         assert_eq!(setting(TrainConfig { learning_rate: f32::NAN, ..d() }), "learning rate");
         assert_eq!(setting(TrainConfig { warmup: -0.1, ..d() }), "warm-up");
         assert_eq!(setting(TrainConfig { batch_size: 0, ..d() }), "batch size");
+        let augmentation = Augmentation { shift: 0.6, ..Augmentation::default() };
+        assert_eq!(setting(TrainConfig { augmentation, ..d() }), "random changes of pictures");
         assert_eq!(setting(TrainConfig { epochs: 0, ..d() }), "epochs");
         let optimizer = Optimizer::Sgd { momentum: 1.0, weight_decay: 0.0 };
         assert_eq!(setting(TrainConfig { optimizer, ..d() }), "momentum");
@@ -367,6 +385,25 @@ mod tests {
         let scaling = Scaling::Delayed { history: 0, algorithm: crate::fp8::AmaxAlgorithm::Max };
         let precision = Precision::Fp8(Recipe { scaling, ..Recipe::current() });
         assert_eq!(setting(TrainConfig { precision, ..d() }), "amax history");
+    }
+
+    #[test]
+    fn convolutions_opt_out_by_name() {
+        let config = TrainConfig {
+            architecture: Architecture::SmallCnn,
+            opt_out: vec!["conv2".to_owned()],
+            ..TrainConfig::default()
+        };
+        config.check().unwrap();
+        let image = ImageShape { height: 8, width: 8, channels: 1 };
+        let model = config.model(InputSpec::image(image), Head::Regression).unwrap();
+        let takes = |n: &&crate::model::Node| n.layer.takes_recipe();
+        let names: Vec<&str> = model.nodes.iter().filter(takes).map(|n| &*n.name).collect();
+        assert_eq!(names, ["conv1", "dense1", "dense2", "output"]);
+        let opt_out = vec!["block1_1_conv1".to_owned()];
+        assert!(TrainConfig { opt_out: opt_out.clone(), ..config.clone() }.check().is_err());
+        let architecture = Architecture::ResNet;
+        TrainConfig { opt_out, architecture, ..config }.check().unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod config;
 mod diagnosis;
 pub mod event;
 mod files;
+mod loader;
 mod order;
 mod pace;
 mod prepare;
