@@ -36,8 +36,10 @@ fn whole(len: usize, salt: u32, most: u32) -> Vec<f32> {
     (0..len as u32).map(one).collect()
 }
 
-/// How an operand is stored: f32, or FP8 with blocks of this many columns (0: one scale).
+/// How an operand is stored: f32, bf16 ([`BF16`]), or FP8 with blocks of this many columns (0: one
+/// scale).
 type Store = Option<u32>;
+const BF16: u32 = u32::MAX;
 
 /// A stored matrix of small whole numbers; FP8 scales are 1, 2 or 4.
 fn matrix(l: &mut Layout, salt: u32, rows: usize, cols: usize, store: Store) -> Operand {
@@ -46,6 +48,15 @@ fn matrix(l: &mut Layout, salt: u32, rows: usize, cols: usize, store: Store) -> 
     let Some(width) = store else {
         return Operand::f32(l.f32(&values), rows32, cols32, false);
     };
+    if width == BF16 {
+        let half = |v: Option<&f32>| v.map_or(0, |v| v.to_bits() >> 16);
+        let word = |pair: &[f32]| half(pair.first()) | half(pair.get(1)) << 16;
+        let row = |row: &[f32]| row.chunks(2).map(word).collect::<Vec<u32>>();
+        let words: Vec<u32> = values.chunks(cols.max(1)).flat_map(row).collect();
+        let storage = Storage::Bf16;
+        let buffer = l.words(&words);
+        return Operand { buffer, storage, rows: rows32, cols: cols32, transpose: false };
+    }
     let format = if salt.is_multiple_of(2) { Format::E4M3 } else { Format::E5M2 };
     let (block_rows, block_cols) =
         if width == 0 { (rows32.max(1), cols32.max(1)) } else { (1, width) };
@@ -105,8 +116,14 @@ fn shapes() -> Vec<ConvShape> {
     ]
 }
 
-const STORES: [(Store, Store); 4] =
-    [(None, None), (Some(0), Some(0)), (Some(6), Some(32)), (None, Some(0))];
+const STORES: [(Store, Store); 6] = [
+    (None, None),
+    (Some(0), Some(0)),
+    (Some(6), Some(32)),
+    (None, Some(0)),
+    (Some(BF16), Some(BF16)),
+    (None, Some(BF16)),
+];
 
 /// Every pipeline takes long to compile, so each case gets one pair of stores, all in turn.
 fn stores(turn: usize) -> (Store, Store) {
@@ -382,7 +399,8 @@ fn batch_normalisation() {
     }
 }
 
-/// Loss curves of both engines over a few steps.
+/// Loss curves of both engines over a few steps. What was quantised from the same f32 bits, which
+/// are the weights and the images of the first step, must have the same bytes.
 fn curves(model: &ModelSpec, precision: Precision) -> (Vec<f32>, Vec<f32>) {
     let config = PlanConfig {
         batch: 12,
@@ -391,9 +409,19 @@ fn curves(model: &ModelSpec, precision: Precision) -> (Vec<f32>, Vec<f32>) {
         update: UpdateOptions::default(),
     };
     let plan = compile(model, &config).unwrap();
+    let codes = |engine: &mut dyn Engine| -> Vec<Vec<u32>> {
+        let weights = plan.params.iter().filter_map(|p| p.quantised);
+        let ids = weights.flat_map(|q| [q.packed, q.scales]);
+        ids.map(|id| engine.read(id).unwrap()).collect()
+    };
+    let first = |name: &str| {
+        let node = name.split('.').next().unwrap_or_default();
+        name.ends_with(".weight") || (name.ends_with(".input") && node == model.nodes[0].name)
+    };
     let run = |engine: &mut dyn Engine| {
         engine.load_params(&init(model, 2)).unwrap();
         let mut losses = Vec::new();
+        let mut bytes = Vec::new();
         for step in 1..=6u32 {
             let rows = if step == 4 { 7 } else { 12 };
             let batch = Batch {
@@ -404,14 +432,26 @@ fn curves(model: &ModelSpec, precision: Precision) -> (Vec<f32>, Vec<f32>) {
             };
             let params = StepParams { step: step.into(), learning_rate: 1e-3, seed: 5 };
             losses.extend(engine.train(&[batch], &[params]).unwrap());
+            if step == 1 {
+                bytes = codes(engine);
+                // Counts of every code that is cut off, flushed or subnormal, and the scale.
+                let stats = engine.stats().unwrap();
+                for (s, _) in stats.iter().zip(&plan.watched).filter(|(_, w)| first(&w.name)) {
+                    let counts = [s.saturated, s.flushed, s.subnormal, s.nan];
+                    bytes.push([&counts[..], &[s.amax.to_bits()]].concat());
+                }
+            }
         }
         engine.prepare_eval().unwrap();
         let batch = Batch { rows: 3, dense: numbers(3 * model.input.dense, 9), ..Batch::default() };
         losses.extend(engine.evaluate(&batch).unwrap().0);
-        losses
+        (losses, bytes)
     };
-    let native = run(&mut CpuEngine::open(plan.clone()).unwrap());
-    (native, run(&mut WgpuEngine::open(plan, true).unwrap()))
+    let (native, bytes) = run(&mut CpuEngine::open(plan.clone()).unwrap());
+    let (gpu, gpu_bytes) = run(&mut WgpuEngine::open(plan.clone(), true).unwrap());
+    assert_eq!(bytes, gpu_bytes);
+    assert_eq!(bytes.len() > 6, precision.recipe().is_some());
+    (native, gpu)
 }
 
 #[test]
@@ -431,6 +471,8 @@ fn every_preset_trains_alike_on_both_engines() {
             (Precision::F32, 1e-4),
             (Precision::Fp8(Recipe::current()), 2e-2),
             (Precision::Fp8(Recipe::block()), 2e-2),
+            (Precision::Fp8(Recipe::delayed()), 2e-2),
+            (Precision::Bf16, 2e-2),
         ] {
             let (native, gpu) = curves(&model, precision);
             for (a, b) in native.iter().zip(&gpu) {

@@ -2,7 +2,7 @@
 
 use super::tile::{Kernel, Mode};
 use super::*;
-use crate::fp8::{Format, Scale, hash};
+use crate::fp8::{Format, Scale, bf16, hash};
 use crate::kernels::Slots;
 use crate::kernels::gemm::{Storage, blocks};
 
@@ -36,6 +36,7 @@ enum Store {
     OneScale,
     PerRow,
     Blocks(u32),
+    Bf16,
 }
 
 fn random(seed: u32, i: usize) -> u32 {
@@ -58,10 +59,25 @@ fn matrix(
         let operand = Operand::f32(id, rows32, cols32, false);
         return (operand, values.into_iter().map(f64::from).collect());
     }
+    if store == Store::Bf16 {
+        let halves: Vec<u16> = (0..rows * cols)
+            .map(|i| bf16::nearest(((random(seed, i) >> 8) as f32 / 8_388_608.0 - 1.0).to_bits()))
+            .collect();
+        let row = |halves: &[u16]| -> Vec<u32> {
+            halves
+                .chunks(2)
+                .map(|p| u32::from(p[0]) | u32::from(*p.get(1).unwrap_or(&0)) << 16)
+                .collect()
+        };
+        let buffer = memory.add(halves.chunks(cols.max(1)).flat_map(row).collect());
+        let storage = Storage::Bf16;
+        let operand = Operand { buffer, storage, rows: rows32, cols: cols32, transpose: false };
+        return (operand, halves.iter().map(|h| f64::from(bf16::value(*h))).collect());
+    }
     let (block_rows, block_cols) = match store {
         Store::PerRow => (1, cols32.max(1)),
         Store::Blocks(n) => (1, n),
-        Store::F32 | Store::OneScale => (rows32.max(1), cols32.max(1)),
+        Store::F32 | Store::Bf16 | Store::OneScale => (rows32.max(1), cols32.max(1)),
     };
     let format = if seed.is_multiple_of(2) { Format::E4M3 } else { Format::E5M2 };
     let exponents: Vec<u32> = (0..blocks(rows32, cols32, block_rows, block_cols))
@@ -200,6 +216,8 @@ fn cases(s: &ConvShape) -> Vec<(Kernel, Store, Store)> {
             (Store::PerRow, Store::PerRow),
             (Store::Blocks(6), Store::Blocks(32)),
             (Store::F32, Store::OneScale),
+            (Store::Bf16, Store::Bf16),
+            (Store::F32, Store::Bf16),
         ] {
             if kernel.mode != Mode::Bf16 || stores.0 != Store::F32 {
                 list.push((kernel, stores.0, stores.1));
