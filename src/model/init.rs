@@ -44,8 +44,12 @@ pub fn init(model: &ModelSpec, seed: u64) -> Vec<Param> {
             ParamKind::Bias | ParamKind::RunningMean => vec![0.0; len],
             ParamKind::Gain | ParamKind::RunningVariance => vec![1.0; len],
             // A sum of twelve uniforms of variance 1/3 has variance 4: near-normal without logarithms.
+            // Row 0, unknown or missing, starts neutral: it may never be trained.
             ParamKind::Table => (0..len as u32)
                 .map(|j| {
+                    if j < fan_in as u32 {
+                        return 0.0;
+                    }
                     let draw = |n| symmetric(hash::bits(key, j.wrapping_mul(12).wrapping_add(n)));
                     (0..12).map(draw).sum::<f32>() * (0.5 * TABLE_DEVIATION)
                 })

@@ -32,6 +32,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     let job = job(args, source)?;
     let (project, folder, precision) =
         (job.project.clone(), job.folder.clone(), job.config.precision);
+    let title = format!("{project}: predicting \"{}\"", job.schema.target);
     let stop = interrupts()?;
     let handle = crate::train::start(job, Arc::new(|| {}))?;
     let mut watch = Watch::new(args.quiet);
@@ -58,7 +59,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     if args.json {
         terminal::json(&Report { project: &project, precision, summary: &summary })
     } else {
-        terminal::out(&results(&project, precision, &summary, &folder))
+        terminal::out(&results(&title, precision, &summary, &folder))
     }
 }
 
@@ -234,7 +235,7 @@ impl Watch {
 }
 
 /// The table at the end.
-fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
+fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
     let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
     let mut scores = vec![row(&["", "validation", "test"])];
     for (kind, value) in &s.test.metrics {
@@ -280,7 +281,7 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> S
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();
     format!(
-        "\n{project}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
+        "\n{title}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
         terminal::table(&scores),
         terminal::quoted(folder),
     )
