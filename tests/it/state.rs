@@ -1,13 +1,10 @@
 //! The training state: what it takes, that it is complete, and that it moves between engines.
 
 use fp8_studio::engine::cpu::CpuEngine;
-use fp8_studio::engine::preflight::predicted;
 use fp8_studio::engine::{Batch, Engine, StepParams, transfer};
 use fp8_studio::fp8::{AmaxAlgorithm, Precision, Recipe, Scaling, hash};
 use fp8_studio::model::init::init;
-use fp8_studio::model::{
-    Activation, CnnOptions, EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec,
-};
+use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
 use fp8_studio::plan::{
     MasterFormat, MomentFormat, Optimizer, PlanConfig, Purpose, UpdateOptions, compile, memory,
 };
@@ -250,37 +247,4 @@ fn compact_state_takes_a_third_or_less() {
     assert!(fp8.0 <= full.0 / 3.0, "{} of {}", fp8.0, full.0);
     let half = bytes(MomentFormat::Bf16Second, MasterFormat::Bf16, current);
     assert!(half.0 <= 0.76 * full.0 && half.1 <= 0.51 * full.1, "{half:?} of {full:?}");
-}
-
-/// The network that the figures of the README are about.
-fn mnist_cnn(options: &CnnOptions) -> ModelSpec {
-    let image = ImageShape { height: 28, width: 28, channels: 1 };
-    ModelSpec::cnn(image, options, Head::Classes { count: 10 })
-}
-
-#[test]
-fn a_convolutional_network_in_fp8_takes_little_more_than_half_of_f32() {
-    let bytes = |precision, moments, model: &ModelSpec| {
-        let update = UpdateOptions { moments, ..UpdateOptions::default() };
-        let config = PlanConfig { batch: 256, ..config(precision, Optimizer::default(), update) };
-        let plan = compile(model, &config).unwrap();
-        let predicted = predicted(&plan);
-        let mut engine = CpuEngine::open(plan).unwrap();
-        let batch = Batch {
-            rows: 256,
-            dense: vec![0.5; 256 * 784],
-            targets: vec![1; 256],
-            ..Batch::default()
-        };
-        let params = StepParams { step: 1, learning_rate: 1e-3, seed: 0 };
-        engine.train(&[batch], &[params]).unwrap();
-        let measured = memory::total(&engine.memory());
-        // Vectors of scratch round their capacity up.
-        assert!(measured <= memory::total(&predicted) + 8192, "{measured} {predicted:?}");
-        measured as f64
-    };
-    let model = mnist_cnn(&CnnOptions::default());
-    let full = bytes(Precision::F32, MomentFormat::F32, &model);
-    let fp8 = bytes(Precision::Fp8(Recipe::current()), MomentFormat::Fp8, &model);
-    assert!(fp8 <= 0.55 * full, "{fp8} of {full}: {}", fp8 / full);
 }

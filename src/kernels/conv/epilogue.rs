@@ -42,6 +42,15 @@ impl Finish<'_> {
     }
 }
 
+/// Copies the first values; a whole tile's row in one piece.
+#[inline(always)]
+fn store<T: Copy>(to: &mut [T], from: &[T; MAX_WIDTH]) {
+    match to.first_chunk_mut::<MAX_WIDTH>() {
+        Some(to) => *to = *from,
+        None => to.copy_from_slice(&from[..to.len()]),
+    }
+}
+
 #[inline(always)]
 fn plain_body(
     f: &mut Finish<'_>,
@@ -90,7 +99,7 @@ fn plain_body(
                 signs[at + bytes..start + f.channels.div_ceil(32) * 4].fill(0);
             }
         }
-        f.out[at..at + columns].copy_from_slice(&v[..columns]);
+        store(&mut f.out[at..at + columns], &v);
     }
 }
 
@@ -109,9 +118,15 @@ fn pooled_body(
         let mut best = [0f32; MAX_WIDTH];
         let mut place = [0u32; MAX_WIDTH];
         for (q, row) in window.iter().enumerate() {
+            if q == 0 {
+                for ((best, sum), b) in best.iter_mut().zip(row).zip(bias) {
+                    *best = sum * s0 * s1 + b;
+                }
+                continue;
+            }
             for (((best, place), sum), b) in best.iter_mut().zip(&mut place).zip(row).zip(bias) {
                 let v = sum * s0 * s1 + b;
-                let wins = q == 0 || v > *best || v.is_nan();
+                let wins = (v > *best) | v.is_nan();
                 *best = if wins { v } else { *best };
                 *place = if wins { q as u32 } else { *place };
             }
@@ -122,17 +137,16 @@ fn pooled_body(
                 *best = if *best <= 0.0 { 0.0 } else { *best };
             }
         }
+        let place = place.map(|p| p as u8);
         let at = pixel * f.channels + column;
-        f.out[at..at + columns].copy_from_slice(&best[..columns]);
+        store(&mut f.out[at..at + columns], &best);
         if let KeptPart::Winners(winners) = &mut f.kept {
             let start = pixel * f.channels.div_ceil(4) * 4;
             if column + columns == f.channels {
                 winners[start + f.channels..start + f.channels.div_ceil(4) * 4].fill(0);
             }
             let at = start + column;
-            for (w, place) in winners[at..at + columns].iter_mut().zip(place) {
-                *w = place as u8;
-            }
+            store(&mut winners[at..at + columns], &place);
         }
     }
 }

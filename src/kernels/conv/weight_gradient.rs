@@ -10,10 +10,12 @@ use rayon::prelude::*;
 use super::super::gemm::Storage;
 use super::super::{ScratchNeed, Slots};
 use super::pieces::{Groups, Pieces};
-use super::tile::{Kernel, Left, Mode, Tap, Tile};
+use super::tile::{Kernel, Left, MAX_WIDTH, Mode, Tap, Tile};
 use super::window::{Frame, Lines, Reader, Scratch, Value, grow, with_scratch};
 use super::{ConvShape, ConvWeightGradient};
+use crate::fp8::simd::vectorised;
 use crate::kernels::parallel;
+use crate::kernels::simd::widest;
 
 /// Chunks of samples with sums of their own, at most.
 const MAX_CHUNKS: usize = 16;
@@ -92,25 +94,45 @@ impl Layout {
     }
 }
 
-/// Puts every bf16 beside that of the next pixel, `distance` values on.
-fn pairs(window: &[u16], distance: usize, out: &mut [u32]) {
-    let (low, high) = (window, window.get(distance..).unwrap_or(&[]));
-    for ((o, l), h) in out.iter_mut().zip(low).zip(high) {
-        *o = u32::from(*l) | u32::from(*h) << 16;
-    }
-    let from = high.len().min(out.len());
-    for (o, l) in out[from..].iter_mut().zip(&low[from..]) {
-        *o = u32::from(*l);
+vectorised! {
+    /// Puts every bf16 beside that of the next pixel, `distance` values on.
+    fn pairs(window: &[u16], distance: usize, out: &mut [u32]) {
+        let (low, high) = (window, window.get(distance..).unwrap_or(&[]));
+        for ((o, l), h) in out.iter_mut().zip(low).zip(high) {
+            *o = u32::from(*l) | u32::from(*h) << 16;
+        }
+        let from = high.len().min(out.len());
+        for (o, l) in out[from..].iter_mut().zip(&low[from..]) {
+            *o = u32::from(*l);
+        }
     }
 }
 
+/// Where the steps of a line of gradients go.
+#[derive(Clone, Copy)]
+struct Place {
+    /// First step of the line.
+    step: usize,
+    /// Words of one panel.
+    panel_words: usize,
+}
+
+widest! {
+    fn panel_line32(line: &[f32], outputs: usize, layout: &Layout, at: Place, out: &mut [u32])
+        = panel_line::<f32>;
+}
+widest! {
+    fn panel_line16(line: &[u16], outputs: usize, layout: &Layout, at: Place, out: &mut [u32])
+        = panel_line::<u16>;
+}
+
 /// Writes one line of gradients, `[pixels, outputs]`, as steps of every panel.
+#[inline(always)]
 fn panel_line<T: Value + Into<Bits>>(
     line: &[T],
     outputs: usize,
     layout: &Layout,
-    first_step: usize,
-    panel_words: usize,
+    Place { step: first_step, panel_words }: Place,
     out: &mut [u32],
 ) {
     let (groups, width) = (&layout.groups, layout.kernel.width);
@@ -123,15 +145,27 @@ fn panel_line<T: Value + Into<Bits>>(
                 let start = (g * per_group + p) * panel_words + (first_step + x) * width;
                 let column = g * groups.columns + p * width;
                 let columns = width.min(groups.width(g) - p * width);
-                let (used, rest) = out[start..start + width].split_at_mut(columns);
+                let words = &mut out[start..start + width];
+                let low = &low[column..column + columns];
+                let high = high.get(column..column + columns).unwrap_or(&[]);
+                // Whole panels have a length that the compiler knows.
+                if let (Some(words), Some(low), Some(high)) = (
+                    words.first_chunk_mut::<MAX_WIDTH>(),
+                    low.first_chunk::<MAX_WIDTH>(),
+                    high.first_chunk::<MAX_WIDTH>(),
+                ) {
+                    for ((o, l), h) in words.iter_mut().zip(low).zip(high) {
+                        *o = (*l).into().0 | (*h).into().0 << 16;
+                    }
+                    continue;
+                }
+                let (used, rest) = words.split_at_mut(columns);
                 rest.fill(0);
-                for (o, l) in used.iter_mut().zip(&low[column..]) {
+                for (o, l) in used.iter_mut().zip(low) {
                     *o = (*l).into().0;
                 }
-                if let Some(high) = high.get(column..) {
-                    for (o, h) in used.iter_mut().zip(high) {
-                        *o |= (*h).into().0 << 16;
-                    }
+                for (o, h) in used.iter_mut().zip(high) {
+                    *o |= (*h).into().0 << 16;
                 }
             }
         }
@@ -188,16 +222,16 @@ impl Call<'_> {
             for n in 0..samples {
                 for y in 0..lines {
                     let step = (n * lines + y) * layout.line_steps;
-                    let sizes = (step, panel_words);
+                    let at = Place { step, panel_words };
                     if kernel.mode == Mode::Bf16 {
                         let half = values.len();
                         let values = &mut bytemuck::cast_slice_mut::<u32, u16>(values)[..half];
                         self.grad.line(first + n, line + y, values, pooled16);
-                        panel_line(values, outputs, layout, sizes.0, sizes.1, panels);
+                        panel_line16(values, outputs, layout, at, panels);
                     } else {
                         let values: &mut [f32] = bytemuck::cast_slice_mut(values);
                         self.grad.line(first + n, line + y, values, pooled32);
-                        panel_line(values, outputs, layout, sizes.0, sizes.1, panels);
+                        panel_line32(values, outputs, layout, at, panels);
                     }
                 }
             }
