@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use model_file::{Blocks, ModelFile, ModelInfo, Results, StoredTensor, StoredValues};
+pub use model_file::{Blocks, ModelFile, ModelInfo, Origin, Results, StoredTensor, StoredValues};
 pub use proof::{Proof, evaluator};
 
 use crate::error::ExportError;
@@ -49,8 +49,14 @@ pub struct TensorReport {
 /// and compared with the live model on a fixed batch; only then does it replace `path`.
 pub fn export_run(run: &RunFolder, path: &Path) -> Result<ExportReport, ExportError> {
     let params = run.best_params()?;
-    let info = ModelInfo::from_record(&run.record);
-    export(info, &params, path)
+    export(ModelInfo::of_run(run), &params, path)
+}
+
+/// The best model of a run as a file would hold it.
+pub fn model_of_run(run: &RunFolder) -> Result<ModelFile, ExportError> {
+    let info = ModelInfo::of_run(run);
+    let mut live = proof::live(&info, &run.best_params()?)?;
+    ModelFile::from_engine(info, live.as_mut())
 }
 
 /// As [`export_run`], from the parameters themselves.
