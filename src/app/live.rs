@@ -229,6 +229,8 @@ impl LiveRun {
 
     fn take_in(&mut self, event: Event) {
         match event {
+            // The summary comes a moment later; only with it the run can be shown as done.
+            Event::State(RunState::Done) => {}
             Event::State(state) => {
                 self.state = state;
                 self.asked = None;
@@ -362,6 +364,15 @@ mod tests {
         assert_eq!(run.state, RunState::Failed);
         assert!(run.error.is_some());
         assert!(!run.drain());
+    }
+
+    #[test]
+    fn a_run_is_done_only_with_its_summary() {
+        let (mut run, tx) = run();
+        tx.send(Event::State(RunState::Running)).unwrap();
+        tx.send(Event::State(RunState::Done)).unwrap();
+        assert!(run.drain());
+        assert!(run.active(), "{:?}", run.state);
     }
 
     #[test]

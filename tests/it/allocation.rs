@@ -13,7 +13,7 @@ use fp8_studio::kernels::gemm::Storage;
 use fp8_studio::kernels::{Op, Slots, gemm_bf16};
 use fp8_studio::model::init::init;
 use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
-use fp8_studio::plan::{Optimizer, Plan, PlanConfig, compile};
+use fp8_studio::plan::{Optimizer, Plan, PlanConfig, UpdateOptions, compile};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -90,7 +90,8 @@ fn plans() -> Vec<Plan> {
             Precision::Fp8(Recipe::delayed()),
             Precision::Fp8(Recipe::block()),
         ] {
-            let config = PlanConfig { batch: BATCH, precision, optimizer };
+            let config =
+                PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() };
             plans.push(compile(&model, &config).unwrap());
         }
     }

@@ -528,8 +528,8 @@ impl Window {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             self.harness.run_steps(3);
-            let running = self.harness.state().state.tasks.running().len();
-            if running == 0 || (held && running <= 1) {
+            let running = self.harness.state().state.tasks.running();
+            if running.iter().all(|t| held && t.label.starts_with("Opening")) {
                 self.harness.run_steps(4);
                 return;
             }

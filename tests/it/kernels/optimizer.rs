@@ -16,7 +16,9 @@ fn step_words(optimizer: Optimizer, step: u64) -> Vec<u32> {
     let input = InputSpec { dense: 1, embeddings: Vec::new() };
     let activation = fp8_studio::model::Activation::Relu;
     let model = ModelSpec::mlp(input, &[], activation, false, 0.0, false, Head::Regression);
-    let config = PlanConfig { batch: 1, precision: fp8_studio::fp8::Precision::F32, optimizer };
+    let update = fp8_studio::plan::UpdateOptions::default();
+    let config =
+        PlanConfig { batch: 1, precision: fp8_studio::fp8::Precision::F32, optimizer, update };
     let plan = compile(&model, &config).unwrap();
     host::step_words(&plan, 1, &StepParams { step, learning_rate: RATE, seed: 1 }).to_vec()
 }
