@@ -29,7 +29,9 @@ impl Interval {
 
 /// How often each of `n` rows is drawn in replicate `replicate`.
 pub fn draw(n: usize, seed: u64, replicate: usize) -> Vec<u32> {
-    let mut rng = Rng::new(seed ^ (replicate as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    // Starts are mixed twice: states that lie a few steps apart would give sequences that overlap.
+    let start = Rng::new(Rng::new(seed).bits() ^ replicate as u64).bits();
+    let mut rng = Rng::new(start);
     let mut counts = vec![0; n];
     for _ in 0..n {
         let at = rng.below(n);
@@ -162,6 +164,19 @@ mod tests {
         assert!(found.contains(0.8) && !found.contains(0.5));
         progress.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(intervals(100, 10, 1, &progress, measure).is_err());
+    }
+
+    #[test]
+    fn replicates_are_independent() {
+        // With overlapping draws the interval of many rows would be far too narrow.
+        let measure = |counts: &[u32]| {
+            let hits: u32 = counts.iter().take(4000).sum();
+            vec![f64::from(hits) / 5000.0]
+        };
+        let found = intervals(5000, 400, 0, &Progress::default(), measure).unwrap()[0];
+        let want = 2.0 * 1.96 * (0.8f64 * 0.2 / 5000.0).sqrt();
+        let width = found.high - found.low;
+        assert!((width / want - 1.0).abs() < 0.15 && found.contains(0.8), "{found:?}, {want}");
     }
 
     #[test]

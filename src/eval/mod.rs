@@ -12,12 +12,14 @@ pub mod groups;
 pub mod outcomes;
 pub mod scorer;
 pub mod slices;
+pub mod verdict;
 
 pub use bootstrap::Interval;
 pub use calibration::{Calibration, Calibrations};
 pub use classes::{ClassScores, Confusion};
 pub use evaluation::{Evaluation, Measured, Options, Part, evaluate as examine};
 pub use outcomes::{ClassOutcomes, Outcomes, ValueOutcomes};
+pub use verdict::Verdict;
 
 use crate::data::{Encoded, Preprocessor, TargetData, Task};
 use crate::engine::{Batch, Engine};

@@ -3,6 +3,7 @@
 
 pub mod model_file;
 pub mod proof;
+pub mod report;
 pub mod safetensors;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use model_file::{Blocks, ModelFile, ModelInfo, Origin, Results, StoredTensor, StoredValues};
-pub use proof::{Proof, evaluator};
+pub use proof::{Proof, evaluator, live};
 
 use crate::error::ExportError;
 use crate::train::run_folder::RunFolder;
@@ -55,7 +56,7 @@ pub fn export_run(run: &RunFolder, path: &Path) -> Result<ExportReport, ExportEr
 /// The best model of a run as a file would hold it.
 pub fn model_of_run(run: &RunFolder) -> Result<ModelFile, ExportError> {
     let info = ModelInfo::of_run(run);
-    let mut live = proof::live(&info, &run.best_params()?)?;
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
     ModelFile::from_engine(info, live.as_mut())
 }
 
@@ -65,7 +66,7 @@ pub fn export(
     params: &[crate::model::init::Param],
     path: &Path,
 ) -> Result<ExportReport, ExportError> {
-    let mut live = proof::live(&info, params)?;
+    let mut live = proof::live(&info, params, proof::ROWS)?;
     let file = ModelFile::from_engine(info, live.as_mut())?;
     let pending = safetensors::PendingFile::write(&file, path)?;
     let proof = proof::prove(live.as_mut(), pending.temporary(), path)?;
@@ -91,6 +92,6 @@ pub fn export(
 /// Compares a model file that was written before with the live model of the run it came from.
 pub fn verify(run: &RunFolder, path: &Path) -> Result<Proof, ExportError> {
     let info = ModelInfo::from_record(&run.record);
-    let mut live = proof::live(&info, &run.best_params()?)?;
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
     proof::prove(live.as_mut(), path, path)
 }
