@@ -12,6 +12,7 @@ use super::curves::{Threshold, thresholds};
 use super::fairness::{self, Fairness, Mitigation};
 use super::groups::{Grouping, groupings};
 use super::outcomes::{ClassOutcomes, Outcomes};
+use super::robustness::{self, Robustness, Subject};
 use super::scorer::{ClassScorer, Figure, VALUE_FIGURES, measure_values};
 use super::slices::{self, SliceReport};
 use super::{Confusion, Meaning};
@@ -130,6 +131,8 @@ pub struct Evaluation {
     pub fairness: Vec<Fairness>,
     /// What thresholds by group would change, by column.
     pub mitigations: Vec<Mitigation>,
+    /// How it holds out against worse data and attacks.
+    pub robustness: Robustness,
     /// Rows of the dataset, the answers for which are in `outcomes`.
     #[serde(skip)]
     pub row_numbers: Vec<u32>,
@@ -345,11 +348,26 @@ pub fn evaluate(
         _ => None,
     };
     work.step(40)?;
-    let baselines = simple_models(&work, split.as_ref(), &data)?;
-    work.step(70)?;
+    let train = match &split {
+        Some(s) => Some(work.encode(&s.train)?),
+        None => None,
+    };
+    let baselines = simple_models(&work, train.as_ref(), &data)?;
+    work.step(60)?;
+    let subject = Subject {
+        predictor: &mut work.predictor,
+        dataset,
+        rows: &rows,
+        outcomes: &outcomes,
+        validation: validation.as_ref().map(|v| &v.0),
+        train: train.as_ref(),
+        options,
+    };
+    let robustness = robustness::look(subject, progress)?;
+    work.step(80)?;
     let groups = groupings(dataset, &info.schema.target, &rows);
     let slices = slices::find(&outcomes, &groups);
-    work.step(80)?;
+    work.step(85)?;
     let (fairness, mitigations) = fair(&work, &outcomes, &groups, validation.as_ref())?;
     work.step(95)?;
     let classes = info.schema.task.classes().to_vec();
@@ -385,6 +403,7 @@ pub fn evaluate(
         slices,
         fairness,
         mitigations,
+        robustness,
         row_numbers: rows,
         outcomes,
         groupings: groups,
@@ -418,23 +437,19 @@ fn notes(part: Part, rows: &[u32], data: &Encoded) -> Vec<String> {
 
 fn simple_models(
     work: &Work<'_>,
-    split: Option<&Split>,
+    train: Option<&Encoded>,
     data: &Encoded,
 ) -> Result<Vec<Baseline>, ExportError> {
     let classes = work.info.schema.task.classes();
     let meaning = Meaning::of(&work.info.preprocessor);
-    let train = match split {
-        Some(s) => Some(work.encode(&s.train)?),
-        None => None,
-    };
-    let target = train.as_ref().map_or(&data.target, |t| &t.target);
+    let target = train.map_or(&data.target, |t| &t.target);
     let regression = classes.is_empty();
     let mut out = Vec::new();
     if let Some(outcomes) = baselines::constant(target, data, classes, meaning) {
         let name = if regression { "always the mean" } else { "always the commonest class" };
         out.push(Baseline { name, metrics: work.measure(&outcomes, false)? });
     }
-    if let Some(train) = &train {
+    if let Some(train) = train {
         let input = &work.info.model.input;
         let linear = baselines::linear(input, train, data, classes, meaning, work.progress);
         let outcomes = linear.map_err(|e| match e {

@@ -40,6 +40,24 @@ impl Grouping {
         sizes
     }
 
+    /// What each row must count for group and class to be independent: P(g)·P(y) / P(g, y). Where all
+    /// pairs occur, the weights add up to the number of rows.
+    pub fn independence_weights(&self, classes: &[u32]) -> Vec<f32> {
+        let n = classes.len().max(1) as f64;
+        let (mut groups, mut labels, mut both) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for (&g, &y) in self.of.iter().zip(classes) {
+            *groups.entry(g).or_insert(0.0) += 1.0;
+            *labels.entry(y).or_insert(0.0) += 1.0;
+            *both.entry((g, y)).or_insert(0.0) += 1.0;
+        }
+        let weight = |(g, y): (&u32, &u32)| {
+            let of = |v: Option<&f64>| v.copied().unwrap_or(1.0);
+            let expected = of(groups.get(g)) * of(labels.get(y)) / n;
+            (expected / of(both.get(&(*g, *y)))) as f32
+        };
+        self.of.iter().zip(classes).map(weight).collect()
+    }
+
     /// By the cells of a column; the commonest values have groups of their own.
     pub fn by_value(column: &crate::data::Column, rows: &[u32]) -> Self {
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -183,6 +201,25 @@ mod tests {
         assert_eq!(all[1].names.len(), 4);
         assert_eq!(all[1].sizes(), [10, 10, 10, 10]);
         assert_eq!(all[0].members(1).take(2).collect::<Vec<_>>(), [1, 4]);
+    }
+
+    #[test]
+    fn weights_make_group_and_class_independent() {
+        let g = Grouping {
+            column: "g".to_owned(),
+            names: vec!["a".to_owned(), "b".to_owned()],
+            of: vec![0, 0, 0, 0, 1, 1],
+        };
+        let classes = [1, 1, 1, 0, 0, 0];
+        let w = g.independence_weights(&classes);
+        assert_eq!(w.len(), 6);
+        let mass = |group: u32, class: u32| -> f32 {
+            let rows = g.of.iter().zip(&classes).zip(&w);
+            rows.filter(|((a, b), _)| **a == group && **b == class).map(|(_, w)| w).sum()
+        };
+        // Of group a, half of the weight is of class 1, as in all rows.
+        assert!((mass(0, 1) - 2.0).abs() < 1e-6 && (mass(0, 0) - 2.0).abs() < 1e-6);
+        assert!((mass(1, 0) - 1.0).abs() < 1e-6);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How good a model is: outputs of the network on encoded rows and the scores made from them.
 
+pub mod attack;
 pub mod baselines;
 pub mod bootstrap;
 pub mod calibration;
@@ -10,6 +11,8 @@ pub mod evaluation;
 pub mod fairness;
 pub mod groups;
 pub mod outcomes;
+pub mod perturb;
+pub mod robustness;
 pub mod scorer;
 pub mod slices;
 pub mod verdict;

@@ -12,12 +12,13 @@ use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
 use super::{Control, Event, RunState, worker::Job};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
+use crate::data::{Dataset, Encoded, Preprocessor, Samples, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
@@ -33,6 +34,8 @@ pub struct Prepared {
     pub validation: Encoded,
     /// Test rows.
     pub test: Encoded,
+    /// What every training row counts; `None` for all alike.
+    pub weights: Option<Vec<f32>>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -46,6 +49,7 @@ struct Encoding {
     train: Encoded,
     validation: Encoded,
     test: Encoded,
+    weights: Option<Vec<f32>>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -91,7 +95,7 @@ pub fn run(
     preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
-    let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
 
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
@@ -129,7 +133,7 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let data = Prepared { train, validation, test, meaning, engine, fallback };
+    let data = Prepared { train, validation, test, weights, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -191,7 +195,30 @@ fn encode(
         None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
     };
     let meaning = Meaning::of(&preprocessor);
-    Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+    let weights = match &config.reweigh {
+        Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
+        None => None,
+    };
+    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+}
+
+/// See [`super::TrainConfig::reweigh`].
+fn balancing_weights(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    target: &TargetData,
+) -> Result<Vec<f32>, TrainError> {
+    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    let found = match &dataset.samples {
+        Samples::Table(table) => table.column(column),
+        Samples::Images(_) => None,
+    };
+    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
+    let TargetData::Classes(classes) = target else {
+        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
+    };
+    Ok(Grouping::by_value(found, rows).independence_weights(classes))
 }
 
 /// What the encoded rows look like to a network.

@@ -264,9 +264,13 @@ impl<'a> Session<'a> {
         staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
         let batches = staged.batches.get_mut(..count).unwrap_or_default();
         let rows = order.get(self.at.batch * size..).unwrap_or_default();
-        let train = &self.data.train;
+        let (train, weights) = (&self.data.train, self.data.weights.as_deref());
         batches.par_iter_mut().zip(rows.par_chunks(size)).for_each(|(batch, rows)| {
             eval::fill_batch(batch, train, rows.iter().map(|&r| r as usize));
+            if let Some(weights) = weights {
+                let of = |row: &u32| weights.get(*row as usize).copied().unwrap_or(1.0);
+                batch.weights.iter_mut().zip(rows).for_each(|(w, row)| *w = of(row));
+            }
         });
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
         let params = &mut staged.params;

@@ -104,7 +104,7 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     take(&mut w, folder, &format!("{tag}-5-train-done"));
     w.click("Next: Evaluate");
     take(&mut w, folder, &format!("{tag}-6-evaluate"));
-    for tab in ["Mistakes", "Groups", "Confidence", "FP8"] {
+    for tab in ["Mistakes", "Groups", "Confidence", "Robustness", "FP8"] {
         w.click(tab);
         take(&mut w, folder, &format!("{tag}-6-evaluate-{}", tab.to_lowercase()));
     }

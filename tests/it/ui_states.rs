@@ -322,6 +322,9 @@ fn a_model_is_judged_in_every_state() {
     w.see("Demographic parity difference");
     w.click("Confidence");
     w.see("With isotonic regression");
+    w.click("Robustness");
+    w.see("Letting a person look");
+    w.see("typing errors in 5 % of words");
     w.click("FP8");
     *w.script.fail_comparison.lock().unwrap() = Some(UserError::new("No space left", ""));
     w.click("Compare now");

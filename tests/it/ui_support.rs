@@ -21,6 +21,7 @@ use fp8_studio::eval::calibration::reliability;
 use fp8_studio::eval::curves::thresholds;
 use fp8_studio::eval::evaluation::{Baseline, CalibrationReport, ClassCurve, measure};
 use fp8_studio::eval::groups::groupings;
+use fp8_studio::eval::robustness::{Attacked, Changed, Robustness, referrals};
 use fp8_studio::eval::verdict::{Arm, How, Verdict};
 use fp8_studio::eval::{
     Calibrations, ClassOutcomes, Confusion, Evaluation, Interval, Measured, Options as EvalOptions,
@@ -423,6 +424,7 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let curves = (0..n).map(curve).collect();
     let reliability = reliability(&c.confidence(), &c.hits());
     let confusion = Confusion::new(&classes, &c.truth, &c.predicted);
+    let referrals = referrals(&c, &c);
     let outcomes = Outcomes::Classes(c);
     let options = EvalOptions { replicates: 100, ..EvalOptions::default() };
     let metrics = measure(&outcomes, true, options, progress).unwrap();
@@ -451,6 +453,26 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
         slices: slices::find(&outcomes, &groups),
         fairness,
         mitigations: vec![],
+        robustness: Robustness {
+            rows: 68,
+            clean: 0.88,
+            changes: vec![Changed {
+                what: "typing errors in 5 % of words".into(),
+                score: 0.85,
+                interval: Some(Interval { low: 0.78, high: 0.91 }),
+            }],
+            columns: vec![Changed {
+                what: "island empty".into(),
+                score: 0.8,
+                interval: Some(Interval { low: 0.7, high: 0.88 }),
+            }],
+            attacks: [(0.0, 0.88, 0.88), (0.1, 0.7, 0.6), (0.4, 0.4, 0.2)]
+                .map(|(epsilon, fgsm, pgd)| Attacked { epsilon, fgsm, pgd })
+                .into(),
+            unit: "standard deviations per number",
+            referrals,
+            strangeness: None,
+        },
         row_numbers: rows,
         outcomes,
         groupings: groups,

@@ -112,6 +112,9 @@ pub struct TrainArgs {
     /// Rows per training step
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
+    #[arg(long, value_name = "COLUMN")]
+    pub reweigh: Option<String>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,

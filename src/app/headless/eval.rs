@@ -108,7 +108,7 @@ fn text(e: &Evaluation, args: &EvalArgs) -> String {
     }
     out += &weak(e);
     out += &fair(e, args);
-    out
+    out + &robust(e)
 }
 
 /// Figures of all classes, with those of the baselines beside them.
@@ -256,6 +256,39 @@ fn fair(e: &Evaluation, args: &EvalArgs) -> String {
                 &format!("threshold for {group}"),
                 "0.5000",
                 &format!("{threshold:.4}"),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    out
+}
+
+fn robust(e: &Evaluation) -> String {
+    let r = &e.robustness;
+    let kind = if e.classes.is_empty() { MetricKind::R2 } else { MetricKind::Accuracy };
+    let mut rows = vec![cells(["On worse data", kind.label()])];
+    rows.push(cells(["as it is", &kind.format(r.clean)]));
+    for c in r.changes.iter().chain(r.columns.iter().take(3)) {
+        rows.push(cells([&c.what, &kind.format(c.score)]));
+    }
+    let mut out = format!("\n{}", terminal::table(&rows));
+    if !r.attacks.is_empty() {
+        let head = format!("Attacked, {}", r.unit);
+        let mut rows = vec![cells([&head, "FGSM", "PGD"])];
+        for a in &r.attacks {
+            rows.push(cells([&a.epsilon.to_string(), &kind.format(a.fgsm), &kind.format(a.pgd)]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    if !r.referrals.is_empty() {
+        let mut rows =
+            vec![cells(["A person takes answers less sure than", "share", "accuracy on the rest"])];
+        for f in &r.referrals {
+            let share = format!("{:.1} %", 100.0 * f.referred);
+            rows.push(cells([
+                &format!("{:.1} %", 100.0 * f.threshold),
+                &share,
+                &kind.format(f.accuracy),
             ]));
         }
         out += &format!("\n{}", terminal::table(&rows));

@@ -47,6 +47,7 @@ pub fn page(record: &RunRecord, found: &Evaluation, verdict: Option<&Verdict>) -
     body += &mistakes(found);
     body += &calibration(found);
     body += &groups(found);
+    body += &robustness(found);
     body += &match verdict {
         Some(verdict) => comparison(verdict),
         None => {
@@ -327,6 +328,57 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
             &table(&["thresholds by group, chosen on validation rows", "before", "after"], &rows);
     }
     out + "</details>"
+}
+
+fn robustness(e: &Evaluation) -> String {
+    let r = &e.robustness;
+    let kind = if e.classes.is_empty() { MetricKind::R2 } else { MetricKind::Accuracy };
+    let mut rows = vec![vec!["as it is".to_owned(), kind.format(r.clean), String::new()]];
+    rows.extend(r.changes.iter().chain(r.columns.iter().take(10)).map(|c| {
+        let interval = c.interval.map_or(String::new(), |i| range(kind, i));
+        vec![c.what.clone(), kind.format(c.score), interval]
+    }));
+    let mut out = heading("How it holds out against worse data");
+    out += &table(&["change", kind.label(), "95 % interval"], &rows);
+    if !r.attacks.is_empty() {
+        let fgsm = r.attacks.iter().map(|a| [a.epsilon, a.fgsm]).collect();
+        let pgd = r.attacks.iter().map(|a| [a.epsilon, a.pgd]).collect();
+        out += &svg::plot(
+            "Accuracy under attack",
+            r.unit,
+            "accuracy",
+            &[trace("FGSM", fgsm), trace("PGD, 10 steps", pgd)],
+        );
+    }
+    if !r.referrals.is_empty() {
+        let rows: Vec<Vec<String>> = r
+            .referrals
+            .iter()
+            .map(|f| {
+                vec![
+                    format!("{:.1} %", 100.0 * f.threshold),
+                    format!("{:.1} %", 100.0 * f.referred),
+                    kind.format(f.accuracy),
+                    range(kind, f.interval),
+                ]
+            })
+            .collect();
+        let head = [
+            "a person takes answers less sure than",
+            "share of rows",
+            "accuracy on the rest",
+            "95 % interval",
+        ];
+        out += &table(&head, &rows);
+    }
+    if let Some(s) = r.strangeness {
+        out += &paragraph(&format!(
+            "{:.1} % of these rows are more unlike the training rows than 99 % of those are; of rows of noise, {:.0} % would be noticed that way.",
+            100.0 * s.strange,
+            100.0 * s.noise_found
+        ));
+    }
+    out
 }
 
 fn comparison(v: &Verdict) -> String {

@@ -53,6 +53,16 @@ pub fn register(e: &Evaluation) -> String {
         row("It fails on some kinds of rows unnoticed", weak, "MEASURE 2.11"),
         row("Its probabilities are believed although they are off", sure, "MEASURE 2.9"),
         row(
+            "Wrong or hostile input misleads it",
+            e.robustness.attacks.last().map_or("not attacked".to_owned(), |a| {
+                format!(
+                    "score {:.3} as it is, {:.3} under PGD of size {}",
+                    e.robustness.clean, a.pgd, a.epsilon
+                )
+            }),
+            "MEASURE 2.7",
+        ),
+        row(
             "New data differ from those it was tested on",
             "to be watched after release".to_owned(),
             "MEASURE 2.4",

@@ -26,7 +26,7 @@ impl Compiler<'_> {
             saved.iter().position(|s| !matches!(s, Saved::Dropout)).unwrap_or_default();
         for (i, (node, saved)) in model.nodes.iter().zip(saved).enumerate().rev() {
             let name = node.name.as_str();
-            let wanted = embeddings || i > first_trained;
+            let wanted = embeddings || self.of_inputs || i > first_trained;
             match saved {
                 Saved::Dense { x, weight, pre } => {
                     let activation = match node.layer {
@@ -80,6 +80,9 @@ impl Compiler<'_> {
                     }
                 }
             }
+        }
+        if self.of_inputs {
+            self.input_gradient = Some(grad.buffer);
         }
         let mut offset = model.input.dense as u32;
         for (i, e) in model.input.embeddings.iter().enumerate() {

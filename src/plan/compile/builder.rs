@@ -34,6 +34,9 @@ pub(super) struct Compiler<'a> {
     pub watched: Vec<WatchedTensor>,
     pub io: Io,
     pub gradient_norm: Option<BufferId>,
+    /// Whether the gradient of the inputs is wanted, and where it is.
+    pub of_inputs: bool,
+    pub input_gradient: Option<BufferId>,
 }
 
 impl<'a> Compiler<'a> {
@@ -100,6 +103,8 @@ impl<'a> Compiler<'a> {
             watched,
             io,
             gradient_norm,
+            of_inputs: false,
+            input_gradient: None,
         };
         for (info, master, weight, moments, average, accumulator) in params {
             let len = info.shape.iter().product();

@@ -5,6 +5,7 @@ mod fp8;
 mod groups;
 mod mistakes;
 mod overview;
+mod robust;
 mod rows;
 
 use egui::Ui;
@@ -25,6 +26,7 @@ enum Tab {
     Mistakes,
     Groups,
     Confidence,
+    Robust,
     Fp8,
 }
 
@@ -122,6 +124,7 @@ fn found_page(
         (Tab::Mistakes, "Mistakes"),
         (Tab::Groups, "Groups"),
         (Tab::Confidence, "Confidence"),
+        (Tab::Robust, "Robustness"),
         (Tab::Fp8, "FP8"),
     ];
     if let Some(tab) = segmented(ui, local.tab, &choices) {
@@ -132,6 +135,7 @@ fn found_page(
         Tab::Mistakes => mistakes::show(ui, project, found, &mut local.mistakes),
         Tab::Groups => groups::show(ui, project, found, &mut local.groups),
         Tab::Confidence => confidence::show(ui, found),
+        Tab::Robust => robust::show(ui, found),
         Tab::Fp8 => fp8::show(ui, state, project, out),
     }
 }
