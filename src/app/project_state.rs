@@ -7,6 +7,7 @@ use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
 use crate::model::{Head, InputSpec};
 use crate::project::Project;
@@ -59,6 +60,42 @@ pub enum CheckState {
     Failed(UserError),
 }
 
+/// How good the model is, as far as it is known.
+#[derive(Debug)]
+pub enum EvaluationState {
+    /// Not looked at.
+    None,
+    /// Being looked at.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Evaluation>),
+    /// Could not be looked at.
+    Failed(UserError),
+}
+
+/// What FP8 cost or saved, as far as it is known.
+#[derive(Debug)]
+pub enum VerdictState {
+    /// Not compared.
+    None,
+    /// Being compared.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Verdict>),
+    /// Could not be compared.
+    Failed(UserError),
+}
+
 /// The model file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExportState {
@@ -91,6 +128,10 @@ pub struct ProjectState {
     pub undo: Undo<Project>,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
+    /// How good its model is.
+    pub evaluation: EvaluationState,
+    /// What FP8 cost or saved.
+    pub verdict: VerdictState,
     /// The model file.
     pub export: ExportState,
 }
@@ -112,6 +153,8 @@ impl ProjectState {
             accepted: false,
             undo: Undo::default(),
             run: None,
+            evaluation: EvaluationState::None,
+            verdict: VerdictState::None,
             export: ExportState::None,
         }
     }
@@ -263,6 +306,16 @@ impl ProjectState {
                 Some(RunState::Done) if self.stale() => StepStatus::Stale,
                 Some(RunState::Done) => StepStatus::Done,
                 Some(_) => StepStatus::Busy,
+            },
+            Step::Evaluate => match (&self.evaluation, state) {
+                (_, state) if state != Some(RunState::Done) => {
+                    StepStatus::Locked("Train a model first.")
+                }
+                (EvaluationState::Running { .. }, _) => StepStatus::Busy,
+                (EvaluationState::Failed(_), _) => StepStatus::Attention,
+                _ if self.stale() => StepStatus::Stale,
+                (EvaluationState::Done(_), _) => StepStatus::Done,
+                (EvaluationState::None, _) => StepStatus::Open,
             },
             Step::Export => match (&self.export, state) {
                 (_, state) if state != Some(RunState::Done) => {

@@ -102,6 +102,10 @@ pub struct TrainConfig {
     pub patience: usize,
     /// Seed of initial weights, order and dropout.
     pub seed: u64,
+    /// Column whose groups are weighted so that group and class are independent in the training
+    /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reweigh: Option<String>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -128,6 +132,7 @@ impl Default for TrainConfig {
             epochs: 30,
             patience: 8,
             seed: 0,
+            reweigh: None,
             device: DeviceChoice::Auto,
         }
     }

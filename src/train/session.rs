@@ -199,6 +199,7 @@ impl<'a> Session<'a> {
         let mut staged = Staged::default();
         let source = loader::Source {
             data: Arc::clone(&self.data.train),
+            weights: self.data.weights.clone(),
             images: self.data.images.clone(),
             augmentation: self.config.augmentation,
             seed: self.config.seed,

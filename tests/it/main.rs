@@ -7,6 +7,7 @@ mod architecture;
 mod cli;
 mod cpu_engine;
 mod data;
+mod evaluation;
 mod export;
 mod golden;
 mod golden_cnn;

@@ -33,6 +33,9 @@ Examples:
   fp8-studio samples penguins                   copy one to this folder
   fp8-studio check penguins                     look for problems in its data
   fp8-studio train penguins                     train its model
+  fp8-studio eval penguins                      how good it is, and for whom it fails
+  fp8-studio compare penguins                   what training in 8 bits cost or saved
+  fp8-studio report penguins                    all of that in one web page
   fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
 
@@ -51,6 +54,12 @@ pub enum Command {
     Train(TrainArgs),
     /// Look for problems in data before training
     Check(CheckArgs),
+    /// Show how good a model is, for whom it fails, and whether its probabilities can be trusted
+    Eval(EvalArgs),
+    /// Train the same in 8, 16 and 32 bits and show what 8 bits cost or saved
+    Compare(CompareArgs),
+    /// Write all that is known about a model into one web page
+    Report(ReportArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
     /// Predict every row of a table with an exported model
@@ -112,6 +121,9 @@ pub struct TrainArgs {
     /// Rows per training step
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
+    #[arg(long, value_name = "COLUMN")]
+    pub reweigh: Option<String>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
@@ -257,6 +269,82 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio eval projects/penguins                    its newest model, on its test rows
+  fp8-studio eval model.safetensors projects/penguins  an exported file, on the project's test rows
+  fp8-studio eval model.safetensors new.csv            on new rows whose answers are known
+  fp8-studio eval projects/adult_census --group sex    how women and men are treated
+
+On the data that the model was trained on, only the test rows of its split are used. Every figure
+has a 95 % interval from resampling rows (bootstrap; --seed) and stands beside what simple models
+reach. Evaluating a run also fits corrections of its probabilities on validation rows and keeps them
+in the run folder; exports take them along, and `predict --calibrated` uses them.")]
+pub struct EvalArgs {
+    /// A model file, a run folder, or a project (its newest run)
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// Column whose groups are compared for fairness
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
+    /// Seed of the resampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The network of the project is trained in FP8, bf16 and f32 with the same seed and split, and the f32
+model is rounded to FP8 and int8 afterwards. All are compared on the test rows. Times are those of
+this machine. Nothing is kept but what is shown.")]
+pub struct CompareArgs {
+    /// A project folder, or data
+    #[arg(value_name = "PROJECT|DATA")]
+    pub source: PathBuf,
+    /// Column to predict [default: as the project says, else a guess that is shown]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Most passes over the training rows
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// What computes the trainings
+    #[arg(long)]
+    pub device: Option<DeviceArg>,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page holds the model card, all figures with intervals, mistakes, calibration, groups, a risk
+register and a section on human oversight to be filled in. It needs no other file and no network;
+print it from a browser for a PDF.")]
+pub struct ReportArgs {
+    /// A run folder, or a project (its newest run)
+    #[arg(value_name = "RUN|PROJECT")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// File to write
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Also train in 8, 16 and 32 bits and compare (takes about three trainings)
+    #[arg(long)]
+    pub compare: bool,
+}
+
 /// `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -287,6 +375,18 @@ pub struct PredictArgs {
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Correct the probabilities with what evaluating the model found, see `eval`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "temperature")]
+    pub calibrated: Option<CalibrationArg>,
+}
+
+/// How probabilities are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CalibrationArg {
+    /// One temperature for all
+    Temperature,
+    /// A rising function per class
+    Isotonic,
 }
 
 /// `info`.
