@@ -182,6 +182,11 @@ impl Table {
         self.test_start
     }
 
+    /// Makes the rows from this index on a test set of their own.
+    pub(crate) fn set_test_start(&mut self, row: usize) {
+        self.test_start = (row < self.rows()).then_some(row);
+    }
+
     /// Appends the rows of a table with the same columns, as a test set.
     pub(crate) fn append_test(&mut self, test: &Self) {
         self.test_start = Some(self.rows());
