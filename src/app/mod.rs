@@ -1,6 +1,7 @@
 //! Application state and the commands that change it. Knows nothing of how it is drawn.
 
 pub mod apply;
+pub mod checking;
 pub mod columns;
 pub mod command;
 pub mod headless;
@@ -24,7 +25,9 @@ pub use library::Library;
 pub use live::LiveRun;
 pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
-pub use project_state::{CheckState, ExportState, LoadedProject, ProjectState, SchemaState};
+pub use project_state::{
+    CheckState, ExportState, LoadedProject, Preview, ProjectState, SchemaState,
+};
 pub use services::{Engines, Interrupted, Sample, Services};
 pub use settings::{PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};

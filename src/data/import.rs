@@ -217,6 +217,12 @@ fn is_table_name(path: &Path) -> bool {
     TABLES.iter().any(|x| name.ends_with(x)) && path.is_file()
 }
 
+/// Endings of the files that can be opened, for dialogs.
+pub const ENDINGS: &[&str] = &[
+    "csv", "tsv", "tab", "txt", "gz", "json", "jsonl", "ndjson", "xlsx", "xlsm", "xlsb", "xls",
+    "ods", "parquet", "pq", "arrow", "feather", "ipc", "db", "sqlite", "sqlite3", "zip", "toml",
+];
+
 /// Endings of tables.
 const TABLES: [&str; 19] = [
     ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xlsb", ".xls",

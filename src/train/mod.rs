@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod crossval;
 mod diagnosis;
 pub mod event;
 mod files;

@@ -8,6 +8,7 @@ mod cli;
 mod cpu_engine;
 mod data;
 mod export;
+mod formats;
 mod golden;
 mod golden_codec;
 mod gpu_engine;
