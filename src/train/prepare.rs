@@ -18,6 +18,7 @@ use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::attack::Attacker;
 use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
@@ -36,6 +37,8 @@ pub struct Prepared {
     pub test: Encoded,
     /// What every training row counts; `None` for all alike.
     pub weights: Option<Vec<f32>>,
+    /// Makes misleading rows, if they are trained on.
+    pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -97,6 +100,13 @@ pub fn run(
     let (mut engine, fallback) = engine::open(config.device, plan)?;
     let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
 
+    let attacker = match config.adversarial {
+        Some(_) => {
+            let params = init(&model, config.seed);
+            Some(Attacker::of(&model, &params, preprocessor.movable(), batch)?)
+        }
+        None => None,
+    };
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
@@ -133,7 +143,7 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let data = Prepared { train, validation, test, weights, meaning, engine, fallback };
+    let data = Prepared { train, validation, test, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
