@@ -30,7 +30,7 @@ pub use project_state::{
     VerdictState,
 };
 pub use services::{Engines, Interrupted, Sample, Services};
-pub use settings::{PrecisionChoice, Preset};
+pub use settings::{NetworkChoice, PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
 
 use crate::error::{DataError, UserError};

@@ -9,6 +9,7 @@ use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
+use crate::model::{Head, InputSpec};
 use crate::project::Project;
 use crate::quality::Report;
 use crate::train::{DataSize, RunState};
@@ -241,8 +242,18 @@ impl ProjectState {
     /// Weights and biases that the settings make, about.
     pub fn parameters(&self) -> Option<usize> {
         let SchemaState::Known(schema) = &self.schema else { return None };
+        let outputs = schema.task.classes().len().max(1);
         let inputs = match &self.dataset.samples {
-            Samples::Images(i) => i.width * i.height * i.channels,
+            Samples::Images(_) => {
+                let input = InputSpec::image(self.data_size().image?);
+                // Scores of so many classes, or one number, weigh the same.
+                let head = match outputs {
+                    1 => Head::Regression,
+                    count => Head::Classes { count },
+                };
+                let model = self.project.train.model(input, head).ok()?;
+                return model.validate().is_ok().then(|| model.parameter_count());
+            }
             Samples::Table(_) => {
                 let columns = self
                     .summaries
@@ -252,7 +263,6 @@ impl ProjectState {
                 settings::input_width(columns, target, self.project.prep.one_hot_limit)
             }
         };
-        let outputs = schema.task.classes().len().max(1);
         Some(settings::parameter_count(inputs, &self.project.train, outputs))
     }
 

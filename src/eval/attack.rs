@@ -42,7 +42,8 @@ impl Attacker {
         Ok(Self::of(&file.info.model, &file.params(), file.info.preprocessor.movable(), BATCH)?)
     }
 
-    /// From a network, its weights, and how its dense inputs can move.
+    /// From a network, its weights, and how its dense inputs can move. Batch normalisation takes the
+    /// statistics of the batch, as in training.
     pub fn of(
         spec: &ModelSpec,
         params: &[Param],
@@ -50,8 +51,12 @@ impl Attacker {
         batch: usize,
     ) -> Result<Self, EngineError> {
         // Without dropout the network is the one that predicts.
-        let kept = spec.nodes.iter().filter(|n| !matches!(n.layer, Layer::Dropout { .. }));
-        let model = ModelSpec { nodes: kept.cloned().collect(), ..spec.clone() };
+        let mut model = spec.clone();
+        for node in &mut model.nodes {
+            if let Layer::Dropout { rate } = &mut node.layer {
+                *rate = 0.0;
+            }
+        }
         let config = PlanConfig {
             batch,
             precision: Precision::F32,

@@ -225,7 +225,7 @@ mod tests {
         let truth: Vec<u32> = (0..200).map(|i| u32::from(i >= 120)).collect();
         let data = encoded(200, x, TargetData::Classes(truth));
         let names = ["a".to_owned(), "b".to_owned()];
-        let input = InputSpec { dense: 1, embeddings: vec![] };
+        let input = InputSpec { dense: 1, ..InputSpec::default() };
         let meaning = Meaning::Classes(2);
         let progress = Progress::default();
         let Ok(Some(Outcomes::Classes(found))) =

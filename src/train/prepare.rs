@@ -2,6 +2,7 @@
 //! open the run folder.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
@@ -21,7 +22,7 @@ use crate::eval::Meaning;
 use crate::eval::attack::Attacker;
 use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
-use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
+use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
@@ -30,13 +31,15 @@ const FINGERPRINT_VALUES: usize = 1 << 22;
 /// Everything a session computes with.
 pub struct Prepared {
     /// Training rows.
-    pub train: Encoded,
+    pub train: Arc<Encoded>,
     /// Validation rows.
     pub validation: Encoded,
     /// Test rows.
     pub test: Encoded,
+    /// Size and, per channel, black and white, where rows are images.
+    pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What every training row counts; `None` for all alike.
-    pub weights: Option<Vec<f32>>,
+    pub weights: Option<Arc<Vec<f32>>>,
     /// Makes misleading rows, if they are trained on.
     pub attacker: Option<Attacker>,
     /// What the outputs mean.
@@ -99,6 +102,13 @@ pub fn run(
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
     let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
+    let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
+    if images.is_none() && !config.augmentation.is_nothing() {
+        return Err(TrainError::Config {
+            setting: "random changes of pictures",
+            what: "this is a table; only pictures can be changed at random".to_owned(),
+        });
+    }
 
     let attacker = match config.adversarial {
         Some(_) => {
@@ -143,7 +153,9 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let data = Prepared { train, validation, test, weights, attacker, meaning, engine, fallback };
+    let (train, weights) = (Arc::new(train), weights.map(Arc::new));
+    let data =
+        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -238,6 +250,11 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     InputSpec {
         dense: preprocessor.dense_width(),
         embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+        image: preprocessor.image_shape().map(|[width, height, channels]| ImageShape {
+            height,
+            width,
+            channels,
+        }),
     }
 }
 

@@ -361,7 +361,7 @@ fn digits_are_judged_and_compared() {
 
 /// The network, pixels and answers of `tests/golden/attack.py`.
 fn attacked(golden: &Value) -> (Attacker, Encoded, ModelSpec, Vec<Param>) {
-    let input = InputSpec { dense: 64, embeddings: vec![] };
+    let input = InputSpec::features(64);
     let head = Head::Classes { count: 10 };
     let spec = ModelSpec::mlp(input, &[24], Activation::Relu, false, 0.3, false, head);
     let params: Vec<Param> = spec

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT;
-use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
+use fp8_studio::app::{Command, Preferences, Step, ThemeChoice, Workspace};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
-use fp8_studio::train::{Event, RunState, StopReason};
+use fp8_studio::train::{Architecture, Event, RunState, StopReason};
 
 use super::ui_support::{Script, Window, error, finish, interrupted, play, project, scores};
 
@@ -93,6 +93,30 @@ fn images_are_shown_as_images() {
     w.click("Next: Check");
     w.click("Next: Configure");
     w.see("How should it train?");
+    // Pictures get a convolutional network, which another click changes, length and all.
+    let config = |w: &Window| match &w.harness.state().state.workspace {
+        Workspace::Open(project) => project.project.train.clone(),
+        _ => panic!("no project is open"),
+    };
+    w.see("Which kind of network?");
+    w.see("More from each picture");
+    let before = config(&w);
+    assert_eq!(before.architecture, Architecture::SmallCnn);
+    w.click("Plain");
+    let plain = config(&w);
+    assert_eq!(plain.architecture, Architecture::Mlp);
+    assert_ne!(plain.epochs, before.epochs);
+    w.click("Looks for small patterns");
+    assert_eq!(config(&w), before);
+}
+
+#[test]
+fn tables_have_no_choice_of_network() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    assert!(!w.has("Which kind of network?") && !w.has("More from each picture"));
 }
 
 #[test]

@@ -528,7 +528,7 @@ pub fn interrupted(project: &Project) -> Interrupted {
     let split = fp8_studio::data::Split::make(&data, &schema, &project.split).unwrap();
     let preprocessor =
         fp8_studio::data::Preprocessor::fit(&data, &schema, &project.prep, &split.train).unwrap();
-    let input = InputSpec { dense: 9, embeddings: vec![] };
+    let input = InputSpec::features(9);
     Interrupted {
         project: project.folder.clone(),
         run: project.folder.join("runs/1"),
