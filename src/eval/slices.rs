@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_planted_weakness_is_found_and_chance_is_not() {
         // 800 rows, 90 % right but half wrong where a = g1 and b = g1.
-        let wrong = |i: usize| if i % 4 == 3 { i % 8 == 3 } else { i % 10 == 0 };
+        let wrong = |i: usize| if i % 4 == 3 { i % 8 == 3 } else { i.is_multiple_of(10) };
         let names = ["no".to_owned(), "yes".to_owned()];
         let truth = vec![0; 800];
         let p = (0..800).flat_map(|i| if wrong(i) { [0.2, 0.8] } else { [0.8, 0.2] }).collect();

@@ -106,6 +106,11 @@ pub struct TrainConfig {
     /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reweigh: Option<String>,
+    /// Trains on rows changed so as to mislead the network (adversarial training by one step from
+    /// a random start, Wong et al. 2020), each value by at most this: standard deviations of number
+    /// columns, or the way from black to white of pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<f32>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -133,6 +138,7 @@ impl Default for TrainConfig {
             patience: 8,
             seed: 0,
             reweigh: None,
+            adversarial: None,
             device: DeviceChoice::Auto,
         }
     }
@@ -167,6 +173,11 @@ impl TrainConfig {
         }
         if !(1..=1_000_000).contains(&self.epochs) {
             return fail("epochs", format!("{} is not in 1 to 1000000", self.epochs));
+        }
+        if let Some(size) = self.adversarial
+            && !(size > 0.0 && size <= 10.0)
+        {
+            return fail("adversarial training", format!("{size} is not above 0 and up to 10"));
         }
         let decay = match self.optimizer {
             Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {

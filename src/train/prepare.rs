@@ -19,6 +19,7 @@ use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::attack::Attacker;
 use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What every training row counts; `None` for all alike.
     pub weights: Option<Arc<Vec<f32>>>,
+    /// Makes misleading rows, if they are trained on.
+    pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -107,6 +110,13 @@ pub fn run(
         });
     }
 
+    let attacker = match config.adversarial {
+        Some(_) => {
+            let params = init(&model, config.seed);
+            Some(Attacker::of(&model, &params, preprocessor.movable(), batch)?)
+        }
+        None => None,
+    };
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
@@ -144,7 +154,8 @@ pub fn run(
     };
     reporter.open_log(&folder.event_log(), at.step)?;
     let (train, weights) = (Arc::new(train), weights.map(Arc::new));
-    let data = Prepared { train, validation, test, images, weights, meaning, engine, fallback };
+    let data =
+        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 

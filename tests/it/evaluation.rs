@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fp8_studio::data::Progress;
+use fp8_studio::data::preprocess::Movable;
+use fp8_studio::data::{Encoded, Progress, TargetData};
 use fp8_studio::deploy::Model;
+use fp8_studio::engine::cpu::CpuEngine;
+use fp8_studio::engine::{Batch, Engine};
+use fp8_studio::eval::attack::{Attacker, Method};
 use fp8_studio::eval::baselines::ridge;
 use fp8_studio::eval::bootstrap::adjust;
 use fp8_studio::eval::calibration::{Isotonic, reliability, temperature};
@@ -16,7 +20,11 @@ use fp8_studio::eval::groups::Grouping;
 use fp8_studio::eval::{
     ClassOutcomes, Confusion, Measured, Options, Outcomes, ValueOutcomes, examine, verdict,
 };
+use fp8_studio::fp8::Precision;
 use fp8_studio::metrics::MetricKind;
+use fp8_studio::model::init::Param;
+use fp8_studio::model::{Activation, Head, InputSpec, ModelSpec};
+use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 use fp8_studio::project::Project;
 use fp8_studio::train::{Job, RunFolder, TrainConfig};
 use serde_json::Value;
@@ -349,4 +357,145 @@ fn digits_are_judged_and_compared() {
     let said = v.card.iter().any(|s| s.contains("FP8 is slower on this machine"));
     assert_eq!(said, fp8.train_seconds > f32.train_seconds);
     assert_eq!(v.slower, said);
+}
+
+/// The network, pixels and answers of `tests/golden/attack.py`.
+fn attacked(golden: &Value) -> (Attacker, Encoded, ModelSpec, Vec<Param>) {
+    let input = InputSpec::features(64);
+    let head = Head::Classes { count: 10 };
+    let spec = ModelSpec::mlp(input, &[24], Activation::Relu, false, 0.3, false, head);
+    let params: Vec<Param> = spec
+        .parameters()
+        .into_iter()
+        .zip(golden["weights"].as_array().unwrap())
+        .map(|(info, w)| Param {
+            name: info.name,
+            shape: info.shape,
+            values: numbers(w).iter().map(|v| *v as f32).collect(),
+        })
+        .collect();
+    let truth = indices(&golden["truth"]);
+    let data = Encoded {
+        rows: truth.len(),
+        dense: numbers(&golden["pixels"]).iter().map(|p| *p as f32 / 16.0).collect(),
+        dense_width: 64,
+        categories: vec![],
+        category_width: 0,
+        target: TargetData::Classes(truth),
+        unknown: vec![],
+    };
+    let movable = vec![Some(Movable { unit: 1.0, low: 0.0, high: 1.0 }); 64];
+    (Attacker::of(&spec, &params, movable, 64).unwrap(), data, spec, params)
+}
+
+#[test]
+fn attacks_agree_with_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/attack.json")).unwrap();
+    let (mut attacker, data, spec, params) = attacked(&golden);
+    let config = PlanConfig {
+        batch: 150,
+        precision: Precision::F32,
+        optimizer: Optimizer::default(),
+        update: UpdateOptions::default(),
+    };
+    let mut engine = CpuEngine::open(compile(&spec, &config).unwrap()).unwrap();
+    engine.load_params(&params).unwrap();
+    engine.prepare_eval().unwrap();
+    let TargetData::Classes(truth) = &data.target else { panic!() };
+    let mut accuracy = |data: &Encoded| {
+        let (out, _) = fp8_studio::eval::outputs(&mut engine, data).unwrap();
+        let answers = fp8_studio::eval::predicted_classes(&out, 10);
+        let hits = answers.iter().zip(truth).filter(|(a, t)| a == t).count();
+        hits as f64 / truth.len() as f64
+    };
+    let one = 1.01 / 150.0;
+    assert!((accuracy(&data) - golden["clean"].as_f64().unwrap()).abs() < one);
+
+    let mut batch = Batch::default();
+    fp8_studio::eval::fill_batch(&mut batch, &data, 0..20);
+    let ours = attacker.gradient(&batch).unwrap();
+    let theirs = numbers(&golden["gradient"]);
+    assert_eq!(ours.len(), theirs.len());
+    // Theirs is of the mean over 150 rows, ours over 20.
+    let scale = 150.0 / 20.0;
+    let largest = theirs.iter().fold(0.0, |m: f64, v| m.max(v.abs() * scale));
+    for (a, b) in ours.iter().zip(&theirs) {
+        assert!((f64::from(*a) - b * scale).abs() < 1e-4 * largest, "{a} is not {}", b * scale);
+    }
+
+    let progress = Progress::default();
+    let sizes = numbers(&golden["sizes"]);
+    for (i, size) in sizes.into_iter().enumerate() {
+        let mut under = |method| {
+            let changed = attacker.attack(&data, method, size as f32, 1, &progress).unwrap();
+            let far = changed.dense.iter().zip(&data.dense).map(|(a, b)| (a - b).abs());
+            assert!(far.fold(0f32, f32::max) <= size as f32 + 1e-6);
+            assert!(changed.dense.iter().all(|v| (0.0..=1.0).contains(v)));
+            accuracy(&changed)
+        };
+        let (fgsm, pgd) = (under(Method::Fgsm), under(Method::Pgd));
+        let theirs = |name: &str| golden[name][i].as_f64().unwrap();
+        assert!((fgsm - theirs("fgsm")).abs() < one, "{size}: {fgsm}, {}", theirs("fgsm"));
+        // Random starts differ.
+        assert!((pgd - theirs("pgd")).abs() < 0.04, "{size}: {pgd}, {}", theirs("pgd"));
+    }
+}
+
+#[test]
+fn adversarial_training_helps_under_attack() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("projects/fashion_mnist");
+    let project = Project::open(&path).unwrap();
+    let dataset = project.open_data(&Progress::default()).unwrap();
+    let schema = project.schema(&dataset).unwrap();
+    let accuracy = |adversarial: Option<f32>, name: &str| {
+        let config =
+            TrainConfig { hidden: vec![64], epochs: 4, adversarial, ..project.train.clone() };
+        let data = (dataset.clone(), schema.clone());
+        let job = super::support::job(data, config, &dir.path().join(name));
+        super::support::summary(&super::support::rest(&super::support::begin(job)));
+        let run = RunFolder::open(&dir.path().join(name)).unwrap();
+        let model = Model::of_run(&run).unwrap();
+        let options = Options { own_data: true, replicates: 100, seed: 0 };
+        let found = examine(&model, &dataset, options, &Progress::default()).unwrap();
+        let last = *found.robustness.attacks.last().unwrap();
+        assert!(last.pgd <= last.fgsm + 0.02, "{last:?}");
+        (last.pgd, found.headline().unwrap().value)
+    };
+    let (plain, _) = accuracy(None, "plain");
+    let (hardened, clean) = accuracy(Some(0.125), "hardened");
+    assert!(hardened >= plain + 0.3, "PGD accuracy {plain} and {hardened}");
+    assert!(clean > 0.6, "{clean}");
+}
+
+#[test]
+fn reweighting_narrows_the_gap_between_women_and_men() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("projects/adult_census");
+    let project = Project::open(&path).unwrap();
+    let dataset = project.open_data(&Progress::default()).unwrap();
+    let schema = project.schema(&dataset).unwrap();
+    let look = |reweigh: Option<&str>| {
+        let name = reweigh.unwrap_or("plain");
+        let reweigh = reweigh.map(str::to_owned);
+        let config = TrainConfig { reweigh, epochs: 8, ..project.train.clone() };
+        let data = (dataset.clone(), schema.clone());
+        let job = super::support::job(data, config, &dir.path().join(name));
+        super::support::summary(&super::support::rest(&super::support::begin(job)));
+        let model = Model::of_run(&RunFolder::open(&dir.path().join(name)).unwrap()).unwrap();
+        let options = Options { own_data: true, replicates: 100, seed: 0 };
+        let found = examine(&model, &dataset, options, &Progress::default()).unwrap();
+        let sex = found.fairness.iter().find(|f| f.column == "sex").unwrap();
+        let gap = sex.demographic_parity_difference.unwrap().value;
+        (gap, found.headline().unwrap().value)
+    };
+    let (before, accuracy_before) = look(None);
+    let (after, accuracy_after) = look(Some("sex"));
+    assert!(after < 0.75 * before, "{before} and {after}");
+    assert!(accuracy_after > accuracy_before - 0.02, "{accuracy_before} and {accuracy_after}");
+    let config = TrainConfig { reweigh: Some("height".to_owned()), ..project.train.clone() };
+    let job = super::support::job((dataset.clone(), schema.clone()), config, &dir.path().join("x"));
+    let events = super::support::rest(&super::support::begin(job));
+    let Some(fp8_studio::train::Event::Failed(e)) = events.last() else { panic!("{events:?}") };
+    assert!(e.what.contains("no column \"height\""), "{e}");
 }

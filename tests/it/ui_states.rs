@@ -364,6 +364,7 @@ fn a_model_is_judged_in_every_state() {
     w.click("Compare again");
     w.see("FP8 is slower on this machine");
     w.see("f32 → int8");
+    w.see("An hour of cloud CPU");
     w.script.picks.lock().unwrap().insert("report", "/tmp/r.html".into());
     w.click("Save report…");
     assert_eq!(*w.script.reports.lock().unwrap(), [PathBuf::from("/tmp/r.html")]);

@@ -132,6 +132,10 @@ pub struct TrainArgs {
     /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
     #[arg(long, value_name = "COLUMN")]
     pub reweigh: Option<String>,
+    /// Train on misleading rows: each value is changed by at most this (pixels from 0 to 1, numbers
+    /// in standard deviations)
+    #[arg(long, value_name = "X")]
+    pub adversarial: Option<f32>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
@@ -392,6 +396,12 @@ pub struct CompareArgs {
     /// What computes the trainings
     #[arg(long)]
     pub device: Option<DeviceArg>,
+    /// Predictions a day, for the costs
+    #[arg(long, value_name = "N")]
+    pub load: Option<f64>,
+    /// Price of an hour in a place, such as "cloud CPU=0.08"; can be given several times
+    #[arg(long, value_name = "PLACE=PRICE")]
+    pub price: Vec<String>,
     /// Everything as JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,7 @@
 //! `fp8-studio eval`.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::args::EvalArgs;
@@ -30,11 +32,18 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), UserError> {
 
 /// A model file, a run folder, or a project (its newest run with a model).
 pub(super) fn open_model(path: &Path) -> Result<(Model, Option<RunFolder>), UserError> {
-    if path.is_file() && path.file_name().is_some_and(|n| n != FILE) {
+    if is_model_file(path) {
         return Ok((Model::load(path)?, None));
     }
     let run = super::export::newest(path)?;
     Ok((Model::of_run(&run)?, Some(run)))
+}
+
+/// Whether a file begins as safetensors files do: the length of a JSON object, and the object.
+fn is_model_file(path: &Path) -> bool {
+    let mut start = [0; 9];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    path.is_file() && read.is_ok() && start.ends_with(b"{") && start.contains(&0)
 }
 
 /// The data, and whether they are the project's own.

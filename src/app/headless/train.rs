@@ -221,6 +221,7 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
     config.seed = args.seed.unwrap_or(config.seed);
     config.learning_rate = args.lr.unwrap_or(config.learning_rate);
     config.batch_size = args.batch.unwrap_or(config.batch_size);
+    config.adversarial = args.adversarial.or(config.adversarial);
     if args.reweigh.is_some() {
         config.reweigh.clone_from(&args.reweigh);
     }

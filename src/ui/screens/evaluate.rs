@@ -13,6 +13,7 @@ use egui::Ui;
 use crate::app::{
     AppState, Command, EvaluationState, Pick, ProjectState, Step, StepStatus, TaskInfo, Workspace,
 };
+use crate::deploy::cost::Assumptions;
 use crate::eval::Evaluation;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -36,6 +37,7 @@ pub struct Local {
     tab: Tab,
     mistakes: mistakes::Local,
     groups: groups::Local,
+    costs: Assumptions,
 }
 
 /// The next action.
@@ -133,9 +135,9 @@ fn found_page(
     match local.tab {
         Tab::Overview => overview::figures(ui, found),
         Tab::Mistakes => mistakes::show(ui, project, found, &mut local.mistakes),
-        Tab::Groups => groups::show(ui, project, found, &mut local.groups),
+        Tab::Groups => groups::show(ui, project, found, &mut local.groups, out),
         Tab::Confidence => confidence::show(ui, found),
         Tab::Robust => robust::show(ui, found),
-        Tab::Fp8 => fp8::show(ui, state, project, out),
+        Tab::Fp8 => fp8::show(ui, state, project, &mut local.costs, out),
     }
 }

@@ -1,9 +1,9 @@
 //! A small table of figures.
 
-use egui::{Align, Layout, Ui};
+use egui::{Align, Label, Layout, RichText, Ui};
 use egui_extras::{Column, TableBuilder};
 
-use super::small;
+use crate::ui::theme;
 
 /// Height of a row.
 const ROW: f32 = 28.0;
@@ -34,17 +34,21 @@ pub fn table(
             .header(24.0, |mut header| {
                 for name in head {
                     header.col(|ui| {
-                        small(ui, *name);
+                        let colour = theme::palette(ui).muted;
+                        let text = RichText::new(*name).font(theme::small()).color(colour);
+                        ui.add(Label::new(text).truncate());
                     });
                 }
             })
-            .body(|body| {
-                body.rows(ROW, rows, |mut row| {
-                    let index = row.index();
-                    for column in 0..head.len() {
-                        row.col(|ui| cell(ui, index, column));
-                    }
-                });
+            .body(|mut body| {
+                // One by one: drawing only the rows in view does not go with the scroll area around.
+                for index in 0..rows {
+                    body.row(ROW, |mut row| {
+                        for column in 0..head.len() {
+                            row.col(|ui| cell(ui, index, column));
+                        }
+                    });
+                }
             });
     });
 }

@@ -1,8 +1,9 @@
 //! What FP8 cost or saved.
 
-use egui::{Label, Ui};
+use egui::{DragValue, Label, Ui};
 
 use crate::app::{AppState, Command, ProjectState, TaskInfo, VerdictState};
+use crate::deploy::cost::Assumptions;
 use crate::eval::Verdict;
 use crate::eval::verdict::Arm;
 use crate::ui::icons;
@@ -10,10 +11,16 @@ use crate::ui::screens::bytes;
 use crate::ui::screens::run::engine_name;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::table::table;
-use crate::ui::widgets::{self, Button, Mood, banner, card, section, small};
+use crate::ui::widgets::{self, Button, Mood, banner, card, labelled, section, small};
 
 /// Draws the part.
-pub fn show(ui: &mut Ui, state: &AppState, project: &ProjectState, out: &mut Vec<Command>) {
+pub fn show(
+    ui: &mut Ui,
+    state: &AppState,
+    project: &ProjectState,
+    costs: &mut Assumptions,
+    out: &mut Vec<Command>,
+) {
     match &project.verdict {
         VerdictState::None => {
             card(ui, |ui| {
@@ -47,7 +54,10 @@ pub fn show(ui: &mut Ui, state: &AppState, project: &ProjectState, out: &mut Vec
                 }
             });
         }
-        VerdictState::Done(verdict) => done(ui, verdict),
+        VerdictState::Done(verdict) => {
+            done(ui, verdict);
+            cost(ui, verdict, costs);
+        }
     }
 }
 
@@ -84,6 +94,60 @@ fn done(ui: &mut Ui, v: &Verdict) {
             .map(|a| format!("{}: {}, {}", a.name, v.metric.format(a.score), bytes(a.file_bytes)))
             .collect();
         small(ui, named.join(" · "));
+    });
+}
+
+/// What running it costs, with prices to be edited.
+fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
+    card(ui, |ui| {
+        section(
+            ui,
+            "What running it costs",
+            "The prices are examples; put in your own. Speeds are those measured above.",
+        );
+        let drag = |ui: &mut Ui, value: &mut f64, least: f64, speed: f64| {
+            ui.add(DragValue::new(value).range(least..=1e12).speed(speed).max_decimals(4));
+        };
+        labelled(ui, "Predictions a day", "load", "All rows predicted in one day", |ui| {
+            drag(ui, &mut a.load, 1.0, 100.0);
+        });
+        labelled(ui, "Price of a kilowatt hour", "electricity", "In your currency", |ui| {
+            drag(ui, &mut a.per_kilowatt_hour, 0.0, 0.01);
+        });
+        for place in &mut a.places {
+            let term =
+                if place.always_on { "paid around the clock" } else { "paid while it works" };
+            let name = format!("An hour of {}", place.name);
+            labelled(ui, &name, term, "In your currency", |ui| {
+                drag(ui, &mut place.per_hour, 0.0, 0.01);
+            });
+        }
+        let arm = |name| v.arms.iter().find(|arm| arm.name == name);
+        let (Some(fp8), Some(f32)) = (arm("FP8"), arm("f32")) else { return };
+        let head = [
+            "Place",
+            "FP8, 1,000 rows",
+            "f32, 1,000 rows",
+            "FP8, a training",
+            "f32, a training",
+            "Machines",
+        ];
+        table(ui, "costs", &head, a.places.len(), |ui, row, column| {
+            let Some(place) = a.places.get(row) else { return };
+            let [x, y] = [fp8, f32].map(|arm| a.cost(place, arm.fastest(), arm.train_seconds));
+            let training = |c: Option<f64>| c.map_or("–".to_owned(), |c| format!("{c:.6}"));
+            small(
+                ui,
+                match column {
+                    0 => place.name.to_owned(),
+                    1 => format!("{:.6}", x.per_thousand),
+                    2 => format!("{:.6}", y.per_thousand),
+                    3 => training(x.per_training),
+                    4 => training(y.per_training),
+                    _ => format!("{:.0}", x.machines),
+                },
+            );
+        });
     });
 }
 

@@ -4,11 +4,12 @@ use egui::{ComboBox, Label, Ui};
 
 use super::overview::range;
 use super::rows;
-use crate::app::ProjectState;
+use crate::app::{Command, ProjectState};
 use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
 use crate::metrics::MetricKind;
+use crate::train::TrainConfig;
 use crate::ui::icons;
 use crate::ui::screens::count;
 use crate::ui::theme::space;
@@ -25,9 +26,15 @@ pub struct Local {
 }
 
 /// Draws the part.
-pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Local) {
+pub fn show(
+    ui: &mut Ui,
+    project: &ProjectState,
+    found: &Evaluation,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
     if !found.fairness.is_empty() {
-        fairness(ui, found, local);
+        fairness(ui, project, found, local, out);
     }
     weak(ui, project, found, local);
     all(ui, found);
@@ -40,7 +47,13 @@ fn likely(found: &Evaluation) -> Option<&Fairness> {
     NAMES.iter().find_map(|n| named(n)).or(found.fairness.first())
 }
 
-fn fairness(ui: &mut Ui, found: &Evaluation, local: &mut Local) {
+fn fairness(
+    ui: &mut Ui,
+    project: &ProjectState,
+    found: &Evaluation,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
     card(ui, |ui| {
         section(
             ui,
@@ -66,7 +79,31 @@ fn fairness(ui: &mut Ui, found: &Evaluation, local: &mut Local) {
         if let Some(m) = found.mitigations.iter().find(|m| m.column == f.column) {
             mitigation(ui, m);
         }
+        weights(ui, project, &f.column, out);
     });
+}
+
+/// Training again with rows weighted, or without.
+fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Command>) {
+    let train = &project.project.train;
+    let used = project.run.as_ref().and_then(|r| r.basis.train.reweigh.as_deref());
+    if let Some(used) = used {
+        small(ui, format!("This model was trained with rows weighted by {used}."));
+    }
+    let on = train.reweigh.as_deref() == Some(column);
+    let label = if on {
+        "Train again without weights".to_owned()
+    } else {
+        format!("Train again with rows weighted by {column}")
+    };
+    let hint = "Rows are weighted so that all groups have equal shares of every answer in training. Compare the figures here before and after.";
+    let button = Button::secondary(&label).hint(hint).small();
+    if button.blocked(project.train_blocked()).pressed(ui) {
+        let reweigh = (!on).then(|| column.to_owned());
+        let config = Box::new(TrainConfig { reweigh, ..train.clone() });
+        out.push(Command::SetConfig { config, what: "weights by group" });
+        out.push(Command::Train);
+    }
 }
 
 fn percent(e: Option<Estimate>) -> (String, String) {

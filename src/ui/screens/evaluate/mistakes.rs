@@ -107,10 +107,7 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
                 });
             }
         });
-        small(
-            ui,
-            "Darker in the light theme and brighter in the dark one: a larger share of the true class.",
-        );
+        small(ui, "From dark to yellow: a rising share of the true class.");
     });
 }
 
