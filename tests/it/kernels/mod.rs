@@ -16,8 +16,9 @@ use std::sync::Mutex;
 
 use fp8_studio::device::Gpu;
 use fp8_studio::engine::device_memory::DeviceMemory;
-use fp8_studio::fp8::hash;
 use fp8_studio::kernels::{BufferId, Op, Slots, step_state};
+
+pub use crate::pair::{numbers, wild};
 
 /// One executor.
 pub trait Backend {
@@ -174,21 +175,7 @@ fn only_writes(op: &Op, before: &[Vec<u32>], after: &[Vec<u32>]) -> Result<(), S
 }
 
 pub fn step_words(step: u32, valid: usize) -> [u32; step_state::WORDS] {
-    let mut words = [0; step_state::WORDS];
-    words[step_state::STEP] = step;
-    words[step_state::VALID] = valid as u32;
-    words[step_state::SEED] = 42;
-    words[step_state::LEARNING_RATE] = 0.01f32.to_bits();
-    words[step_state::BETA1_CORRECTION] = 3.5f32.to_bits();
-    words[step_state::BETA2_CORRECTION] = 200f32.to_bits();
-    words[step_state::INV_VALID] = (1.0 / valid.max(1) as f32).to_bits();
-    words
-}
-
-/// Repeatable numbers in -1..1.
-pub fn numbers(len: usize, salt: u32) -> Vec<f32> {
-    let key = hash::key(salt, 1, 2);
-    (0..len as u32).map(|i| (hash::bits(key, i) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
+    crate::pair::step_words(step, valid as u32)
 }
 
 pub fn wide(values: &[f32]) -> Vec<f64> {

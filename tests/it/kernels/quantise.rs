@@ -5,7 +5,7 @@ use fp8_studio::fp8::{AmaxAlgorithm, Format, TensorStats, hash};
 use fp8_studio::kernels::quantise::{HISTORY_WORDS, Quantise, ScaleSource};
 use fp8_studio::kernels::{BufferId, Op};
 
-use super::{Backend, Memory, numbers, on_every_backend, step_words};
+use super::{Backend, Memory, numbers, on_every_backend, step_words, wild};
 
 /// Finite codes of a format with their values, by definition.
 fn values(format: Format) -> Vec<f64> {
@@ -155,22 +155,6 @@ fn compare(got: &Expected, want: &Expected) -> Result<(), String> {
     let (signal, error) = (want.stats.signal, want.stats.error);
     let stats = TensorStats { signal, error, ..got.stats.clone() };
     if stats == want.stats { Ok(()) } else { Err(format!("{stats:?}, not {:?}", want.stats)) }
-}
-
-/// Repeatable bits: magnitudes from 2^-40 to 2^40, zeros, f32 subnormals, infinities and NaNs.
-fn wild(len: usize, salt: u32) -> Vec<u32> {
-    let key = hash::key(salt, 3, 4);
-    let pick = |i| {
-        let h = hash::bits(key, i);
-        match h % 23 {
-            0 => h & 0x8000_0000,
-            1 => h & 0x807f_ffff,
-            2 if h & 0x700 == 0 => h & 0x8000_0000 | 0x7f80_0000,
-            3 if h & 0x700 == 0 => h | 0x7fc0_0000,
-            _ => h & 0x807f_ffff | (87 + (h >> 7) % 81) << 23,
-        }
-    };
-    (0..len as u32).map(pick).collect()
 }
 
 /// Numbers as activations have them.
