@@ -7,7 +7,7 @@ use super::{LoadedProject, Pick, Preset, Step};
 use crate::app::prefs::ThemeChoice;
 use crate::data::{ColumnType, Schema};
 use crate::error::UserError;
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport};
 use crate::quality::Report;
 use crate::train::{Control, Event, TrainConfig};
 
@@ -60,6 +60,8 @@ pub enum Command {
     Resume(Box<Interrupted>),
     /// Leave an interrupted run as it is and do not offer it again in this session.
     IgnoreInterrupted(PathBuf),
+    /// Choose the format of the model file.
+    SetExportFormat(ExportFormat),
     /// Write the model file.
     Export(PathBuf),
     /// Stop a background task.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::services::{Engines, Interrupted, Sample, Services};
+use super::services::{Engines, ExportRequest, Interrupted, Sample, Services};
 use super::{Pick, Wake};
 use crate::data::{self, ColumnType, Dataset, Progress, Schema, Split, SplitConfig};
 use crate::device;
@@ -139,13 +139,16 @@ impl Services for Library {
         })
     }
 
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
-        let run = RunFolder::open(run)?;
-        Ok(export::export_run(&run, to)?)
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
+        let run = RunFolder::open(&request.run)?;
+        let data = Some(request.data.as_ref());
+        Ok(export::export_run_as(&run, &request.to, request.format, data)?)
     }
 
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {
         let dialog = rfd::AsyncFileDialog::new();
+        let extension = Path::new(suggestion).extension().and_then(|e| e.to_str());
+        let extension = extension.unwrap_or("safetensors");
         let picked = match what {
             Pick::DataFile => pollster::block_on(
                 dialog
@@ -160,15 +163,15 @@ impl Services for Library {
             Pick::ExportTo => pollster::block_on(
                 dialog
                     .set_title("Save the model file")
-                    .add_filter("safetensors", &["safetensors"])
-                    .set_file_name(format!("{suggestion}.safetensors"))
+                    .add_filter(extension, &[extension])
+                    .set_file_name(suggestion)
                     .save_file(),
             ),
         };
         picked.map(|file| {
             let path = file.path().to_owned();
             match what {
-                Pick::ExportTo if path.extension().is_none() => path.with_extension("safetensors"),
+                Pick::ExportTo if path.extension().is_none() => path.with_extension(extension),
                 _ => path,
             }
         })

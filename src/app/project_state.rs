@@ -7,7 +7,7 @@ use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport};
 use crate::project::Project;
 use crate::quality::Report;
 use crate::train::{DataSize, RunState};
@@ -92,6 +92,8 @@ pub struct ProjectState {
     pub run: Option<LiveRun>,
     /// The model file.
     pub export: ExportState,
+    /// Format of the next model file.
+    pub export_format: ExportFormat,
 }
 
 impl ProjectState {
@@ -112,6 +114,7 @@ impl ProjectState {
             undo: Undo::default(),
             run: None,
             export: ExportState::None,
+            export_format: ExportFormat::default(),
         }
     }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
-use fp8_studio::app::{Engines, Interrupted, Library, Pick, Sample, Services, Store, Wake};
+use fp8_studio::app::{
+    Engines, ExportRequest, Interrupted, Library, Pick, Sample, Services, Store, Wake,
+};
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, SplitConfig,
     Table,
@@ -17,7 +19,7 @@ use fp8_studio::data::{
 use fp8_studio::device::AdapterInfo;
 use fp8_studio::engine::EngineInfo;
 use fp8_studio::error::{Place, UserError};
-use fp8_studio::export::{ExportReport, TensorReport as ExportedTensor};
+use fp8_studio::export::{ExportFormat, ExportReport, Rounding, TensorReport as ExportedTensor};
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
@@ -313,16 +315,21 @@ impl Services for Script {
         all.iter().filter(|i| i.project == project).cloned().collect()
     }
 
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
         if let Some(e) = self.fail_export.lock().unwrap().clone() {
             return Err(e);
         }
-        self.exports.lock().unwrap().push((run.to_owned(), to.to_owned()));
+        self.exports.lock().unwrap().push((request.run.clone(), request.to.clone()));
+        let rounding = Rounding { rows: 69, same: 68, max_difference: 0.0123 };
+        let rounds = matches!(request.format, ExportFormat::Onnx(v) if !v.exact());
         Ok(ExportReport {
-            path: to.to_owned(),
+            path: request.to.clone(),
+            format: request.format,
             bytes: 14_320,
             max_difference: 0.0,
             proof_rows: 68,
+            rounding: rounds.then_some(rounding),
+            needs: request.format.needs(),
             tensors: (0..12)
                 .map(|i| ExportedTensor {
                     name: format!("tensor{i}"),
@@ -647,8 +654,8 @@ impl Services for Answers {
     fn past_events(&self, run: &Path) -> Vec<Event> {
         self.library.past_events(run)
     }
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
-        self.library.export(run, to)
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
+        self.library.export(request)
     }
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
         (what == Pick::ExportTo).then(|| self.export_to.clone())

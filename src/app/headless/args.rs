@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceChoice;
+use crate::export::{ExportFormat, Variant};
 use crate::fp8::Recipe;
 
 /// Train, check and export small models in 8-bit floating point, offline.
@@ -198,16 +199,54 @@ pub struct CheckArgs {
 
 /// `export`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio export penguins                          model.safetensors, for this program and Python
+  fp8-studio export penguins -o penguins.onnx         for onnxruntime in any language
+  fp8-studio export penguins --to onnx-int8 -o p.onnx
+
+The format is taken from the name of the file where --to is left out. Whatever is written is read
+back and must predict what the trained model predicts before the file gets its name.")]
 pub struct ExportArgs {
     /// A run folder, or a project folder (its newest finished run)
     #[arg(value_name = "RUN|PROJECT")]
     pub source: PathBuf,
-    /// File to write
-    #[arg(long, short, value_name = "FILE", default_value = "model.safetensors")]
-    pub output: PathBuf,
+    /// File to write [default: `model` and the usual ending]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<FormatArg>,
     /// The report as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Format of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Weights in 8 bits with all that is needed to predict, for this program and Python
+    Safetensors,
+    /// One graph from raw row to answer, weights in 8 bits; onnxruntime 1.19 or newer
+    Onnx,
+    /// The same with weights in 32 bits
+    OnnxF32,
+    /// The same with weights rounded to 8-bit whole numbers
+    OnnxInt8,
+    /// Inputs of the layers rounded to 8 bits too; onnxruntime 1.32 or newer
+    OnnxQdq,
+}
+
+impl From<FormatArg> for ExportFormat {
+    fn from(arg: FormatArg) -> Self {
+        match arg {
+            FormatArg::Safetensors => Self::Safetensors,
+            FormatArg::Onnx => Self::Onnx(Variant::Portable),
+            FormatArg::OnnxF32 => Self::Onnx(Variant::F32),
+            FormatArg::OnnxInt8 => Self::Onnx(Variant::Int8),
+            FormatArg::OnnxQdq => Self::Onnx(Variant::Qdq),
+        }
+    }
 }
 
 /// `predict`.
@@ -254,6 +293,14 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_format_can_be_asked_for() {
+        for format in ExportFormat::ALL {
+            let arg = FormatArg::from_str(&format.to_string(), false).unwrap();
+            assert_eq!(ExportFormat::from(arg), format);
+        }
     }
 
     #[test]

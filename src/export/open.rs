@@ -1,0 +1,42 @@
+//! Opens a model file of any format that this program writes.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::{ModelFile, onnx, safetensors};
+use crate::error::ExportError;
+
+/// Largest ONNX file that is read, the limit of its format.
+const MAX_ONNX: u64 = 2 << 30;
+
+/// A model that was read.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Description and weights.
+    pub file: ModelFile,
+    /// The graph, where the file has one.
+    pub graph: Option<onnx::Graph>,
+}
+
+/// Reads a model file and checks that it is complete and consistent.
+pub fn open(path: &Path) -> Result<Opened, ExportError> {
+    let io = |source| ExportError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    let meta = file.metadata().map_err(io)?;
+    if meta.is_file() {
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(16).read_to_end(&mut head).map_err(io)?;
+        // A safetensors file may begin with the same bytes, but it has a bracket at the ninth.
+        if onnx::looks_like(&head) && head.get(8) != Some(&b'{') {
+            let bad = |what: String| ExportError::Format { path: path.to_owned(), what };
+            if meta.len() > MAX_ONNX {
+                return Err(bad("it is larger than an ONNX file can be".to_owned()));
+            }
+            file.read_to_end(&mut head).map_err(io)?;
+            let (file, graph) = onnx::read(&head).map_err(bad)?;
+            return Ok(Opened { file, graph: Some(graph) });
+        }
+    }
+    Ok(Opened { file: safetensors::read(path)?, graph: None })
+}
