@@ -9,7 +9,7 @@ use crate::data::{self, ColumnType, Dataset, Progress, Schema, Split, SplitConfi
 use crate::device;
 use crate::engine;
 use crate::error::UserError;
-use crate::export::{self, ExportReport};
+use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::{self, Report};
 use crate::train::run_folder::{self, RunFolder};
@@ -141,8 +141,15 @@ impl Services for Library {
 
     fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
         let run = RunFolder::open(&request.run)?;
-        let data = Some(request.data.as_ref());
-        Ok(export::export_run_as(&run, &request.to, request.format, data)?)
+        // Beside the projects, wherever those are.
+        let key = self.projects.parent().unwrap_or(&self.projects).join("signing-key.pem");
+        let options = ExportOptions {
+            data: Some(request.data.as_ref()),
+            data_path: Some(&request.data_path),
+            key: Some(&key),
+            ..ExportOptions::default()
+        };
+        Ok(export::export_run_as(&run, &request.to, request.format, &options)?)
     }
 
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {

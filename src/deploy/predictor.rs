@@ -22,6 +22,7 @@ pub struct Model {
     path: PathBuf,
     file: ModelFile,
     graph: Option<Graph>,
+    signer: Option<String>,
 }
 
 /// What the model says about one row.
@@ -41,7 +42,7 @@ pub enum Prediction {
 impl Model {
     /// Reads a model file and checks that it is complete and consistent.
     pub fn load(path: &Path) -> Result<Self, ExportError> {
-        let Opened { file, graph } = export::open(path)?;
+        let Opened { file, graph, signer } = export::open(path)?;
         let (prep, input) = (&file.info.preprocessor, &file.info.model.input);
         let tables = prep.embeddings();
         let fits = prep.dense_width() == input.dense
@@ -54,7 +55,7 @@ impl Model {
                 what: "its network does not fit its preprocessing".to_owned(),
             });
         }
-        Ok(Self { path: path.to_owned(), file, graph })
+        Ok(Self { path: path.to_owned(), file, graph, signer })
     }
 
     /// The file.
@@ -75,6 +76,11 @@ impl Model {
     /// The graph, of an ONNX file.
     pub fn graph(&self) -> Option<&Graph> {
         self.graph.as_ref()
+    }
+
+    /// Fingerprint of the key that signed it, of a bundle.
+    pub fn signer(&self) -> Option<&str> {
+        self.signer.as_deref()
     }
 
     /// Sets up the network for predicting.

@@ -1,11 +1,13 @@
 //! Model files: a trained run becomes one file that holds all that is needed to predict, and that
 //! was proven to predict as the live model does before it got its name.
 
+pub mod bundle;
 pub mod model_file;
 pub mod onnx;
 mod open;
 mod pending;
 pub mod proof;
+pub mod pytorch;
 pub mod safetensors;
 
 use std::fmt;
@@ -36,16 +38,22 @@ pub enum ExportFormat {
     Safetensors,
     /// An ONNX file of a form.
     Onnx(Variant),
+    /// A folder or zip file with models of every form and what belongs to them.
+    Bundle,
+    /// A folder or zip file with which PyTorch goes on with the training.
+    Pytorch,
 }
 
 impl ExportFormat {
     /// All of them, the ones that most want first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Safetensors,
         Self::Onnx(Variant::Portable),
+        Self::Bundle,
         Self::Onnx(Variant::F32),
         Self::Onnx(Variant::Int8),
         Self::Onnx(Variant::Qdq),
+        Self::Pytorch,
     ];
 
     /// The format that goes with a file's name.
@@ -53,6 +61,7 @@ impl ExportFormat {
         match path.extension()?.to_str()?.to_lowercase().as_str() {
             "safetensors" => Some(Self::Safetensors),
             "onnx" => Some(Self::Onnx(Variant::Portable)),
+            "zip" => Some(Self::Bundle),
             _ => None,
         }
     }
@@ -71,6 +80,18 @@ impl ExportFormat {
                 "ONNX, 8 bits",
                 "Raw cells in, answer and probabilities out, in Python, JavaScript, C#, Java or Rust. \
                  A quarter of the usual size.",
+            ),
+            Self::Bundle => (
+                "To pass on",
+                "signed bundle",
+                "All forms with a model card, checks, examples for programmers and a signature, in \
+                 one zip file.",
+            ),
+            Self::Pytorch => (
+                "To train on elsewhere",
+                "PyTorch",
+                "The same training on larger machines, with your encoded rows inside; its result \
+                 comes back with `fp8-studio import`.",
             ),
             Self::Onnx(Variant::F32) => (
                 "For anything that reads ONNX",
@@ -96,7 +117,8 @@ impl ExportFormat {
     /// Program and version that reads it at least, if not only this one.
     pub const fn needs(self) -> Option<&'static str> {
         match self {
-            Self::Safetensors => None,
+            Self::Safetensors | Self::Bundle => None,
+            Self::Pytorch => Some("PyTorch 2.4"),
             Self::Onnx(variant) => Some(variant.needs()),
         }
     }
@@ -106,6 +128,7 @@ impl ExportFormat {
         match self {
             Self::Safetensors => "safetensors",
             Self::Onnx(_) => "onnx",
+            Self::Bundle | Self::Pytorch => "zip",
         }
     }
 }
@@ -114,6 +137,8 @@ impl fmt::Display for ExportFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Safetensors => f.write_str("safetensors"),
+            Self::Bundle => f.write_str("bundle"),
+            Self::Pytorch => f.write_str("pytorch"),
             Self::Onnx(Variant::Portable) => f.write_str("onnx"),
             Self::Onnx(variant) => write!(f, "onnx-{variant}"),
         }
@@ -139,8 +164,37 @@ pub struct ExportReport {
     pub rounding: Option<Rounding>,
     /// Program and version that the file needs at least, if not this one.
     pub needs: Option<&'static str>,
-    /// The tensors in the file, in the order of the network.
+    /// The tensors in the file, in the order of the network; of a bundle those of
+    /// [`bundle::MODEL`].
     pub tensors: Vec<TensorReport>,
+    /// The files of a bundle.
+    pub files: Vec<FileReport>,
+}
+
+/// One file of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    /// Path inside.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// What an export may use beside the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExportOptions<'a> {
+    /// What the run was trained on. Forms that round activations need it to find the scales, and
+    /// the effect of rounding is measured on its test rows.
+    pub data: Option<&'a Dataset>,
+    /// Where the data are, to describe the files.
+    pub data_path: Option<&'a Path>,
+    /// SPDX name of the model's licence.
+    pub licence: Option<&'a str>,
+    /// Key that signs bundles; it is made where there is none. `None` leaves them unsigned.
+    pub key: Option<&'a Path>,
+    /// Put the test rows of the data into a bundle, to be compared with; otherwise made-up rows, so
+    /// that no row of the data leaves this computer.
+    pub test_rows_as_golden: bool,
 }
 
 impl ExportReport {
@@ -152,7 +206,7 @@ impl ExportReport {
         };
         let rows = self.proof_rows;
         let mut text = match (self.format, &self.rounding) {
-            (ExportFormat::Safetensors, _) => {
+            (ExportFormat::Safetensors | ExportFormat::Bundle | ExportFormat::Pytorch, _) => {
                 format!(
                     "Proven: read back, it predicts {rows} rows as the live model does ({difference})."
                 )
@@ -204,23 +258,24 @@ impl TensorReport {
 /// the run's precision has them, else f32. The file is written under a temporary name, read back,
 /// and compared with the live model on a fixed batch; only then does it replace `path`.
 pub fn export_run(run: &RunFolder, path: &Path) -> Result<ExportReport, ExportError> {
-    export_run_as(run, path, ExportFormat::Safetensors, None)
+    export_run_as(run, path, ExportFormat::Safetensors, &ExportOptions::default())
 }
 
-/// As [`export_run`], in any format. `data` is what the run was trained on; forms that round
-/// activations need it to find the scales, and the effect of rounding is measured on its test rows.
+/// As [`export_run`], in any format.
 pub fn export_run_as(
     run: &RunFolder,
     path: &Path,
     format: ExportFormat,
-    data: Option<&Dataset>,
+    options: &ExportOptions<'_>,
 ) -> Result<ExportReport, ExportError> {
     let params = run.best_params()?;
     let info = ModelInfo::from_record(&run.record);
     match format {
+        ExportFormat::Bundle => bundle::export(run, path, options),
+        ExportFormat::Pytorch => pytorch::export(run, path, options),
         ExportFormat::Safetensors => export(info, &params, path),
         ExportFormat::Onnx(variant) => {
-            let rows = data.map(|data| Rows::of(run, data)).transpose()?;
+            let rows = options.data.map(|data| Rows::of(run, data)).transpose()?;
             export_onnx(info, &params, path, variant, rows.as_ref())
         }
     }
@@ -252,6 +307,7 @@ pub fn export(info: ModelInfo, params: &[Param], path: &Path) -> Result<ExportRe
         rounding: None,
         needs: None,
         tensors,
+        files: Vec::new(),
     })
 }
 
@@ -335,6 +391,7 @@ fn export_onnx(
         rounding,
         needs: Some(variant.needs()),
         tensors,
+        files: Vec::new(),
     })
 }
 

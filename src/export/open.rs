@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::bundle::tree::Tree;
+use super::bundle::{MODEL, SIGNATURE};
 use super::{ModelFile, onnx, safetensors};
 use crate::error::ExportError;
 
@@ -17,16 +19,25 @@ pub struct Opened {
     pub file: ModelFile,
     /// The graph, where the file has one.
     pub graph: Option<onnx::Graph>,
+    /// Fingerprint of the key that signed it, of a bundle. Whose key that is cannot be known.
+    pub signer: Option<String>,
 }
 
-/// Reads a model file and checks that it is complete and consistent.
+/// Reads a model file or bundle and checks that it is complete and consistent; of a bundle every
+/// file must be as it was signed.
 pub fn open(path: &Path) -> Result<Opened, ExportError> {
     let io = |source| ExportError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
+    if meta.is_dir() && (path.join(MODEL).is_file() || path.join(SIGNATURE).is_file()) {
+        return bundle(path);
+    }
     if meta.is_file() {
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(16).read_to_end(&mut head).map_err(io)?;
+        if head.starts_with(b"PK\x03\x04") {
+            return bundle(path);
+        }
         // A safetensors file may begin with the same bytes, but it has a bracket at the ninth.
         if onnx::looks_like(&head) && head.get(8) != Some(&b'{') {
             let bad = |what: String| ExportError::Format { path: path.to_owned(), what };
@@ -35,8 +46,17 @@ pub fn open(path: &Path) -> Result<Opened, ExportError> {
             }
             file.read_to_end(&mut head).map_err(io)?;
             let (file, graph) = onnx::read(&head).map_err(bad)?;
-            return Ok(Opened { file, graph: Some(graph) });
+            return Ok(Opened { file, graph: Some(graph), signer: None });
         }
     }
-    Ok(Opened { file: safetensors::read(path)?, graph: None })
+    Ok(Opened { file: safetensors::read(path)?, graph: None, signer: None })
+}
+
+fn bundle(path: &Path) -> Result<Opened, ExportError> {
+    let tree = Tree::read(path)?;
+    let bad = |what: String| ExportError::Format { path: path.to_owned(), what };
+    let model = tree.get(MODEL).ok_or_else(|| bad(format!("it holds no {MODEL}")))?;
+    let signer = tree.verify(path)?;
+    let file = safetensors::read_bytes(model).map_err(|e| bad(format!("{MODEL}: {e}")))?;
+    Ok(Opened { file, graph: None, signer: Some(signer) })
 }

@@ -120,6 +120,28 @@ pub fn studio_answers(
     })
 }
 
+/// The answers of the studio for rows of data with a model file: its graph where that rounds
+/// activations, else the engine.
+pub(super) fn answers(
+    file: &ModelFile,
+    graph: Option<&Graph>,
+    data: &Dataset,
+    rows: &[u32],
+) -> Result<Answers, ExportError> {
+    let prep = &file.info.preprocessor;
+    match graph {
+        Some(graph) if graph.variant == super::Variant::Qdq => {
+            let raw = prep.raw_inputs(data, rows)?;
+            let bad = |what| ExportError::Format { path: data.name.clone().into(), what };
+            graph.answers(raw, rows.len()).map_err(bad)
+        }
+        _ => {
+            let mut engine = evaluator(file, CHUNK)?;
+            studio_answers(engine.as_mut(), &file.info, &prep.transform(data, rows)?)
+        }
+    }
+}
+
 /// How far two sets of answers are apart.
 pub fn difference(info: &ModelInfo, a: &Answers, b: &Answers) -> Result<Rounding, String> {
     let far = |pairs: &mut dyn Iterator<Item = (f64, f64)>| {

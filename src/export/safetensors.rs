@@ -96,6 +96,16 @@ pub fn read(path: &Path) -> Result<ModelFile, ExportError> {
     from_bytes(info, &bytes).map_err(bad)
 }
 
+/// A model from the bytes of a file.
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<ModelFile, String> {
+    let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)).unwrap_or(0);
+    let end = usize::try_from(length).ok().and_then(|n| n.checked_add(8));
+    let header = end.and_then(|end| bytes.get(8..end));
+    let header =
+        header.filter(|h| h.starts_with(b"{")).ok_or("it is not in the safetensors format")?;
+    from_bytes(info(header)?, bytes)
+}
+
 /// Our entry of the header.
 fn info(header: &[u8]) -> Result<ModelInfo, String> {
     let header: serde_json::Value = serde_json::from_slice(header)

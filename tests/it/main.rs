@@ -4,6 +4,7 @@
 
 mod allocation;
 mod architecture;
+mod bundle;
 mod cli;
 mod cpu_engine;
 mod data;
@@ -17,7 +18,9 @@ mod gpu_session;
 mod gpu_update;
 mod gradient;
 mod kernels;
+mod onnx;
 mod pair;
+mod pytorch;
 mod quality;
 mod resume;
 mod safetensors_python;

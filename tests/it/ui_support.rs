@@ -329,6 +329,7 @@ impl Services for Script {
             max_difference: 0.0,
             proof_rows: 68,
             rounding: rounds.then_some(rounding),
+            files: Vec::new(),
             needs: request.format.needs(),
             tensors: (0..12)
                 .map(|i| ExportedTensor {

@@ -53,6 +53,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
+    /// Bring the result of a training in PyTorch back, once its score is found again here
+    Import(ImportArgs),
     /// Predict every row of a table with an exported model
     Predict(PredictArgs),
     /// Show what this computer can compute with, and whether it computes correctly
@@ -204,6 +206,7 @@ Examples:
   fp8-studio export penguins                          model.safetensors, for this program and Python
   fp8-studio export penguins -o penguins.onnx         for onnxruntime in any language
   fp8-studio export penguins --to onnx-int8 -o p.onnx
+  fp8-studio export penguins -o penguins.zip          signed, with card, checks and examples
 
 The format is taken from the name of the file where --to is left out. Whatever is written is read
 back and must predict what the trained model predicts before the file gets its name.")]
@@ -217,6 +220,15 @@ pub struct ExportArgs {
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<FormatArg>,
+    /// Licence of the model, as SPDX names it, for the bundle's card (MIT, CC-BY-4.0, …)
+    #[arg(long, value_name = "SPDX", alias = "license")]
+    pub licence: Option<String>,
+    /// Put the test rows into the bundle to compare with, not made-up ones
+    #[arg(long)]
+    pub with_test_rows: bool,
+    /// Key (PEM) that signs the bundle [default: one of this computer, made when first used]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// The report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -235,6 +247,10 @@ pub enum FormatArg {
     OnnxInt8,
     /// Inputs of the layers rounded to 8 bits too; onnxruntime 1.32 or newer
     OnnxQdq,
+    /// A signed folder or zip file with all of these, a model card, checks and examples
+    Bundle,
+    /// A folder or zip file with which PyTorch goes on with the training; it holds your rows
+    Pytorch,
 }
 
 impl From<FormatArg> for ExportFormat {
@@ -245,8 +261,24 @@ impl From<FormatArg> for ExportFormat {
             FormatArg::OnnxF32 => Self::Onnx(Variant::F32),
             FormatArg::OnnxInt8 => Self::Onnx(Variant::Int8),
             FormatArg::OnnxQdq => Self::Onnx(Variant::Qdq),
+            FormatArg::Bundle => Self::Bundle,
+            FormatArg::Pytorch => Self::Pytorch,
         }
     }
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A folder that `export --to pytorch` wrote, after its train.py has run
+    #[arg(value_name = "FOLDER")]
+    pub source: PathBuf,
+    /// Model file to write
+    #[arg(long, short, value_name = "FILE", default_value = "model.safetensors")]
+    pub output: PathBuf,
+    /// The report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `predict`.

@@ -6,7 +6,7 @@ use super::args::ExportArgs;
 use super::terminal;
 use crate::data::{Dataset, Progress};
 use crate::error::UserError;
-use crate::export::{self, ExportFormat, ExportReport};
+use crate::export::{self, ExportFormat, ExportOptions, ExportReport};
 use crate::project::Project;
 use crate::train::run_folder::{self, RunFolder};
 
@@ -21,7 +21,16 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), UserError> {
     let default = || PathBuf::from(format!("model.{}", format.extension()));
     let path = args.output.clone().unwrap_or_else(default);
     let data = project.as_ref().and_then(data);
-    let report = export::export_run_as(&run, &path, format, data.as_ref())?;
+    let data_path = project.as_ref().map(Project::dataset_path);
+    let key = args.key.clone().unwrap_or_else(crate::project::signing_key);
+    let options = ExportOptions {
+        data: data.as_ref(),
+        data_path: data_path.as_deref(),
+        licence: args.licence.as_deref(),
+        key: Some(&key),
+        test_rows_as_golden: args.with_test_rows,
+    };
+    let report = export::export_run_as(&run, &path, format, &options)?;
     if args.json { terminal::json(&report) } else { terminal::out(&text(&run, &report)) }
 }
 
@@ -61,6 +70,11 @@ fn newest(source: &Path) -> Result<(RunFolder, Option<Project>), UserError> {
 }
 
 fn text(run: &RunFolder, report: &ExportReport) -> String {
+    let files: Vec<Vec<String>> = report
+        .files
+        .iter()
+        .map(|f| vec![f.name.clone(), format!("{} bytes", terminal::count(f.bytes))])
+        .collect();
     let rows: Vec<Vec<String>> = report
         .tensors
         .iter()
@@ -73,12 +87,17 @@ fn text(run: &RunFolder, report: &ExportReport) -> String {
     if let Some(needs) = report.needs {
         facts += &format!("\nNeeds {needs} or newer, or this program.");
     }
+    let next = match report.format {
+        ExportFormat::Pytorch => {
+            "torchrun train.py in ".to_owned() + &terminal::quoted(&report.path)
+        }
+        _ => format!("fp8-studio predict {} DATA.csv", terminal::quoted(&report.path)),
+    };
     format!(
-        "Wrote {} ({} bytes) from {}\n\n{}\n{facts}\nNext: fp8-studio predict {} DATA.csv\n",
+        "Wrote {} ({} bytes) from {}\n\n{}\n{facts}\nNext: {next}\n",
         report.path.display(),
         terminal::count(report.bytes),
         run.path.display(),
-        terminal::table(&rows),
-        terminal::quoted(&report.path),
+        terminal::table(if files.is_empty() { &rows } else { &files }),
     )
 }

@@ -4,6 +4,7 @@ pub mod args;
 mod check;
 mod describe;
 mod export;
+mod import;
 mod info;
 mod predict;
 mod samples;
@@ -30,6 +31,7 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Train(args) => train::run(args).map(|()| 0),
         Command::Check(args) => check::run(args),
         Command::Export(args) => export::run(args).map(|()| 0),
+        Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
         Command::Samples(args) => samples::run(args).map(|()| 0),

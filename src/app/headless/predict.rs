@@ -9,10 +9,14 @@ use super::terminal;
 use crate::data::{self, Dataset, ImportOptions, Progress, Samples};
 use crate::deploy::{Model, Prediction};
 use crate::error::{ExportError, UserError};
+use crate::export::bundle::Key;
 
 /// Predicts and writes CSV.
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     let model = Model::load(&args.model)?;
+    if let Some(signer) = model.signer() {
+        terminal::note(&signed_by(signer));
+    }
     let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
     super::source::notes(&data, true);
     match &args.output {
@@ -29,6 +33,20 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
             }
             result
         }
+    }
+}
+
+/// Whose signature a bundle has, as far as that can be known.
+fn signed_by(signer: &str) -> String {
+    let path = crate::project::signing_key();
+    let ours = path.is_file() && Key::open(&path).is_ok_and(|key| key.fingerprint() == signer);
+    if ours {
+        "Every file of this bundle is as it was signed on this computer.".to_owned()
+    } else {
+        format!(
+            "Every file of this bundle is as it was signed with the key {signer}. Compare that with \
+             the key of the person who sent it."
+        )
     }
 }
 

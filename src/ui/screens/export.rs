@@ -113,10 +113,19 @@ fn what_you_get(ui: &mut Ui, format: ExportFormat) {
             }
             ExportFormat::Onnx(Variant::Int8) => "Weights as 8-bit whole numbers",
             ExportFormat::Onnx(Variant::F32) => "Weights in 32 bits",
+            ExportFormat::Bundle => "The model in 8 bits, in 32 bits and as 8-bit whole numbers",
+            ExportFormat::Pytorch => "Weights in 32 bits, settings, and the training scripts",
         };
         let prepare = match format {
             ExportFormat::Safetensors => {
                 "How to prepare each column, as fitted on the training rows"
+            }
+            ExportFormat::Pytorch => {
+                "Your rows as the model sees them, in the same split: pass it on only where you may pass on your data"
+            }
+            ExportFormat::Bundle => {
+                "A model card, class names, rows with their answers and a script that compares, \
+                 a description of the data, and a signature that shows every later change"
             }
             ExportFormat::Onnx(_) => {
                 "The preparation of each column as part of the graph: it takes raw cells and gives names"
@@ -176,16 +185,33 @@ fn written(ui: &mut Ui, report: &ExportReport) {
             let largest = format!("{:.1e}", r.max_difference);
             fact(ui, "Largest change by rounding", &largest);
         }
+        if !report.files.is_empty() {
+            fact(ui, "Files inside", &count(report.files.len()));
+            if report.format == ExportFormat::Bundle {
+                fact(ui, "Signed", "with the key of this computer");
+            }
+        }
         if let Some(needs) = report.needs {
             fact(ui, "Other programs need", &format!("{needs} or newer"));
         }
     });
     card(ui, |ui| {
         section(ui, "How to use it", "");
-        strong(ui, "Predict with this program");
-        let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
-        code(ui, &command, "Copy the command");
+        if report.format != ExportFormat::Pytorch {
+            strong(ui, "Predict with this program");
+            let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
+            code(ui, &command, "Copy the command");
+        }
         let python = match report.format {
+            ExportFormat::Pytorch => {
+                strong(ui, "Train on, once unpacked");
+                "torchrun --nproc-per-node 2 train.py\nfp8-studio import . -o better.safetensors"
+                    .to_owned()
+            }
+            ExportFormat::Bundle => {
+                strong(ui, "Check it anywhere, once unpacked");
+                "pip install onnxruntime numpy\npython check.py".to_owned()
+            }
             ExportFormat::Safetensors => {
                 strong(ui, "Look inside with Python");
                 format!(
