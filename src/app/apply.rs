@@ -324,6 +324,7 @@ impl AppState {
             config: basis.train.clone(),
             folder: self.services.new_run(&basis.folder),
             resume: false,
+            start_from: None,
         };
         self.start(job, basis, Vec::new());
     }
@@ -405,6 +406,7 @@ impl AppState {
             config: record.config,
             folder: run.run,
             resume: true,
+            start_from: None,
         };
         self.start(job, basis, events);
     }

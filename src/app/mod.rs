@@ -26,7 +26,7 @@ pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
 pub use project_state::{CheckState, ExportState, LoadedProject, ProjectState, SchemaState};
 pub use services::{Engines, ExportRequest, Interrupted, Sample, Services};
-pub use settings::{PrecisionChoice, Preset};
+pub use settings::{NetworkChoice, PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
 
 use crate::error::{DataError, UserError};

@@ -8,6 +8,7 @@ use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::export::{ExportFormat, ExportReport};
+use crate::model::{Head, InputSpec};
 use crate::project::Project;
 use crate::quality::Report;
 use crate::train::{DataSize, RunState};
@@ -201,8 +202,18 @@ impl ProjectState {
     /// Weights and biases that the settings make, about.
     pub fn parameters(&self) -> Option<usize> {
         let SchemaState::Known(schema) = &self.schema else { return None };
+        let outputs = schema.task.classes().len().max(1);
         let inputs = match &self.dataset.samples {
-            Samples::Images(i) => i.width * i.height * i.channels,
+            Samples::Images(_) => {
+                let input = InputSpec::image(self.data_size().image?);
+                // Scores of so many classes, or one number, weigh the same.
+                let head = match outputs {
+                    1 => Head::Regression,
+                    count => Head::Classes { count },
+                };
+                let model = self.project.train.model(input, head).ok()?;
+                return model.validate().is_ok().then(|| model.parameter_count());
+            }
             Samples::Table(_) => {
                 let columns = self
                     .summaries
@@ -212,7 +223,6 @@ impl ProjectState {
                 settings::input_width(columns, target, self.project.prep.one_hot_limit)
             }
         };
-        let outputs = schema.task.classes().len().max(1);
         Some(settings::parameter_count(inputs, &self.project.train, outputs))
     }
 

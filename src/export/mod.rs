@@ -109,7 +109,7 @@ impl ExportFormat {
                 "For FP8 hardware",
                 "ONNX, 8 bits throughout",
                 "What flows between layers is rounded too, as FP8 accelerators compute. For experts: \
-                 needs the newest onnxruntime.",
+                 answers change a little, which is measured.",
             ),
         }
     }

@@ -8,7 +8,7 @@ use crate::error::{EngineError, ExportError};
 use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
-use crate::model::{Head, Layer, ModelSpec};
+use crate::model::{Head, ModelSpec};
 use crate::train::TrainConfig;
 use crate::train::run_folder::RunRecord;
 
@@ -111,11 +111,12 @@ pub(super) struct Expected {
 fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, String> {
     model.validate().map_err(|e| e.to_string())?;
     let fp8 = |name: &str, shape: &[usize]| match (precision, shape) {
-        (Precision::Fp8(recipe), &[rows, cols]) => {
+        (Precision::Fp8(recipe), [rows, rest @ ..]) => {
             let node = name.strip_suffix(".weight")?;
             let node = model.nodes.iter().find(|n| n.name == node)?;
-            let dense = matches!(node.layer, Layer::Dense { high_precision: false, .. });
-            dense.then(|| (recipe.forward, Blocks::of(recipe, rows, cols)))
+            let cols = rest.iter().product();
+            let quantised = node.layer.takes_recipe();
+            quantised.then(|| (recipe.forward, Blocks::of(recipe, *rows, cols)))
         }
         _ => None,
     };
@@ -130,7 +131,8 @@ fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, S
 pub enum StoredValues {
     /// Plain numbers.
     F32(Vec<f32>),
-    /// A matrix of codes with power-of-two scales: value = decode(code) × 2^exponent.
+    /// A matrix of codes with power-of-two scales: value = decode(code) × 2^exponent. Filters of a
+    /// convolution `[out, height, width, in]` count as a matrix with a row per output.
     Fp8 {
         /// Format of the codes.
         format: Format,
@@ -277,7 +279,9 @@ fn unpack(
     packed: &[u32],
     exponents: &[u32],
 ) -> Option<StoredValues> {
-    let &[rows, cols] = &param.shape[..] else { return None };
+    // Filters are a matrix with one row each.
+    let (&rows, rest) = param.shape.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let cols = rest.iter().product::<usize>();
     let blocks = Blocks::of(recipe, rows, cols);
     let words = cols.div_ceil(4);
     if packed.len() != rows * words || exponents.len() != blocks.down * blocks.across {
@@ -305,6 +309,15 @@ mod tests {
 
     /// E4M3 codes of 1, 2, 3, 4, 5.
     const PACKED: [u32; 4] = [0x4844_4038, 0x0000_004a, 0x4844_4038, 0x0000_004a];
+
+    #[test]
+    fn filters_are_rows_of_a_matrix() {
+        let flat = unpacked(Recipe::current(), &[2, 5], &PACKED, &[1]);
+        assert!(flat.is_some());
+        assert_eq!(unpacked(Recipe::current(), &[2, 1, 5, 1], &PACKED, &[1]), flat);
+        assert_eq!(unpacked(Recipe::current(), &[2, 2, 5, 1], &PACKED, &[1]), None);
+        assert_eq!(unpacked(Recipe::current(), &[2], &PACKED, &[1]), None);
+    }
 
     #[test]
     fn unpacking_leaves_the_padding_out() {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::bundle::tree::Tree;
-use super::bundle::{MODEL, SIGNATURE};
+use super::bundle::{CHECKSUMS, MODEL, SIGNATURE};
 use super::{ModelFile, onnx, safetensors};
 use crate::error::ExportError;
 
@@ -29,7 +29,7 @@ pub fn open(path: &Path) -> Result<Opened, ExportError> {
     let io = |source| ExportError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
-    if meta.is_dir() && (path.join(MODEL).is_file() || path.join(SIGNATURE).is_file()) {
+    if meta.is_dir() && [SIGNATURE, CHECKSUMS].iter().any(|name| path.join(name).is_file()) {
         return bundle(path);
     }
     if meta.is_file() {

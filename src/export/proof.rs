@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn golden_batch_covers_the_inputs() {
         let table = |cardinality| EmbeddingSpec { name: String::new(), cardinality, dim: 2 };
-        let input = InputSpec { dense: 5, embeddings: vec![table(3), table(1)] };
+        let input = InputSpec { dense: 5, embeddings: vec![table(3), table(1)], image: None };
         let batch = golden_batch(&input);
         assert_eq!(batch.dense.len(), ROWS * 5);
         let mean = batch.dense.iter().sum::<f32>() / batch.dense.len() as f32;

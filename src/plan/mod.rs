@@ -106,11 +106,12 @@ pub struct PlanParam {
     pub weight: BufferId,
     /// Which of the two.
     pub master: MasterFormat,
-    /// Gradient, f32.
-    pub gradient: BufferId,
+    /// Gradient, f32; none for the running statistics of a batch normalisation.
+    pub gradient: Option<BufferId>,
     /// Sum of the gradients of several batches, f32, where these make one update.
     pub accumulator: Option<BufferId>,
-    /// `[momentum]` or `[first, second]`, f32 unless [`UpdateOptions`] says otherwise.
+    /// `[momentum]` or `[first, second]`, f32 unless [`UpdateOptions`] says otherwise; none without
+    /// a gradient.
     pub moments: Vec<BufferId>,
     /// Exponential average, f32, where evaluation uses one.
     pub average: Option<BufferId>,
@@ -238,7 +239,7 @@ impl Plan {
     /// Buffers that outlive their last use to the end of the training step, so that the host can
     /// read them: all gradients.
     pub fn kept(&self) -> Vec<BufferId> {
-        self.params.iter().map(|p| p.gradient).collect()
+        self.params.iter().filter_map(|p| p.gradient).collect()
     }
 
     /// Bytes that the plan's memory takes.

@@ -2,6 +2,7 @@
 //! open the run folder.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
@@ -10,16 +11,17 @@ use super::checkpoint::{self, Position};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
-use super::{Control, Event, RunState, worker::Job};
+use super::worker::{Job, Start};
+use super::{Control, Event, RunState};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
+use crate::data::{Encoded, Preprocessor, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::model::init::{Param, init};
-use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
+use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
@@ -28,11 +30,13 @@ const FINGERPRINT_VALUES: usize = 1 << 22;
 /// Everything a session computes with.
 pub struct Prepared {
     /// Training rows.
-    pub train: Encoded,
+    pub train: Arc<Encoded>,
     /// Validation rows.
     pub validation: Encoded,
     /// Test rows.
     pub test: Encoded,
+    /// Size and, per channel, black and white, where rows are images.
+    pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -92,13 +96,23 @@ pub fn run(
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
     let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+    let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
+    if images.is_none() && !config.augmentation.is_nothing() {
+        return Err(TrainError::Config {
+            setting: "random changes of pictures",
+            what: "this is a table; only pictures can be changed at random".to_owned(),
+        });
+    }
 
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
     let (folder, lock, at, best) = match resumed {
         None => {
-            engine.load_params(&init(&model, config.seed))?;
+            match &job.start_from {
+                Some(start) => engine.load_params(&start.params)?,
+                None => engine.load_params(&init(&model, config.seed))?,
+            }
             let record = RunRecord {
                 version: run_folder::VERSION,
                 project: job.project.clone(),
@@ -129,7 +143,8 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let data = Prepared { train, validation, test, meaning, engine, fallback };
+    let train = Arc::new(train);
+    let data = Prepared { train, validation, test, images, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -173,7 +188,13 @@ fn encode(
     let parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
-        None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
+        None => match &job.start_from {
+            Some(start) => {
+                same_question(start, schema)?;
+                start.preprocessor.clone()
+            }
+            None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
+        },
     };
     let train = preprocessor.transform(dataset, &parts.train)?;
     let validation = preprocessor.transform(dataset, &parts.validation)?;
@@ -188,10 +209,32 @@ fn encode(
     }
     let model = match record {
         Some(r) => r.model.clone(),
-        None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
+        None => match &job.start_from {
+            Some(start) => start.model.clone(),
+            None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
+        },
     };
     let meaning = Meaning::of(&preprocessor);
     Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+}
+
+/// A model can go on only with data that ask what it was trained to answer.
+fn same_question(start: &Start, schema: &Schema) -> Result<(), DataError> {
+    let prep = &start.preprocessor;
+    if prep.target() == schema.target && prep.task() == &schema.task {
+        return Ok(());
+    }
+    Err(DataError::Invalid {
+        what: format!(
+            "The model to start from predicts \"{}\" with other answers than these data have for \
+             \"{}\"",
+            prep.target(),
+            schema.target
+        ),
+        place: Place::default(),
+        advice: "Choose the same target, with all of its classes in the data, or start anew."
+            .to_owned(),
+    })
 }
 
 /// What the encoded rows look like to a network.
@@ -201,6 +244,11 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     InputSpec {
         dense: preprocessor.dense_width(),
         embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+        image: preprocessor.image_shape().map(|[width, height, channels]| ImageShape {
+            height,
+            width,
+            channels,
+        }),
     }
 }
 

@@ -79,10 +79,7 @@ impl RunFolder {
     pub fn create(path: &Path, record: RunRecord) -> Result<Self, TrainError> {
         fs::create_dir_all(path).map_err(|e| failed("cannot make this folder", path, &e))?;
         if path.join(RECORD).exists() {
-            return Err(TrainError::Checkpoint {
-                what: "this folder already holds a run; choose another one".to_owned(),
-                path: path.to_owned(),
-            });
+            return Err(TrainError::RunExists(path.to_owned()));
         }
         let run = Self { path: path.to_owned(), record };
         run.save()?;

@@ -4,15 +4,15 @@ mod control;
 mod reports;
 mod saving;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
-use rayon::prelude::*;
 
 use self::control::{LoopEnd, Wish};
 use self::reports::{Recent, Watch};
 use super::checkpoint::Position;
-use super::order::epoch_order;
+use super::loader::{self, Loader};
 use super::pace::Pace;
 use super::prepare::Prepared;
 use super::reporter::Reporter;
@@ -179,8 +179,7 @@ impl<'a> Session<'a> {
     }
 
     fn parameters(&self) -> usize {
-        let shapes = self.data.engine.plan().params.iter();
-        shapes.map(|p| p.shape.iter().product::<usize>()).sum()
+        self.data.engine.plan().model.parameter_count()
     }
 
     fn enter(&mut self, state: RunState) -> Result<(), TrainError> {
@@ -198,11 +197,19 @@ impl<'a> Session<'a> {
     fn train(&mut self) -> Result<LoopEnd, TrainError> {
         let mut pace = Pace::default();
         let mut staged = Staged::default();
+        let source = loader::Source {
+            data: Arc::clone(&self.data.train),
+            images: self.data.images.clone(),
+            augmentation: self.config.augmentation,
+            seed: self.config.seed,
+            batch: self.data.engine.plan().config.batch,
+            epochs: self.config.epochs,
+        };
+        let loader = Loader::start(source, (self.at.epoch, self.at.batch))?;
         while self.at.epoch < self.config.epochs {
             if self.early_stopped() {
                 return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
             }
-            let order = epoch_order(self.data.train.rows, self.config.seed, self.at.epoch);
             while self.at.batch < self.steps_per_epoch {
                 if let Some(end) = self.wish()?.end() {
                     return Ok(end);
@@ -211,7 +218,7 @@ impl<'a> Session<'a> {
                 let left = (self.steps_per_epoch - self.at.batch) as u64;
                 let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
                 let begin = Instant::now();
-                self.steps(&order, steps, &mut staged)?;
+                self.steps(&loader, steps, &mut staged)?;
                 let took = begin.elapsed();
                 pace.took(steps, took);
                 self.at.step_seconds += took.as_secs_f64();
@@ -256,18 +263,15 @@ impl<'a> Session<'a> {
     /// Trains `count` batches from the current position.
     fn steps(
         &mut self,
-        order: &[u32],
+        loader: &Loader,
         count: usize,
         staged: &mut Staged,
     ) -> Result<(), TrainError> {
-        let size = self.data.engine.plan().config.batch.max(1);
         staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
         let batches = staged.batches.get_mut(..count).unwrap_or_default();
-        let rows = order.get(self.at.batch * size..).unwrap_or_default();
-        let train = &self.data.train;
-        batches.par_iter_mut().zip(rows.par_chunks(size)).for_each(|(batch, rows)| {
-            eval::fill_batch(batch, train, rows.iter().map(|&r| r as usize));
-        });
+        for batch in batches.iter_mut() {
+            loader.next(batch)?;
+        }
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
         let params = &mut staged.params;
         params.clear();

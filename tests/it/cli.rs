@@ -266,6 +266,19 @@ fn prediction_tables_and_models_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn networks_for_pictures_are_refused_for_tables() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("run");
+    let train = |flag: &str, value: &str| {
+        let table = text(&penguins().folder);
+        refused(["train", table, flag, value, "--device", "cpu", "--out", text(&out)])
+    };
+    assert!(train("--model", "cnn").contains("needs images"));
+    assert!(train("--augment", "flip").contains("this is a table"));
+    assert!(!out.exists());
+}
+
+#[test]
 fn bad_tables_are_refused_with_their_row_and_advice() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path();

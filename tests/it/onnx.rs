@@ -11,6 +11,7 @@ use fp8_studio::export::onnx::tensor::Data;
 use fp8_studio::export::{self, ExportFormat, ExportOptions, Variant, proof};
 use fp8_studio::fp8::{Format, Precision, Recipe};
 use fp8_studio::model::Activation;
+use fp8_studio::train::config::Architecture;
 use fp8_studio::train::{RunFolder, TrainConfig};
 
 use crate::support;
@@ -131,6 +132,9 @@ fn graphs_predict_as_the_live_model_from_raw_cells() {
         ..config(Precision::Fp8(recipe))
     };
     let tables = PrepConfig { one_hot_limit: 4, text_words: 12 };
+    let images = |architecture| TrainConfig { architecture, epochs: 1, ..config(fp8()) };
+    let mx =
+        TrainConfig { precision: Precision::Fp8(Recipe::mx()), ..images(Architecture::SmallCnn) };
     let cases = [
         ("mixed", support::mixed(500), config(fp8()), PrepConfig::default()),
         ("tables", support::mixed(500), gelu, tables),
@@ -142,6 +146,15 @@ fn graphs_predict_as_the_live_model_from_raw_cells() {
         ("mx", support::circle(200), wide(Recipe::mx()), PrepConfig::default()),
         ("hills", support::hills(300), config(fp8()), PrepConfig::default()),
         ("halves", support::halves(120, 6, 3), config(fp8()), PrepConfig::default()),
+        ("cnn", support::halves(120, 8, 3), images(Architecture::SmallCnn), PrepConfig::default()),
+        ("mx cnn", support::halves(60, 8, 1), mx, PrepConfig::default()),
+        ("resnet", support::halves(60, 8, 1), images(Architecture::ResNet), PrepConfig::default()),
+        (
+            "separable",
+            support::halves(60, 8, 3),
+            images(Architecture::DepthwiseSeparable),
+            PrepConfig::default(),
+        ),
     ];
     for (name, data, config, prep) in cases {
         let regression = name == "hills";

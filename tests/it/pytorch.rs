@@ -24,11 +24,11 @@ fn result(folder: &Path, test: f64) {
 #[test]
 fn a_result_comes_back_only_with_the_score_that_it_claims() {
     let tables = PrepConfig { one_hot_limit: 4, text_words: 12 };
-    for (data, precision) in [
-        (support::mixed(400), Precision::Fp8(Recipe::mx())),
-        (support::hills(300), Precision::F32),
-    ] {
-        let config = TrainConfig { hidden: vec![19, 10], epochs: 4, precision, ..Default::default() };
+    for (data, precision) in
+        [(support::mixed(400), Precision::Fp8(Recipe::mx())), (support::hills(300), Precision::F32)]
+    {
+        let config =
+            TrainConfig { hidden: vec![19, 10], epochs: 4, precision, ..Default::default() };
         let t = trained(data, config, tables.clone());
         let folder = t.folder.path().join("torch");
         let report =
@@ -39,7 +39,10 @@ fn a_result_comes_back_only_with_the_score_that_it_claims() {
         match precision {
             Precision::Fp8(_) => {
                 let recipe = &settings["settings"]["precision"]["fp8"];
-                assert_eq!((&recipe["scaling"]["kind"], &recipe["forward"]), (&json!("mx"), &json!("e4m3")));
+                assert_eq!(
+                    (&recipe["scaling"]["kind"], &recipe["forward"]),
+                    (&json!("mx"), &json!("e4m3"))
+                );
             }
             _ => assert_eq!(settings["settings"]["precision"], "f32"),
         }

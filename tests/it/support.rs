@@ -1,5 +1,6 @@
 //! What several topics need: made-up tables, jobs, and waiting for runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,6 +170,31 @@ pub fn halves(count: usize, side: usize, channels: usize) -> (Dataset, Schema) {
     (dataset, Schema { columns: vec![], target: "label".to_owned(), task })
 }
 
+/// Pictures of 12 × 12 grey pixels: noise with a bright bar, whose direction is the class.
+pub fn pictures(count: usize) -> (Dataset, Schema) {
+    let mut random = Random::new(3);
+    let (side, classes) = (12, vec!["across".to_owned(), "down".to_owned()]);
+    let mut images = ImageSet {
+        width: side,
+        height: side,
+        channels: 1,
+        classes: classes.clone(),
+        ..ImageSet::default()
+    };
+    for i in 0..count {
+        let at = 2 + (random.next() * 8.0) as usize;
+        for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+            let on = if i % 2 == 0 { y == at } else { x == at };
+            images.pixels.push((random.next() * 90.0) as u8 + if on { 160 } else { 0 });
+        }
+        images.labels.push((i % 2) as u32);
+    }
+    let samples = Samples::Images(images);
+    let dataset = Dataset { name: "bars".to_owned(), samples, notes: vec![] };
+    let schema = Schema::infer(&dataset, None, &BTreeMap::new()).unwrap();
+    (dataset, schema)
+}
+
 /// A job on the CPU engine.
 pub fn job(data: (Dataset, Schema), config: TrainConfig, folder: &Path) -> Job {
     Job {
@@ -180,6 +206,7 @@ pub fn job(data: (Dataset, Schema), config: TrainConfig, folder: &Path) -> Job {
         config: TrainConfig { device: DeviceChoice::Cpu, ..config },
         folder: folder.to_owned(),
         resume: false,
+        start_from: None,
     }
 }
 

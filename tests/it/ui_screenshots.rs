@@ -107,6 +107,10 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
     w.click("Save model file…");
     take(&mut w, folder, &format!("{tag}-6-export-done"));
+    w.click("For small devices (ONNX, 8-bit integers)");
+    take(&mut w, folder, &format!("{tag}-6-export-int8"));
+    w.click("Save model file…");
+    take(&mut w, folder, &format!("{tag}-6-export-int8-done"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Fast");
@@ -124,6 +128,9 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.harness.state_mut().state.apply(Command::Open("/home/ada/digits".into()));
     w.settle();
     take(&mut w, folder, &format!("{tag}-2-data-images"));
+    w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-4-configure-pictures"));
     let mut w = Window::with([1280.0, 800.0], script, prefs(true));
     take(&mut w, folder, &format!("{tag}-1-home-recent"));
 }

@@ -58,6 +58,7 @@ pub struct Script {
     pub past: Mutex<Vec<Event>>,
     pub findings: Mutex<Vec<Finding>>,
     pub exports: Mutex<Vec<(PathBuf, PathBuf)>>,
+    pub formats: Mutex<Vec<ExportFormat>>,
     pub saved: Mutex<BTreeMap<PathBuf, Project>>,
     pub hold_open: std::sync::atomic::AtomicBool,
     pub fail_start: Mutex<Option<UserError>>,
@@ -320,6 +321,7 @@ impl Services for Script {
             return Err(e);
         }
         self.exports.lock().unwrap().push((request.run.clone(), request.to.clone()));
+        self.formats.lock().unwrap().push(request.format);
         let rounding = Rounding { rows: 69, same: 68, max_difference: 0.0123 };
         let rounds = matches!(request.format, ExportFormat::Onnx(v) if !v.exact());
         Ok(ExportReport {
@@ -358,7 +360,7 @@ pub fn interrupted(project: &Project) -> Interrupted {
     let split = fp8_studio::data::Split::make(&data, &schema, &project.split).unwrap();
     let preprocessor =
         fp8_studio::data::Preprocessor::fit(&data, &schema, &project.prep, &split.train).unwrap();
-    let input = InputSpec { dense: 9, embeddings: vec![] };
+    let input = InputSpec::features(9);
     Interrupted {
         project: project.folder.clone(),
         run: project.folder.join("runs/1"),

@@ -12,7 +12,8 @@ studio="${FP8_STUDIO:-target/release/fp8-studio}"
 venvs="${FP8_STUDIO_VENVS:-${XDG_CACHE_HOME:-$HOME/.cache}/fp8-studio/outside}"
 versions=(1.19.2 1.30.0 1.32.0)
 samples=("${@:-}")
-[ -n "${samples[0]}" ] || samples=(penguins german_credit adult_census digits fashion_mnist)
+[ -n "${samples[0]}" ] || \
+    samples=(penguins german_credit adult_census digits fashion_mnist fashion_cnn fashion_resnet)
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
@@ -30,11 +31,15 @@ tools="$(venv tools model-signing==1.1.1 pyopenssl mlcroissant huggingface_hub s
 
 for sample in "${samples[@]}"; do
     echo "== $sample"
-    cp -r "projects/$sample" "$work/$sample"
+    case "$sample" in
+    fashion_cnn | fashion_resnet) cp -r projects/fashion_mnist "$work/$sample" ;;
+    *) cp -r "projects/$sample" "$work/$sample" ;;
+    esac
     hidden=()
     # The size that the issue of file sizes is measured on.
-    [ "$sample" = fashion_mnist ] && hidden=(--hidden 512,512)
-    "$studio" train "$work/$sample" --device cpu --epochs 5 --quiet "${hidden[@]}" >/dev/null
+    [ "$sample" = fashion_mnist ] && hidden=(--model mlp --hidden 512,512)
+    case "$sample" in *_cnn) hidden=(--model cnn) ;; *_resnet) hidden=(--model resnet) ;; esac
+    "$studio" train "$work/$sample" --device cpu --epochs 3 --quiet "${hidden[@]}" >/dev/null
     "$studio" export "$work/$sample" --to bundle --with-test-rows --licence MIT \
         --key "$work/key.pem" -o "$work/bundle-$sample" >/dev/null
     bundle="$work/bundle-$sample"

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceChoice;
 use crate::export::{ExportFormat, Variant};
 use crate::fp8::Recipe;
+use crate::train::{Architecture, Augmentation};
 
 /// Train, check and export small models in 8-bit floating point, offline.
 ///
@@ -71,6 +72,7 @@ Examples:
   fp8-studio train customers.csv --target churned --epochs 50
   fp8-studio train projects/penguins --precision f32     the same in ordinary 32-bit numbers
   fp8-studio train projects/penguins --resume            go on with a run that was cut off
+  fp8-studio train my-photos --model resnet --augment flip,shift     a deeper network for pictures
 
 Ctrl-C stops and keeps the best model so far; a second Ctrl-C ends at once (the run can then be
 resumed from its last checkpoint). What is not given comes from the project, or is a default that
@@ -97,7 +99,14 @@ pub struct TrainArgs {
     /// Seed of everything random; the same seed on the same device gives the same model
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Widths of the hidden layers, e.g. 128,64 (0 for none)
+    /// Kind of network [default: as the project says, else a small CNN for pictures, mlp for tables]
+    #[arg(long)]
+    pub model: Option<ModelArg>,
+    /// Random changes of training pictures, e.g. flip,shift (none: as they are) [default: as the
+    /// project says, else none]
+    #[arg(long, value_name = "CHANGE,CHANGE", value_delimiter = ',')]
+    pub augment: Option<Vec<AugmentArg>>,
+    /// Widths of the hidden dense layers, e.g. 128,64 (0 for none)
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
     /// Peak learning rate
@@ -109,6 +118,10 @@ pub struct TrainArgs {
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
+    /// Model file (safetensors, ONNX or bundle) to go on from, with its network and preprocessing,
+    /// in place of random weights
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "hidden"])]
+    pub from: Option<PathBuf>,
     /// Folder for this run [default: a new one in `runs` of the project; for data without a project,
     /// a folder of this program that the run's end names]
     #[arg(long, value_name = "DIR")]
@@ -130,6 +143,58 @@ pub enum PrecisionArg {
     Bf16,
     /// 32-bit floating point
     F32,
+}
+
+/// Kind of network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelArg {
+    /// Dense layers: for tables, and for pictures where time is short
+    Mlp,
+    /// Two convolutions with pooling, then dense layers: for pictures
+    Cnn,
+    /// Residual blocks with batch normalisation: for pictures with many examples
+    Resnet,
+    /// Depthwise-separable convolutions: for pictures, with few weights
+    Depthwise,
+}
+
+impl From<ModelArg> for Architecture {
+    fn from(arg: ModelArg) -> Self {
+        match arg {
+            ModelArg::Mlp => Self::Mlp,
+            ModelArg::Cnn => Self::SmallCnn,
+            ModelArg::Resnet => Self::ResNet,
+            ModelArg::Depthwise => Self::DepthwiseSeparable,
+        }
+    }
+}
+
+/// A random change of training pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AugmentArg {
+    /// None of them
+    None,
+    /// Mirrors every second picture; wrong for digits and text
+    Flip,
+    /// Moves by up to a tenth of a side, cropping what leaves the picture
+    Shift,
+    /// Turns by up to 10 degrees
+    Rotate,
+    /// Makes up to 20 % lighter or darker
+    Brightness,
+}
+
+impl AugmentArg {
+    /// Adds it to `all`.
+    pub fn add_to(self, all: &mut Augmentation) {
+        match self {
+            Self::None => *all = Augmentation::default(),
+            Self::Flip => all.flip = true,
+            Self::Shift => all.shift = 0.1,
+            Self::Rotate => all.rotation = 10.0,
+            Self::Brightness => all.brightness = 0.2,
+        }
+    }
 }
 
 /// FP8 recipe.
@@ -245,7 +310,7 @@ pub enum FormatArg {
     OnnxF32,
     /// The same with weights rounded to 8-bit whole numbers
     OnnxInt8,
-    /// Inputs of the layers rounded to 8 bits too; onnxruntime 1.32 or newer
+    /// Inputs of the layers rounded to 8 bits too
     OnnxQdq,
     /// A signed folder or zip file with all of these, a model card, checks and examples
     Bundle,

@@ -11,10 +11,12 @@ use serde::Serialize;
 use super::args::{PrecisionArg, TrainArgs};
 use super::source::{self, Source};
 use super::{describe, terminal};
+use crate::app::settings;
 use crate::error::UserError;
 use crate::fp8::Precision;
 use crate::train::run_folder::{self, RunFolder};
-use crate::train::{Control, Event, Job, StopReason, Summary, TrainConfig};
+use crate::train::worker::Start;
+use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
 
 /// Result as `--json` prints it.
 #[derive(Serialize)]
@@ -31,6 +33,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     let job = job(args, source)?;
     let (project, folder, precision) =
         (job.project.clone(), job.folder.clone(), job.config.precision);
+    let title = format!("{project}: predicting \"{}\"", job.schema.target);
     let stop = interrupts()?;
     let handle = crate::train::start(job, Arc::new(|| {}))?;
     let mut watch = Watch::new(args.quiet);
@@ -57,7 +60,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     if args.json {
         terminal::json(&Report { project: &project, precision, summary: &summary })
     } else {
-        terminal::out(&results(&project, precision, &summary, &folder))
+        terminal::out(&results(&title, precision, &summary, &folder))
     }
 }
 
@@ -75,16 +78,39 @@ fn interrupts() -> Result<Receiver<()>, UserError> {
     Ok(receiver)
 }
 
+/// The model of a file to go on from; what the settings say of the network becomes the model's.
+fn start(path: &Path, config: &mut TrainConfig) -> Result<Start, UserError> {
+    let file = crate::export::open(path)?.file;
+    let theirs = &file.info.settings;
+    *config = TrainConfig {
+        architecture: theirs.architecture,
+        hidden: theirs.hidden.clone(),
+        activation: theirs.activation,
+        layer_norm: theirs.layer_norm,
+        dropout: theirs.dropout,
+        high_precision_ends: theirs.high_precision_ends,
+        opt_out: theirs.opt_out.clone(),
+        ..config.clone()
+    };
+    let params = file.params();
+    Ok(Start { preprocessor: file.info.preprocessor, model: file.info.model, params })
+}
+
 fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
     let Source { project, dataset, schema } = source;
     let mut config = project.train.clone();
-    apply(args, &mut config)?;
+    let data = DataSize::of(&dataset, Some(&schema), &project.split);
+    apply(args, data, &mut config)?;
     let mut folder = args.out.clone().unwrap_or_else(|| run_folder::new_path(&project.folder));
     if args.resume {
         let run = resumable(args.out.as_deref(), &project.folder)?;
         folder = run.path;
         config = TrainConfig { device: config.device, ..run.record.config };
     }
+    let start_from = match &args.from {
+        Some(path) => Some(Arc::new(start(path, &mut config)?)),
+        None => None,
+    };
     Ok(Job {
         project: project.name,
         dataset: Arc::new(dataset),
@@ -94,11 +120,19 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
         config,
         folder,
         resume: args.resume,
+        start_from,
     })
 }
 
 /// Puts what was given on the command line over the project's settings.
-fn apply(args: &TrainArgs, config: &mut TrainConfig) -> Result<(), UserError> {
+fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(), UserError> {
+    if let Some(model) = args.model {
+        *config = settings::with_architecture(config, model.into(), data);
+    }
+    if let Some(changes) = &args.augment {
+        config.augmentation = Augmentation::default();
+        changes.iter().for_each(|change| change.add_to(&mut config.augmentation));
+    }
     match (args.precision, args.recipe) {
         (Some(PrecisionArg::F32 | PrecisionArg::Bf16), Some(_)) => {
             return Err(UserError::new(
@@ -225,7 +259,7 @@ impl Watch {
 }
 
 /// The table at the end.
-fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
+fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
     let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
     let mut scores = vec![row(&["", "validation", "test"])];
     for (kind, value) in &s.test.metrics {
@@ -271,7 +305,7 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> S
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();
     format!(
-        "\n{project}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
+        "\n{title}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
         terminal::table(&scores),
         terminal::quoted(folder),
     )
@@ -282,12 +316,16 @@ mod tests {
     use super::*;
     use crate::app::headless::args::{Cli, Command};
     use crate::fp8::Recipe;
+    use crate::model::ImageShape;
+    use crate::train::Architecture;
     use clap::Parser;
 
     fn applied(line: &str, mut config: TrainConfig) -> Result<TrainConfig, UserError> {
         let cli = Cli::try_parse_from(format!("fp8-studio train x {line}").split_whitespace());
         let Some(Command::Train(args)) = cli.unwrap().command else { unreachable!() };
-        apply(&args, &mut config).map(|()| config)
+        let image = Some(ImageShape { height: 28, width: 28, channels: 1 });
+        let data = DataSize { rows: 9_000, features: 784, regression: false, image };
+        apply(&args, data, &mut config).map(|()| config)
     }
 
     #[test]
@@ -309,5 +347,20 @@ mod tests {
             Precision::Fp8(Recipe::delayed())
         );
         assert!(applied("--precision f32 --recipe delayed", f32).is_err());
+    }
+
+    #[test]
+    fn the_kind_of_network_brings_its_length_unless_the_project_has_its_own() {
+        let data = DataSize { rows: 9_000, features: 784, regression: false, image: None };
+        let plain = TrainConfig::default().suggest(data);
+        let cnn = applied("--model cnn --augment shift,rotate", plain.clone()).unwrap();
+        assert_eq!((cnn.architecture, cnn.epochs), (Architecture::SmallCnn, 20));
+        assert!(cnn.augmentation.shift > 0.0 && cnn.augmentation.rotation > 0.0);
+        assert!(!cnn.augmentation.flip && applied("", cnn.clone()).unwrap() == cnn);
+        assert!(applied("--augment none", cnn.clone()).unwrap().augmentation.is_nothing());
+        assert_eq!(applied("--model mlp --augment none", cnn).unwrap(), plain);
+        let own = TrainConfig { epochs: 7, ..plain };
+        assert_eq!(applied("--model resnet", own.clone()).unwrap().epochs, 7);
+        assert_eq!(applied("--model resnet --epochs 2", own).unwrap().epochs, 2);
     }
 }

@@ -157,6 +157,14 @@ impl Preprocessor {
         }
     }
 
+    /// What black and white become in every channel of an image; empty for tables.
+    pub fn pixel_levels(&self) -> Vec<[f32; 2]> {
+        match &self.inputs {
+            Inputs::Columns(_) => Vec::new(),
+            Inputs::Pixels(p) => p.standard.iter().map(|s| [s.apply(0.0), s.apply(1.0)]).collect(),
+        }
+    }
+
     /// Plain numbers per row.
     pub fn dense_width(&self) -> usize {
         match &self.inputs {

@@ -26,7 +26,8 @@ use crate::train::run_folder::RunFolder;
 
 /// The model that this program reads back.
 pub const MODEL: &str = "model.safetensors";
-const CHECKSUMS: &str = "checksums.sha256";
+/// SHA-256 of every file but itself, the key and the signature, as `sha256sum` writes them.
+pub const CHECKSUMS: &str = "checksums.sha256";
 /// Made-up rows with answers.
 const GOLDEN_ROWS: u32 = 48;
 

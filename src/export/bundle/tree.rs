@@ -68,8 +68,7 @@ impl Tree {
         let io = |source| ExportError::Io { path: path.to_owned(), source };
         if path.exists() {
             let others = fs::read_dir(path).map_err(io)?.next().is_some();
-            if others && !path.join(SIGNATURE).is_file() && !path.join("checksums.sha256").is_file()
-            {
+            if others && !path.join(SIGNATURE).is_file() && !path.join(super::CHECKSUMS).is_file() {
                 let what = "this folder holds other things; choose a new one".to_owned();
                 return Err(ExportError::Format { path: path.to_owned(), what });
             }

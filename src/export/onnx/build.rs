@@ -16,6 +16,11 @@ pub(super) fn int(name: &str, value: i64) -> (String, Attribute) {
 }
 
 /// A setting.
+pub(super) fn ints(name: &str, values: &[usize]) -> (String, Attribute) {
+    (name.to_owned(), Attribute::Ints(values.iter().map(|v| *v as i64).collect()))
+}
+
+/// A setting.
 pub(super) fn float(name: &str, value: f32) -> (String, Attribute) {
     (name.to_owned(), Attribute::Float(value))
 }

@@ -15,6 +15,7 @@
 
 mod build;
 pub mod graph;
+mod image;
 mod network;
 mod prepare;
 pub mod run;
@@ -30,7 +31,7 @@ use self::graph::Model;
 use self::network::Outputs;
 use self::run::Values;
 use self::tensor::{Data, Tensor};
-use super::model_file::{Expected, ModelFile, StoredTensor, StoredValues};
+use super::model_file::{Blocks, Expected, ModelFile, StoredTensor, StoredValues};
 use crate::data::preprocess::{RawInput, RawValues};
 use crate::fp8::{Format, Precision, Scale};
 use crate::model::Head;
@@ -68,8 +69,7 @@ impl Variant {
     /// Oldest onnxruntime that computes such a graph.
     pub const fn needs(self) -> &'static str {
         match self {
-            Self::Portable | Self::F32 | Self::Int8 => "onnxruntime 1.19",
-            Self::Qdq => "onnxruntime 1.32",
+            Self::Portable | Self::F32 | Self::Int8 | Self::Qdq => "onnxruntime 1.19",
         }
     }
 
@@ -137,7 +137,7 @@ pub fn write(
     };
     let mut b = Builder::default();
     let prepared = prepare::prepare(&mut b, prep, &ports.inputs);
-    let network = network::network(&mut b, file, variant, input_scales, prepared, prep)?;
+    let network = network::network(&mut b, file, variant, input_scales, prepared)?;
     network::head(&mut b, file, prep, &network.logits, &outputs);
     let json = |e: serde_json::Error| e.to_string();
     let mut model = b.model;
@@ -214,14 +214,51 @@ pub fn read(bytes: &[u8]) -> Result<(ModelFile, Graph), String> {
     Ok((ModelFile { info, tensors }, Graph { model, variant, ports }))
 }
 
+/// Whether scales do not apply to whole rows, so that they are spread to every value first.
+fn spread(blocks: &Blocks, scales: usize) -> bool {
+    scales > 1 && (blocks.across > 1 || blocks.block_rows > 1)
+}
+
+/// Shape of a weight in a graph: filters `[out, height, width, in]` become `[out, in, height,
+/// width]`, so that optimisers find codes, scale and product side by side.
+fn stored_shape(shape: &[usize]) -> Vec<usize> {
+    match *shape {
+        [out, height, width, depth] => vec![out, depth, height, width],
+        _ => shape.to_vec(),
+    }
+}
+
+/// Values of a weight in the order of [`stored_shape`].
+fn to_stored<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
+    let &[_, height, width, depth] = shape else { return values.to_vec() };
+    let filter = (height * width * depth).max(1);
+    let turn = |f: &[T]| {
+        (0..depth).flat_map(|d| f.iter().skip(d).step_by(depth).copied()).collect::<Vec<T>>()
+    };
+    values.chunks(filter).flat_map(turn).collect()
+}
+
+/// The way back from [`to_stored`].
+fn from_stored<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
+    let &[_, height, width, depth] = shape else { return values.to_vec() };
+    let (filter, area) = ((height * width * depth).max(1), (height * width).max(1));
+    let turn = |f: &[T]| {
+        (0..area).flat_map(|a| f.iter().skip(a).step_by(area).copied()).collect::<Vec<T>>()
+    };
+    values.chunks(filter).flat_map(turn).collect()
+}
+
 fn stored(model: &Model, expected: &Expected, variant: Variant) -> Result<StoredTensor, String> {
     let name = &expected.name;
     let find = |name: &str| model.initializer(name).ok_or(format!("tensor {name} is missing"));
     let tensor = find(name)?;
-    if tensor.shape != expected.shape {
+    let fp8_codes = matches!(tensor.data, Data::E4M3(_) | Data::E5M2(_));
+    let is_spread = expected.fp8.is_some_and(|(_, b)| fp8_codes && spread(&b, b.down * b.across));
+    let shape = if is_spread { expected.shape.clone() } else { stored_shape(&expected.shape) };
+    if tensor.shape != shape {
         return Err(format!(
-            "tensor {name} has the shape {:?} where {:?} belongs",
-            tensor.shape, expected.shape
+            "tensor {name} has the shape {:?} where {shape:?} belongs",
+            tensor.shape
         ));
     }
     let scales = || match &find(&scale_name(name))?.data {
@@ -230,7 +267,7 @@ fn stored(model: &Model, expected: &Expected, variant: Variant) -> Result<Stored
     };
     let wrong = || format!("tensor {name} is {} in the {variant} form", tensor.data.kind().name());
     let values = match (&tensor.data, expected.fp8) {
-        (Data::F32(values), _) => StoredValues::F32(values.clone()),
+        (Data::F32(values), _) => StoredValues::F32(from_stored(values, &expected.shape)),
         (Data::E4M3(codes) | Data::E5M2(codes), Some((format, blocks))) => {
             let is = matches!(tensor.data, Data::E4M3(_)) == (format == Format::E4M3);
             let scales: Option<Vec<Scale>> =
@@ -239,7 +276,8 @@ fn stored(model: &Model, expected: &Expected, variant: Variant) -> Result<Stored
             if !is || scales.len() != blocks.down * blocks.across {
                 return Err(wrong());
             }
-            StoredValues::Fp8 { format, blocks, scales, codes: codes.clone() }
+            let codes = if is_spread { codes.clone() } else { from_stored(codes, &expected.shape) };
+            StoredValues::Fp8 { format, blocks, scales, codes }
         }
         (Data::I8(codes), _) => {
             let scales = scales()?;
@@ -251,7 +289,8 @@ fn stored(model: &Model, expected: &Expected, variant: Variant) -> Result<Stored
             let row = |(codes, scale): (&[i8], &f32)| {
                 codes.iter().map(|c| f32::from(*c) * scale).collect::<Vec<_>>()
             };
-            StoredValues::F32(codes.chunks(width).zip(scales).flat_map(row).collect())
+            let values: Vec<f32> = codes.chunks(width).zip(scales).flat_map(row).collect();
+            StoredValues::F32(from_stored(&values, &expected.shape))
         }
         _ => return Err(wrong()),
     };
@@ -345,4 +384,20 @@ pub fn calibrate(
         Ok((layer.clone(), Scale::from_amax_bits(largest.to_bits(), Format::E4M3, 0)))
     };
     written.fp8_inputs.iter().map(scale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_turned_and_turned_back() {
+        // Two filters of 1 × 2 pixels and 3 channels.
+        let (shape, values) = ([2, 1, 2, 3], (0..12).collect::<Vec<i32>>());
+        let turned = to_stored(&values, &shape);
+        assert_eq!(turned, [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        assert_eq!(stored_shape(&shape), [2, 3, 1, 2]);
+        assert_eq!(from_stored(&turned, &shape), values);
+        assert_eq!(to_stored(&values, &[3, 4]), values);
+    }
 }

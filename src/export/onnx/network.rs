@@ -1,14 +1,14 @@
 //! The network as part of the graph: layers, weights in the form of a variant, head.
 
 use super::Variant;
-use super::build::{Builder, float, int};
-use super::graph::Port;
+use super::build::{Builder, float, int, ints};
+use super::graph::{Attribute, Port};
 use super::prepare::Prepared;
 use super::tensor::{Data, Kind, Tensor};
 use crate::data::Preprocessor;
 use crate::export::{Blocks, ModelFile, StoredTensor, StoredValues};
 use crate::fp8::{Format, Scale};
-use crate::model::{Activation, Head, Layer};
+use crate::model::{Activation, Head, Layer, Shape, Source};
 
 /// Names of the outputs.
 pub(super) struct Outputs {
@@ -25,37 +25,54 @@ pub(super) fn network(
     variant: Variant,
     input_scales: &[(String, Scale)],
     prepared: Prepared,
-    prep: &Preprocessor,
 ) -> Result<Network, String> {
     let mut writer = Writer { b, file, variant, input_scales, fp8_inputs: Vec::new() };
-    let mut parts: Vec<String> = Vec::new();
-    if let Some(image) = &prepared.image {
-        parts.push(super::prepare::flat(writer.b, image, prep));
-    }
-    parts.extend(prepared.dense);
-    for (i, code) in prepared.codes.iter().enumerate() {
-        let table = writer.plain(&format!("embed.{i}.table"))?;
-        let rows = writer.b.op("Gather", &[&table, code], vec![int("axis", 0)]);
-        let dim = file.info.model.input.embeddings.get(i).map_or(1, |e| e.dim);
-        parts.push(writer.b.reshape(&rows, &[-1, dim as i64]));
-    }
-    let mut x = writer.b.concat(&parts).ok_or("the network has no inputs")?;
-    for node in &file.info.model.nodes {
-        x = match &node.layer {
-            Layer::Dense { activation, .. } => {
-                let out = writer.dense(&node.name, &x)?;
-                activation.map_or(out.clone(), |a| activate(writer.b, &out, a))
+    let model = &file.info.model;
+    let input = match &prepared.image {
+        Some(image) => Flow::Pixels(image.clone(), model.input.dense),
+        None => {
+            let mut parts: Vec<String> = prepared.dense.into_iter().collect();
+            for (i, code) in prepared.codes.iter().enumerate() {
+                let table = writer.plain(&format!("embed.{i}.table"))?;
+                let rows = writer.b.op("Gather", &[&table, code], vec![int("axis", 0)]);
+                let dim = model.input.embeddings.get(i).map_or(1, |e| e.dim);
+                parts.push(writer.b.reshape(&rows, &[-1, dim as i64]));
             }
-            Layer::LayerNorm => {
-                let gain = writer.plain(&format!("{}.gain", node.name))?;
-                let shift = writer.plain(&format!("{}.shift", node.name))?;
-                let settings = vec![int("axis", -1), float("epsilon", 1e-5)];
-                writer.b.op("LayerNormalization", &[&x, &gain, &shift], settings)
-            }
-            Layer::Dropout { .. } => x,
-        };
+            Flow::Flat(writer.b.concat(&parts).ok_or("the network has no inputs")?)
+        }
+    };
+    let sources = model.sources().map_err(|e| e.to_string())?;
+    let shapes = model.shapes().map_err(|e| e.to_string())?;
+    let mut flows: Vec<Flow> = Vec::with_capacity(model.nodes.len());
+    for (node, sources) in model.nodes.iter().zip(&sources) {
+        let taken: Vec<(Flow, Shape)> = sources
+            .iter()
+            .map(|source| {
+                let flow = match source {
+                    Source::Input => Some(&input),
+                    Source::Node(i) => flows.get(*i),
+                };
+                let flow = flow.cloned().ok_or("a layer takes what is not there")?;
+                Ok((flow, model.shape_of(&shapes, *source)))
+            })
+            .collect::<Result<_, String>>()?;
+        flows.push(writer.layer(&node.name, &node.layer, &taken)?);
     }
-    Ok(Network { logits: x, fp8_inputs: writer.fp8_inputs })
+    match flows.pop() {
+        Some(Flow::Flat(logits)) => Ok(Network { logits, fp8_inputs: writer.fp8_inputs }),
+        _ => Err("the network does not end in plain numbers".to_owned()),
+    }
+}
+
+/// A value between layers.
+#[derive(Clone)]
+enum Flow {
+    /// `[rows, features]`.
+    Flat(String),
+    /// `[rows, height, width, channels]` and the number of values per row, as images come in.
+    Pixels(String, usize),
+    /// `[rows, channels, height, width]`, as ONNX has images.
+    Image(String),
 }
 
 /// The values of a network that others need.
@@ -75,6 +92,118 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn layer(
+        &mut self,
+        name: &str,
+        layer: &Layer,
+        taken: &[(Flow, Shape)],
+    ) -> Result<Flow, String> {
+        let (flow, shape) = taken.first().ok_or("a layer takes nothing")?;
+        let activation = layer.activation();
+        Ok(match layer {
+            Layer::Dense { .. } => {
+                let x = self.flat(flow, *shape);
+                let out = self.dense(name, &x)?;
+                Flow::Flat(self.activated(out, activation))
+            }
+            Layer::LayerNorm => {
+                let x = self.flat(flow, *shape);
+                let gain = self.plain(&format!("{name}.gain"))?;
+                let shift = self.plain(&format!("{name}.shift"))?;
+                let settings = vec![int("axis", -1), float("epsilon", 1e-5)];
+                Flow::Flat(self.b.op("LayerNormalization", &[&x, &gain, &shift], settings))
+            }
+            Layer::Dropout { .. } => flow.clone(),
+            Layer::Flatten => Flow::Flat(self.flat(flow, *shape)),
+            Layer::Conv2d { kernel, stride, padding, groups, bias, .. } => {
+                let x = self.image(flow)?;
+                let settings = vec![
+                    ints("kernel_shape", &[*kernel; 2]),
+                    ints("strides", &[*stride; 2]),
+                    ints("pads", &[*padding; 4]),
+                    int("group", *groups as i64),
+                ];
+                let out = self.conv(name, &x, *bias, settings)?;
+                Flow::Image(self.activated(out, activation))
+            }
+            Layer::MaxPool { size, stride, padding } => {
+                let x = self.image(flow)?;
+                let settings = vec![
+                    ints("kernel_shape", &[*size; 2]),
+                    ints("strides", &[*stride; 2]),
+                    ints("pads", &[*padding; 4]),
+                ];
+                Flow::Image(self.b.op("MaxPool", &[&x], settings))
+            }
+            Layer::AvgPool { size, stride } => {
+                let x = self.image(flow)?;
+                let settings =
+                    vec![ints("kernel_shape", &[*size; 2]), ints("strides", &[*stride; 2])];
+                Flow::Image(self.b.op("AveragePool", &[&x], settings))
+            }
+            Layer::GlobalAveragePool => {
+                let x = self.image(flow)?;
+                let mean = self.b.op("GlobalAveragePool", &[&x], vec![]);
+                Flow::Flat(self.b.reshape(&mean, &[-1, shape.channels() as i64]))
+            }
+            Layer::BatchNorm { .. } => {
+                let mut parts = Vec::new();
+                for part in ["gain", "shift", "mean", "variance"] {
+                    parts.push(self.plain(&format!("{name}.{part}"))?);
+                }
+                let image = matches!(shape, Shape::Image(_));
+                let x = if image { self.image(flow)? } else { self.flat(flow, *shape) };
+                let mut arguments = vec![x.as_str()];
+                arguments.extend(parts.iter().map(String::as_str));
+                let out = self.b.op("BatchNormalization", &arguments, vec![float("epsilon", 1e-5)]);
+                let out = self.activated(out, activation);
+                if image { Flow::Image(out) } else { Flow::Flat(out) }
+            }
+            Layer::Add { .. } => {
+                let (other, _) = taken.get(1).ok_or("a sum takes one value")?;
+                let image = matches!(shape, Shape::Image(_));
+                let (x, y) = if image {
+                    (self.image(flow)?, self.image(other)?)
+                } else {
+                    (self.flat(flow, *shape), self.flat(other, *shape))
+                };
+                let out = self.b.op("Add", &[&x, &y], vec![]);
+                let out = self.activated(out, activation);
+                if image { Flow::Image(out) } else { Flow::Flat(out) }
+            }
+        })
+    }
+
+    fn activated(&mut self, x: String, activation: Option<Activation>) -> String {
+        match activation {
+            Some(activation) => activate(self.b, &x, activation),
+            None => x,
+        }
+    }
+
+    /// A value as plain numbers, channels innermost.
+    fn flat(&mut self, flow: &Flow, shape: Shape) -> String {
+        match flow {
+            Flow::Flat(x) => x.clone(),
+            Flow::Pixels(x, size) => self.b.reshape(x, &[-1, *size as i64]),
+            Flow::Image(x) => {
+                let x = self.b.op("Transpose", &[x], vec![ints("perm", &[0, 2, 3, 1])]);
+                self.b.reshape(&x, &[-1, shape.len() as i64])
+            }
+        }
+    }
+
+    /// A value as an image, channels before rows and columns.
+    fn image(&mut self, flow: &Flow) -> Result<String, String> {
+        match flow {
+            Flow::Image(x) => Ok(x.clone()),
+            Flow::Pixels(x, _) => {
+                Ok(self.b.op("Transpose", &[x], vec![ints("perm", &[0, 3, 1, 2])]))
+            }
+            Flow::Flat(_) => Err("a layer needs an image".to_owned()),
+        }
+    }
+
     fn tensor(&self, name: &str) -> Result<&StoredTensor, String> {
         let found = self.file.tensors.iter().find(|t| t.name == name);
         found.ok_or_else(|| format!("tensor {name} is missing"))
@@ -87,54 +216,69 @@ impl Writer<'_> {
         Ok(self.b.weight(name, tensor))
     }
 
-    /// A weight in the form of the variant, as f32 to compute with.
+    /// A weight in the form of the variant, as f32 to compute with; filters `[out, in, height,
+    /// width]`.
     fn weight(&mut self, name: &str) -> Result<String, String> {
         let tensor = self.tensor(name)?;
+        let shape = super::stored_shape(&tensor.shape);
         match (&tensor.values, self.variant) {
-            (_, Variant::F32) | (StoredValues::F32(_), Variant::Portable | Variant::Qdq) => {
-                self.plain(name)
-            }
             (
                 StoredValues::Fp8 { format, blocks, scales, codes },
                 Variant::Portable | Variant::Qdq,
             ) => {
-                let data = match format {
-                    Format::E4M3 => Data::E4M3(codes.clone()),
-                    Format::E5M2 => Data::E5M2(codes.clone()),
+                let data = |codes| match format {
+                    Format::E4M3 => Data::E4M3(codes),
+                    Format::E5M2 => Data::E5M2(codes),
                 };
-                let scales = scales.iter().map(|s| s.value()).collect();
-                let codes = Tensor::new(tensor.shape.clone(), data)?;
-                self.fp8(name, codes, *blocks, scales)
+                let scales: Vec<f32> = scales.iter().map(|s| s.value()).collect();
+                if super::spread(blocks, scales.len()) {
+                    let codes = Tensor::new(tensor.shape.clone(), data(codes.clone()))?;
+                    return self.spread_fp8(name, codes, *blocks, scales);
+                }
+                let codes = super::to_stored(codes, &tensor.shape);
+                let codes = Tensor::new(shape, data(codes))?;
+                self.fp8(name, codes, scales)
             }
             (values, Variant::Int8) => {
                 let (codes, scales) = int8(&values.to_f32(), tensor.shape.first().copied());
-                let codes = Tensor::new(tensor.shape.clone(), Data::I8(codes))?;
-                let codes = self.b.weight(name, codes);
+                let codes = Data::I8(super::to_stored(&codes, &tensor.shape));
+                let zero = Tensor::list(Data::I8(vec![0; scales.len()]));
+                let codes = self.b.weight(name, Tensor::new(shape, codes)?);
                 let scale = Tensor::list(Data::F32(scales));
                 let scale = self.b.weight(&super::scale_name(name), scale);
-                Ok(self.b.op("DequantizeLinear", &[&codes, &scale], vec![int("axis", 0)]))
+                let zero = self.b.constant(zero);
+                let inputs = [codes.as_str(), &scale, &zero];
+                Ok(self.b.op("DequantizeLinear", &inputs, vec![int("axis", 0)]))
+            }
+            (values, _) => {
+                let values = super::to_stored(&values.to_f32(), &tensor.shape);
+                let tensor = Tensor::new(shape, Data::F32(values))?;
+                Ok(self.b.weight(name, tensor))
             }
         }
     }
 
-    fn fp8(
+    fn fp8(&mut self, name: &str, codes: Tensor, scales: Vec<f32>) -> Result<String, String> {
+        let codes = self.b.weight(name, codes);
+        let (scale, settings) = match scales[..] {
+            [one] => (Tensor::scalar(Data::F32(vec![one])), vec![]),
+            _ => (Tensor::list(Data::F32(scales)), vec![int("axis", 0)]),
+        };
+        let scale = self.b.weight(&super::scale_name(name), scale);
+        Ok(self.b.op("DequantizeLinear", &[&codes, &scale], settings))
+    }
+
+    fn spread_fp8(
         &mut self,
         name: &str,
         codes: Tensor,
         blocks: Blocks,
         scales: Vec<f32>,
     ) -> Result<String, String> {
-        let rows = codes.shape.first().copied().unwrap_or(0);
+        let shape = codes.shape.clone();
+        let rows = shape.first().copied().unwrap_or(0);
         let codes = self.b.weight(name, codes);
         let scale_name = super::scale_name(name);
-        if let [one] = scales[..] {
-            let scale = self.b.weight(&scale_name, Tensor::scalar(Data::F32(vec![one])));
-            return Ok(self.b.op("DequantizeLinear", &[&codes, &scale], vec![]));
-        }
-        if blocks.across == 1 && blocks.block_rows == 1 {
-            let scale = self.b.weight(&scale_name, Tensor::list(Data::F32(scales)));
-            return Ok(self.b.op("DequantizeLinear", &[&codes, &scale], vec![int("axis", 0)]));
-        }
         // Scales of blocks are spread to every value: blocked DequantizeLinear needs a later
         // operator set, and whole blocks.
         let scale = Tensor::new(vec![blocks.down, blocks.across], Data::F32(scales))?;
@@ -148,30 +292,64 @@ impl Writer<'_> {
                 scale = self.b.op("Gather", &[&scale, &index], vec![int("axis", axis)]);
             }
         }
-        let values = self.b.cast(&codes, Kind::F32);
-        Ok(self.b.op("Mul", &[&values, &scale], vec![]))
+        let mut values = self.b.cast(&codes, Kind::F32);
+        let filters = shape.len() > 2;
+        if filters {
+            values = self.b.reshape(&values, &[rows as i64, blocks.cols as i64]);
+        }
+        let values = self.b.op("Mul", &[&values, &scale], vec![]);
+        let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
+        if !filters {
+            return Ok(values);
+        }
+        let values = self.b.reshape(&values, &shape);
+        Ok(self.b.op("Transpose", &[&values], vec![ints("perm", &[0, 3, 1, 2])]))
     }
 
     /// x · Wᵀ + bias
     fn dense(&mut self, name: &str, x: &str) -> Result<String, String> {
         let weight = self.weight(&format!("{name}.weight"))?;
         let bias = self.plain(&format!("{name}.bias"))?;
-        if matches!(self.tensor(&format!("{name}.weight"))?.values, StoredValues::Fp8 { .. }) {
-            self.fp8_inputs.push((name.to_owned(), x.to_owned()));
-        }
-        let x = self.rounded(name, x);
+        let x = self.rounded(name, x)?;
         Ok(self.b.op("Gemm", &[&x, &weight, &bias], vec![int("transB", 1)]))
     }
 
+    fn conv(
+        &mut self,
+        name: &str,
+        x: &str,
+        bias: bool,
+        settings: Vec<(String, Attribute)>,
+    ) -> Result<String, String> {
+        let weight = self.weight(&format!("{name}.weight"))?;
+        let x = self.rounded(name, x)?;
+        let mut arguments = vec![x, weight];
+        if bias {
+            arguments.push(self.plain(&format!("{name}.bias"))?);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Ok(self.b.op("Conv", &arguments, settings))
+    }
+
     /// The input of a layer, rounded to FP8 and back where the variant says so.
-    fn rounded(&mut self, name: &str, x: &str) -> String {
+    fn rounded(&mut self, name: &str, x: &str) -> Result<String, String> {
+        if matches!(self.tensor(&format!("{name}.weight"))?.values, StoredValues::Fp8 { .. }) {
+            self.fp8_inputs.push((name.to_owned(), x.to_owned()));
+        }
         let scale = self.input_scales.iter().find(|(n, _)| n == name);
-        let (Variant::Qdq, Some((_, scale))) = (self.variant, scale) else { return x.to_owned() };
+        let (Variant::Qdq, Some((_, scale))) = (self.variant, scale) else {
+            return Ok(x.to_owned());
+        };
         let value = Tensor::scalar(Data::F32(vec![scale.value()]));
         let scale = self.b.weight(&format!("{name}.input_scale"), value);
         let zero = self.b.constant(Tensor::scalar(Data::E4M3(vec![0])));
-        let codes = self.b.op("QuantizeLinear", &[x, &scale, &zero], vec![]);
-        self.b.op("DequantizeLinear", &[&codes, &scale, &zero], vec![])
+        // onnxruntime drops a Relu before QuantizeLinear, as if FP8 codes began at 0, and moves
+        // QuantizeLinear before a Reshape, which it cannot compute on codes. A Max that changes
+        // nothing keeps it from both.
+        let lowest = self.b.number(f32::MIN);
+        let x = self.b.op("Max", &[x, &lowest], vec![]);
+        let codes = self.b.op("QuantizeLinear", &[&x, &scale, &zero], vec![]);
+        Ok(self.b.op("DequantizeLinear", &[&codes, &scale, &zero], vec![]))
     }
 }
 

@@ -411,11 +411,6 @@ fn map_ints(
     b.op_in(ML, "LabelEncoder", &[input], attributes)
 }
 
-/// `[rows, height, width, channels]` as plain numbers.
-pub(super) fn flat(b: &mut Builder, image: &str, prep: &Preprocessor) -> String {
-    b.reshape(image, &[-1, prep.dense_width() as i64])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::image;
+
 use super::graph::{Attribute, Model, Node};
 use super::tensor::{Data, Kind, Tensor};
 use crate::fp8::Format;
@@ -62,13 +64,13 @@ pub fn run(model: &Model, inputs: &Values, also: &[&str]) -> Result<Values, Stri
     }
     kept.into_iter()
         .map(|name| {
-            let value = known.remove(name).ok_or(format!("nothing makes {name}"))?;
-            Ok((name.to_owned(), value.into_owned()))
+            let value = known.get(name).ok_or(format!("nothing makes {name}"))?;
+            Ok((name.to_owned(), value.as_ref().clone()))
         })
         .collect()
 }
 
-type Computed = Result<Tensor, String>;
+pub(super) type Computed = Result<Tensor, String>;
 
 fn compute(node: &Node, x: &[&Tensor]) -> Computed {
     let arg = |i: usize| x.get(i).copied().ok_or_else(|| format!("argument {i} is missing"));
@@ -124,6 +126,14 @@ fn compute(node: &Node, x: &[&Tensor]) -> Computed {
         "DequantizeLinear" => dequantize(node, first, arg(1)?),
         "QuantizeLinear" => quantize(first, arg(1)?, arg(2)?),
         "Gemm" => gemm(node, first, arg(1)?, x.get(2).copied()),
+        "Conv" => image::conv(node, first, arg(1)?, x.get(2).copied()),
+        "MaxPool" => image::pool(node, first, f32::NEG_INFINITY, f32::max, |most, _| most),
+        "AveragePool" => image::pool(node, first, 0.0, |a, b| a + b, |sum, n| sum / n as f32),
+        "GlobalAveragePool" => image::global_average(first),
+        "BatchNormalization" => {
+            let rest = [arg(1)?, arg(2)?, arg(3)?, arg(4)?];
+            image::batch_norm(node, first, rest)
+        }
         "LayerNormalization" => layer_norm(node, first, arg(1)?, arg(2)?),
         "ReduceSum" => {
             let (values, width) = rows(first)?;
@@ -152,7 +162,7 @@ fn unfit(data: &Data) -> String {
     format!("it does not take {}", data.kind().name())
 }
 
-fn floats(tensor: &Tensor) -> Result<&[f32], String> {
+pub(super) fn floats(tensor: &Tensor) -> Result<&[f32], String> {
     match &tensor.data {
         Data::F32(values) => Ok(values),
         other => Err(unfit(other)),
@@ -167,7 +177,7 @@ fn rows(tensor: &Tensor) -> Result<(&[f32], usize), String> {
     }
 }
 
-fn whole(node: &Node, name: &str) -> Result<i64, String> {
+pub(super) fn whole(node: &Node, name: &str) -> Result<i64, String> {
     match node.attribute(name) {
         Some(Attribute::Int(value)) => Ok(*value),
         _ => Err(format!("the setting {name} is missing")),
@@ -499,7 +509,7 @@ fn gemm(node: &Node, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Comp
 }
 
 /// In 16 sums side by side, which is also more exact than one.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (mut sums, (x, x_rest), (y, y_rest)) =
         ([0.0_f32; 16], a.as_chunks::<16>(), b.as_chunks::<16>());
     for (x, y) in x.iter().zip(y) {

@@ -1,20 +1,27 @@
-//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and
-//! `operands` the precision, `forward`,
-//! `backward` and `update` write the training step, `evaluate` the evaluation.
+//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and `operands`
+//! the precision, `forward`, `backward` and `update` write the training step, `evaluate` the
+//! evaluation. `layers`, `image` and `norm` hold the calls of single layers, `gradients` keeps track
+//! of who still needs what.
 
 mod backward;
 mod builder;
 mod check;
 mod evaluate;
 mod forward;
+mod gradients;
+mod image;
+mod layers;
 mod loss;
+mod norm;
 mod operands;
 mod quantise;
 mod update;
 
 use super::{Plan, PlanConfig, memory};
 use crate::error::EngineError;
+use crate::kernels::conv::{ConvShape, Kept};
 use crate::kernels::gemm::{Gemm, Operand};
+use crate::kernels::pool::PoolShape;
 use crate::kernels::{BufferId, Op};
 use crate::model::ModelSpec;
 use builder::Compiler;
@@ -33,7 +40,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
     c.use_averages();
     let (prepare_eval, eval_step) = c.evaluation()?;
     let Compiler { mut buffers, watched, io, gradient_norm, .. } = c;
-    let keep: Vec<BufferId> = params.iter().map(|p| p.gradient).collect();
+    let keep: Vec<BufferId> = params.iter().filter_map(|p| p.gradient).collect();
     let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
     let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
@@ -80,11 +87,34 @@ enum Saved {
         weight: Operand,
         pre: Option<BufferId>,
     },
+    /// As `Dense`.
+    Conv {
+        x: Operand,
+        weight: Operand,
+        shape: ConvShape,
+        kept: Kept,
+    },
     LayerNorm {
         x: BufferId,
         moments: BufferId,
     },
+    BatchNorm {
+        x: BufferId,
+        moments: BufferId,
+    },
+    MaxPool {
+        shape: PoolShape,
+        winners: BufferId,
+    },
+    AvgPool {
+        shape: PoolShape,
+    },
+    Add {
+        kept: Kept,
+    },
     Dropout,
+    /// The output is the input: a flattening, or a pooling that the convolution before it does.
+    Same,
 }
 
 /// A product of two operands, checked.

@@ -157,9 +157,10 @@ fn written(ui: &mut Ui, report: &ExportReport) {
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
             section(ui, "The model file is written", "");
-            if report.proof_rows > 0 {
-                badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same");
-            }
+            match report.rounding {
+                None => badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same"),
+                Some(_) => badge(ui, Mood::Info, Some(icons::SHIELD_CHECK), "checked, rounded"),
+            };
         });
         ui.horizontal_wrapped(|ui| {
             ui.add(Label::new(RichText::new(&path).monospace()).wrap().selectable(true));
