@@ -26,7 +26,8 @@ impl Preprocessor {
                     let period = 2 + row % 9;
                     let phase = rng.below(period * 2);
                     for i in 0..size {
-                        let on = (i / fit.channels().max(1) + phase) / period % 2 == 0;
+                        let stripe = (i / fit.channels().max(1) + phase) / period;
+                        let on = stripe.is_multiple_of(2);
                         let low = if on { 120 } else { 0 };
                         pixels.push((low + rng.below(136)) as u8);
                     }

@@ -199,8 +199,15 @@ fn each(x: &Tensor, f: impl Fn(f32) -> f32, g: impl Fn(f64) -> f64) -> Computed 
     Tensor::new(x.shape.clone(), data)
 }
 
-/// Shape of two tensors beside each other, and for every value of it the positions in both.
-fn broadcast(a: &[usize], b: &[usize]) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>), String> {
+/// Two tensors beside each other: their common shape, and steps in each per step of it.
+struct Beside {
+    shape: Vec<usize>,
+    left: Vec<usize>,
+    right: Vec<usize>,
+}
+
+/// How two shapes fit each other; a size of 1 is repeated.
+fn broadcast(a: &[usize], b: &[usize]) -> Result<Beside, String> {
     let rank = a.len().max(b.len());
     let pad = |s: &[usize]| [vec![1; rank - s.len()], s.to_vec()].concat();
     let (a, b) = (pad(a), pad(b));
@@ -222,7 +229,7 @@ fn broadcast(a: &[usize], b: &[usize]) -> Result<(Vec<usize>, Vec<usize>, Vec<us
         }
         strides
     };
-    Ok((shape, strides(&a), strides(&b)))
+    Ok(Beside { shape, left: strides(&a), right: strides(&b) })
 }
 
 /// Positions in a tensor of the given strides for every value of a shape, in order.
@@ -245,7 +252,7 @@ fn paired<T: Copy, R>(
     if let ([one], true) = (y, b.shape.len() <= a.shape.len()) {
         return Ok((a.shape.clone(), x.iter().map(|p| f(*p, *one)).collect()));
     }
-    let (shape, left, right) = broadcast(&a.shape, &b.shape)?;
+    let Beside { shape, left, right } = broadcast(&a.shape, &b.shape)?;
     let (left, right) = (positions(&shape, &left), positions(&shape, &right));
     let get = |(i, j): (&usize, &usize)| Some(f(*x.get(*i)?, *y.get(*j)?));
     let values: Option<Vec<R>> = left.iter().zip(&right).map(get).collect();
@@ -297,9 +304,9 @@ fn compared(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> bool) -> Computed {
 fn chosen(which: &Tensor, yes: &Tensor, no: &Tensor) -> Computed {
     let Data::Bool(flags) = &which.data else { return Err(unfit(&which.data)) };
     // All three beside each other, two at a time.
-    let (shape, _, _) = broadcast(&which.shape, &yes.shape)?;
-    let (shape, _, _) = broadcast(&shape, &no.shape)?;
-    let places = |s: &[usize]| Ok::<_, String>(positions(&shape, &broadcast(&shape, s)?.2));
+    let shape = broadcast(&which.shape, &yes.shape)?.shape;
+    let shape = broadcast(&shape, &no.shape)?.shape;
+    let places = |s: &[usize]| Ok::<_, String>(positions(&shape, &broadcast(&shape, s)?.right));
     let (flag_at, yes_at, no_at) = (places(&which.shape)?, places(&yes.shape)?, places(&no.shape)?);
     let flags: Vec<bool> =
         flag_at.iter().map(|i| flags.get(*i).copied().unwrap_or(false)).collect();

@@ -233,7 +233,9 @@ pub fn import(folder: &Path, path: &Path) -> Result<ImportReport, ExportError> {
     };
     let found = test.main().map_or(f64::NAN, |(_, value)| value);
     let edge = 2.0 / test.rows.max(1) as f64;
-    if !((found - said.test).abs() <= TOLERANCE.max(edge)) {
+    // A score that is no number is not near either.
+    let near = (found - said.test).abs() <= TOLERANCE.max(edge);
+    if !near {
         let kind = test.main().map_or(MetricKind::Accuracy, |(kind, _)| kind);
         return Err(bad(
             folder,

@@ -159,7 +159,7 @@ fn written(ui: &mut Ui, report: &ExportReport) {
             section(ui, "The model file is written", "");
             match report.rounding {
                 None => badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same"),
-                Some(_) => badge(ui, Mood::Info, Some(icons::SHIELD_CHECK), "checked, rounded"),
+                Some(_) => badge(ui, Mood::Neutral, Some(icons::SHIELD_CHECK), "checked, rounded"),
             };
         });
         ui.horizontal_wrapped(|ui| {
