@@ -8,6 +8,7 @@ mod open;
 mod pending;
 pub mod proof;
 pub mod pytorch;
+pub mod report;
 pub mod safetensors;
 
 use std::fmt;
@@ -15,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use model_file::{Blocks, ModelFile, ModelInfo, Results, StoredTensor, StoredValues};
+pub use model_file::{Blocks, ModelFile, ModelInfo, Origin, Results, StoredTensor, StoredValues};
 pub use onnx::Variant;
-pub use open::{Opened, open};
+pub use open::{Opened, is_model, open};
 pub use pending::PendingFile;
-pub use proof::{Proof, Rounding, evaluator};
+pub use proof::{Proof, Rounding, evaluator, live};
 
 use crate::data::{Dataset, Split};
 use crate::error::{DataError, ExportError, Place};
@@ -269,7 +270,7 @@ pub fn export_run_as(
     options: &ExportOptions<'_>,
 ) -> Result<ExportReport, ExportError> {
     let params = run.best_params()?;
-    let info = ModelInfo::from_record(&run.record);
+    let info = ModelInfo::of_run(run);
     match format {
         ExportFormat::Bundle => bundle::export(run, path, options),
         ExportFormat::Pytorch => pytorch::export(run, path, options),
@@ -281,9 +282,16 @@ pub fn export_run_as(
     }
 }
 
+/// The best model of a run as a file would hold it.
+pub fn model_of_run(run: &RunFolder) -> Result<ModelFile, ExportError> {
+    let info = ModelInfo::of_run(run);
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
+    ModelFile::from_engine(info, live.as_mut())
+}
+
 /// As [`export_run`], from the parameters themselves.
 pub fn export(info: ModelInfo, params: &[Param], path: &Path) -> Result<ExportReport, ExportError> {
-    let mut live = proof::live(&info, params)?;
+    let mut live = proof::live(&info, params, proof::ROWS)?;
     let file = ModelFile::from_engine(info, live.as_mut())?;
     let bytes = safetensors::to_bytes(&file).map_err(|e| cannot(path, &e.to_string()))?;
     let pending = PendingFile::write(&bytes, path)?;
@@ -338,7 +346,7 @@ fn export_onnx(
     variant: Variant,
     rows: Option<&Rows<'_>>,
 ) -> Result<ExportReport, ExportError> {
-    let mut live = proof::live(&info, params)?;
+    let mut live = proof::live(&info, params, proof::ROWS)?;
     let file = ModelFile::from_engine(info, live.as_mut())?;
     let failed = |e: String| cannot(path, &e);
     let mut scales = Vec::new();
@@ -398,7 +406,7 @@ fn export_onnx(
 /// Compares a model file that was written before with the live model of the run it came from.
 pub fn verify(run: &RunFolder, path: &Path) -> Result<Proof, ExportError> {
     let info = ModelInfo::from_record(&run.record);
-    let mut live = proof::live(&info, &run.best_params()?)?;
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
     if open(path)?.graph.is_some() {
         let file = ModelFile::from_engine(info, live.as_mut())?;
         return proof::prove_onnx(live.as_mut(), &file, path, path);

@@ -23,6 +23,23 @@ pub struct Opened {
     pub signer: Option<String>,
 }
 
+/// Whether a path looks like a model that this program wrote: its first bytes, or for a bundle the
+/// files inside.
+pub fn is_model(path: &Path) -> bool {
+    if path.is_dir() {
+        return path.join(SIGNATURE).is_file() && path.join(MODEL).is_file();
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
+    let safetensors = head.get(8) == Some(&b'{') && head.iter().take(8).any(|b| *b == 0);
+    let bundle = || {
+        let zip = File::open(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
+        zip.is_some_and(|mut zip| zip.by_name(MODEL).is_ok())
+    };
+    read.is_ok()
+        && (safetensors || onnx::looks_like(&head) || (head.starts_with(b"PK") && bundle()))
+}
+
 /// Reads a model file or bundle and checks that it is complete and consistent; of a bundle every
 /// file must be as it was signed.
 pub fn open(path: &Path) -> Result<Opened, ExportError> {

@@ -14,12 +14,14 @@ use super::session::{Ending, Session};
 use super::worker::{Job, Start};
 use super::{Control, Event, RunState};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Encoded, Preprocessor, Schema, Split, TargetData, Task};
+use crate::data::{Dataset, Encoded, Preprocessor, Samples, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::attack::Attacker;
+use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
@@ -37,6 +39,10 @@ pub struct Prepared {
     pub test: Encoded,
     /// Size and, per channel, black and white, where rows are images.
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
+    /// What every training row counts; `None` for all alike.
+    pub weights: Option<Arc<Vec<f32>>>,
+    /// Makes misleading rows, if they are trained on.
+    pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -50,6 +56,7 @@ struct Encoding {
     train: Encoded,
     validation: Encoded,
     test: Encoded,
+    weights: Option<Vec<f32>>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -95,7 +102,7 @@ pub fn run(
     preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
-    let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
         return Err(TrainError::Config {
@@ -104,6 +111,13 @@ pub fn run(
         });
     }
 
+    let attacker = match config.adversarial {
+        Some(_) => {
+            let params = init(&model, config.seed);
+            Some(Attacker::of(&model, &params, preprocessor.movable(), batch)?)
+        }
+        None => None,
+    };
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
@@ -125,7 +139,7 @@ pub fn run(
                 schema: job.schema.clone(),
                 prep: job.prep.clone(),
                 preprocessor,
-                split: job.split,
+                split: job.split.clone(),
                 model,
                 config,
                 summary: None,
@@ -143,8 +157,9 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let train = Arc::new(train);
-    let data = Prepared { train, validation, test, images, meaning, engine, fallback };
+    let (train, weights) = (Arc::new(train), weights.map(Arc::new));
+    let data =
+        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -185,7 +200,7 @@ fn encode(
     let schema = record.map_or(&job.schema, |r| &r.schema);
     let split_config = record.map_or(&job.split, |r| &r.split);
     let dataset = job.dataset.as_ref();
-    let parts = Split::make(dataset, schema, split_config)?;
+    let mut parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
         None => match &job.start_from {
@@ -196,6 +211,10 @@ fn encode(
             None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
         },
     };
+    // Only now: figures are fitted on every row once.
+    if split_config.balance {
+        parts.balance(dataset, schema)?;
+    }
     let train = preprocessor.transform(dataset, &parts.train)?;
     let validation = preprocessor.transform(dataset, &parts.validation)?;
     let test = preprocessor.transform(dataset, &parts.test)?;
@@ -215,7 +234,30 @@ fn encode(
         },
     };
     let meaning = Meaning::of(&preprocessor);
-    Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+    let weights = match &config.reweigh {
+        Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
+        None => None,
+    };
+    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+}
+
+/// See [`super::TrainConfig::reweigh`].
+fn balancing_weights(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    target: &TargetData,
+) -> Result<Vec<f32>, TrainError> {
+    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    let found = match &dataset.samples {
+        Samples::Table(table) => table.column(column),
+        Samples::Images(_) => None,
+    };
+    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
+    let TargetData::Classes(classes) = target else {
+        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
+    };
+    Ok(Grouping::by_value(found, rows).independence_weights(classes))
 }
 
 /// A model can go on only with data that ask what it was trained to answer.
@@ -238,7 +280,7 @@ fn same_question(start: &Start, schema: &Schema) -> Result<(), DataError> {
 }
 
 /// What the encoded rows look like to a network.
-fn inputs(preprocessor: &Preprocessor) -> InputSpec {
+pub(super) fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     let table =
         |e: EmbeddingWidth| EmbeddingSpec { name: e.name, cardinality: e.cardinality, dim: e.dim };
     InputSpec {
@@ -252,7 +294,7 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     }
 }
 
-fn head(task: &Task) -> Head {
+pub(super) fn head(task: &Task) -> Head {
     match task {
         Task::Binary { classes } | Task::Multiclass { classes } => {
             Head::Classes { count: classes.len() }

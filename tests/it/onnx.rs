@@ -6,6 +6,8 @@ use fp8_studio::data::preprocess::PrepConfig;
 use fp8_studio::data::{Dataset, Schema};
 use fp8_studio::deploy::{Model, Prediction};
 use fp8_studio::error::ExportError;
+use fp8_studio::eval::calibration::Isotonic;
+use fp8_studio::eval::{Calibration, Calibrations};
 use fp8_studio::export::onnx::graph::Model as Graph;
 use fp8_studio::export::onnx::tensor::Data;
 use fp8_studio::export::{self, ExportFormat, ExportOptions, Variant, proof};
@@ -310,4 +312,32 @@ fn answers_that_differ_are_seen() {
     assert!(proof::difference(&info, &answers(0.9, "in"), &answers(f32::NAN, "in")).is_err());
     let number = export::onnx::Answers::Numbers(vec![1.0]);
     assert!(proof::difference(&info, &answers(0.9, "in"), &number).is_err());
+}
+
+#[test]
+fn a_known_temperature_is_part_of_the_graph() {
+    let t = trained(support::circle(200), config(fp8()), PrepConfig::default());
+    let mut file = export::open(&t.export(Variant::Portable)).unwrap().file;
+    let one = Calibration::Temperature { temperature: 1.0 };
+    let logits = [2.0_f32, -1.0, 0.5, 0.25];
+    assert_ne!(
+        one.apply(&logits, 2),
+        Calibration::Temperature { temperature: 2.5 }.apply(&logits, 2)
+    );
+    let isotonic = vec![Isotonic::fit(&[0.2, 0.8], &[false, true])];
+    file.info.calibration = Some(Calibrations { rows: 9, temperature: 2.5, isotonic });
+    let written = export::onnx::write(&file, Variant::Portable, &[]).unwrap();
+    let (read, graph) = export::onnx::read(&written.model.to_bytes()).unwrap();
+    assert_eq!(read.info.calibration, file.info.calibration);
+    let rows: Vec<u32> = (0..t.data.len() as u32).collect();
+    let prep = &file.info.preprocessor;
+    let raw = prep.raw_inputs(&t.data, &rows).unwrap();
+    let feeds = export::onnx::feeds(&graph.ports, raw, rows.len()).unwrap();
+    let out = export::onnx::run::run(&graph.model, &feeds, &[]).unwrap();
+    let Data::F32(found) = &out[export::onnx::CALIBRATED].data else { panic!("no numbers") };
+    let mut predictor =
+        Model::load(&t.folder.path().join("portable.onnx")).unwrap().predictor().unwrap();
+    let logits = predictor.outputs(&prep.transform(&t.data, &rows).unwrap()).unwrap();
+    let wanted = Calibration::Temperature { temperature: 2.5 }.apply(&logits, 2);
+    assert!(found.iter().zip(&wanted).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5));
 }

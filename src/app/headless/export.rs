@@ -48,7 +48,7 @@ fn data(project: &Project) -> Option<Dataset> {
 
 /// The run of a folder (the folder itself, or the newest of a project that has a model) and its
 /// project.
-fn newest(source: &Path) -> Result<(RunFolder, Option<Project>), UserError> {
+pub(super) fn newest(source: &Path) -> Result<(RunFolder, Option<Project>), UserError> {
     if source.join(run_folder::RECORD).is_file() {
         // Runs lie in the folder `runs` of their project.
         let full = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());

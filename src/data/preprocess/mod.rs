@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::columns::{ColumnFit, Fit, PixelFit, Standard};
 pub use self::raw::{RawInput, RawValues};
-use super::{ColumnType, Task};
+use super::{ColumnType, Step, Task};
 
 /// Standard deviations at which values are held.
 pub const LIMIT: f64 = 20.0;
@@ -87,6 +87,17 @@ pub struct EmbeddingWidth {
     pub dim: usize,
 }
 
+/// How one dense number can move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Movable {
+    /// What one shown unit is: a standard deviation, or the way from black to white.
+    pub unit: f32,
+    /// Smallest value that data can have.
+    pub low: f32,
+    /// Largest.
+    pub high: f32,
+}
+
 /// What the columns of the data become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +123,9 @@ pub struct Preprocessor {
     task: Task,
     scale: Option<TargetScale>,
     inputs: Inputs,
+    /// Recorded rules done to cells before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Step>,
 }
 
 impl Preprocessor {
@@ -134,6 +148,11 @@ impl Preprocessor {
     pub fn target_value(&self, standardised: f32) -> f64 {
         let scale = self.scale.unwrap_or(TargetScale { mean: 0.0, std: 1.0 });
         f64::from(standardised) * scale.std + scale.mean
+    }
+
+    /// Recorded rules done to cells before all else.
+    pub fn rules(&self) -> &[Step] {
+        &self.rules
     }
 
     /// The fitted state, for those who write it in another form.
@@ -170,6 +189,34 @@ impl Preprocessor {
         match &self.inputs {
             Inputs::Columns(columns) => columns.iter().map(ColumnFit::width).sum(),
             Inputs::Pixels(p) => p.width * p.height * p.channels(),
+        }
+    }
+
+    /// Of every dense number whether it can move by small steps, and how: those of number columns
+    /// (in standard deviations of the training rows) and of pixels (from black to white).
+    pub fn movable(&self) -> Vec<Option<Movable>> {
+        let limit = LIMIT as f32;
+        match &self.inputs {
+            Inputs::Columns(columns) => columns
+                .iter()
+                .flat_map(|c| {
+                    let number = matches!(c.fit, columns::Fit::Number { .. });
+                    (0..c.width()).map(move |i| {
+                        (number && i == 0).then_some(Movable {
+                            unit: 1.0,
+                            low: -limit,
+                            high: limit,
+                        })
+                    })
+                })
+                .collect(),
+            Inputs::Pixels(p) => (0..p.width * p.height)
+                .flat_map(|_| &p.standard)
+                .map(|s| {
+                    let (low, high) = (s.apply(0.0), s.apply(1.0));
+                    (high > low).then_some(Movable { unit: high - low, low, high })
+                })
+                .collect(),
         }
     }
 

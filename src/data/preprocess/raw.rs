@@ -40,7 +40,8 @@ pub enum RawValues {
 }
 
 impl Preprocessor {
-    /// Rows of any data that has the columns, as an exported model takes them.
+    /// Rows of any data that has the columns, as an exported model takes them: after the recorded
+    /// rules ([`Preprocessor::rules`]).
     ///
     /// # Errors
     /// As [`Preprocessor::transform`].
@@ -53,6 +54,8 @@ impl Preprocessor {
         let mut inputs = Vec::new();
         match (&self.inputs, &dataset.samples) {
             (Inputs::Columns(columns), Samples::Table(table)) => {
+                let fresh = self.ruled(table)?;
+                let table = fresh.as_ref().unwrap_or(table);
                 for fit in columns {
                     let Some(column) = table.column(&fit.name) else { continue };
                     let encoder = Encoder::new(fit, column);

@@ -1,5 +1,6 @@
 //! Encoding rows with a fitted preprocessing.
 
+use crate::data::steps::apply_rules;
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ impl Preprocessor {
         }
         match (&self.inputs, &dataset.samples) {
             (Inputs::Columns(columns), Samples::Table(table)) => {
+                let fresh = self.ruled(table)?;
+                let table = fresh.as_ref().unwrap_or(table);
                 let mut encoded = self.table(columns, table, rows)?;
                 encoded.target = self.table_target(table, rows);
                 Ok(encoded)
@@ -48,6 +51,13 @@ impl Preprocessor {
                 "Choose a folder of images.",
             )),
         }
+    }
+
+    /// The table with the recorded rules done; `None` where nothing is left to do, as for rows that
+    /// were read for training.
+    pub(super) fn ruled(&self, table: &Table) -> Result<Option<Table>, DataError> {
+        let done = self.rules.is_empty() || table.rules() == self.rules;
+        if done { Ok(None) } else { apply_rules(table, &self.rules).map(Some) }
     }
 
     fn table(

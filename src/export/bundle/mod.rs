@@ -225,6 +225,8 @@ fn preprocessing(info: &ModelInfo, ports: &Ports) -> Value {
         "labels": prep.task().classes(),
         "target_scale": prep.target_scale(),
         "limit": LIMIT,
+        "rules": prep.rules(),
+        "about_rules": "Changes done to cells, in order, before they go into an input.",
         "answer": ports.answer,
         "probabilities": ports.probabilities,
         "inputs": inputs,

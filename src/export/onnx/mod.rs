@@ -9,8 +9,8 @@
 //! | text | FLOAT `[rows, words]` | how often every word of the vocabulary is in it |
 //! | images | UINT8 `[rows, height, width, channels]` | pixels |
 //!
-//! Outputs: `label` (STRING `[rows]`) and `probabilities` (FLOAT `[rows, classes]`), or `value`
-//! (DOUBLE `[rows, 1]`). Operator set 19 with `ai.onnx.ml` 2, which onnxruntime reads from 1.17 on.
+//! Outputs: `label` (STRING `[rows]`) and `probabilities` (FLOAT `[rows, classes]`), with
+//! `calibrated_probabilities` if the model's temperature is known, or `value` (DOUBLE `[rows, 1]`). Operator set 19 with `ai.onnx.ml` 2, which onnxruntime reads from 1.17 on.
 //! The metadata entry `fp8_studio` is the JSON of [`super::ModelInfo`].
 
 mod build;
@@ -42,6 +42,9 @@ const OPSET: i64 = 19;
 const ML_OPSET: i64 = 2;
 /// Version of the file format that goes with the operator set.
 const IR_VERSION: i64 = 9;
+
+/// Output of probabilities corrected by a temperature, of models that were evaluated.
+pub const CALIBRATED: &str = "calibrated_probabilities";
 
 const INFO: &str = super::safetensors::METADATA_KEY;
 const VARIANT: &str = "fp8_studio_variant";
@@ -126,8 +129,10 @@ pub fn write(
     let outputs = Outputs {
         label: if classes { "label" } else { "value" }.to_owned(),
         probabilities: "probabilities".to_owned(),
+        calibrated: CALIBRATED.to_owned(),
     };
-    let mut taken = vec![outputs.label.clone(), outputs.probabilities.clone()];
+    let mut taken =
+        vec![outputs.label.clone(), outputs.probabilities.clone(), outputs.calibrated.clone()];
     taken.extend(file.tensors.iter().flat_map(|t| [t.name.clone(), scale_name(&t.name)]));
     taken.extend(info.model.nodes.iter().map(|n| format!("{}.input_scale", n.name)));
     let ports = Ports {

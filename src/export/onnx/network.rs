@@ -16,6 +16,8 @@ pub(super) struct Outputs {
     pub(super) label: String,
     /// Probability of every class.
     pub(super) probabilities: String,
+    /// The same with the temperature that was found when the model was evaluated.
+    pub(super) calibrated: String,
 }
 
 /// Adds the network to a graph; `input_scales` hold the scale of every FP8 layer's input.
@@ -409,7 +411,14 @@ pub(super) fn head(
             b.output(&label, Port { name: outputs.label.clone(), kind: Kind::Text, shape });
             let shape = vec![None, Some(count)];
             let name = outputs.probabilities.clone();
-            b.output(&probabilities, Port { name, kind: Kind::F32, shape });
+            b.output(&probabilities, Port { name, kind: Kind::F32, shape: shape.clone() });
+            if let Some(calibration) = &file.info.calibration {
+                let temperature = b.number(calibration.temperature as f32);
+                let cooled = b.op("Div", &[logits, &temperature], vec![]);
+                let calibrated = b.op("Softmax", &[&cooled], vec![int("axis", 1)]);
+                let name = outputs.calibrated.clone();
+                b.output(&calibrated, Port { name, kind: Kind::F32, shape });
+            }
         }
         Head::Regression => {
             let scale = prep.target_scale();

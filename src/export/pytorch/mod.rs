@@ -221,7 +221,7 @@ pub fn import(folder: &Path, path: &Path) -> Result<ImportReport, ExportError> {
     let params = read_params(&before, &weights).map_err(|e| bad(&file, e))?;
     let mut info = before.info;
     let meaning = Meaning::of(&info.preprocessor);
-    let mut engine = proof::live(&info, &params)?;
+    let mut engine = proof::live(&info, &params, proof::ROWS)?;
     let mut scores = Vec::new();
     for part in ["validation", "test"] {
         let (file, bytes) = read(&format!("data/{part}.safetensors"))?;
