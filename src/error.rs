@@ -166,6 +166,14 @@ pub enum ExportError {
         /// What is wrong with it.
         what: String,
     },
+    /// A bundle is not what was signed, or cannot be signed.
+    #[error("{path} is not as it was signed: {what}", path = path.display())]
+    Signature {
+        /// Bundle or key.
+        path: PathBuf,
+        /// What is wrong, file by file.
+        what: String,
+    },
     /// The engine failed while proving the export.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -308,6 +316,11 @@ impl From<ExportError> for UserError {
                 what: format!("This is not a usable model file: {what}"),
                 place: Place { path: Some(path), ..Place::default() },
                 advice: "Export the model again.".to_owned(),
+            },
+            ExportError::Signature { path, what } => Self {
+                what: format!("This bundle is not as it was signed: {what}"),
+                place: Place { path: Some(path), ..Place::default() },
+                advice: "Do not use it. Ask the person who made it for a fresh copy.".to_owned(),
             },
             ExportError::Engine(e) => e.into(),
             ExportError::Data(e) => e.into(),

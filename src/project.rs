@@ -272,6 +272,12 @@ pub fn home() -> PathBuf {
         .join("projects")
 }
 
+/// The key that signs this person's models; it is made when it is first used.
+pub fn signing_key() -> PathBuf {
+    let home = home();
+    home.parent().unwrap_or(&home).join("signing-key.pem")
+}
+
 /// A toml error without its drawing, in one line.
 fn plain(e: &toml::de::Error) -> String {
     e.message().replace('\n', " ")

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::prefs::{ZOOM_MAX, ZOOM_MIN};
+use super::services::ExportRequest;
 use super::{
     AppState, CheckState, Command, EvaluationState, ExportState, Interrupted, LiveRun,
     LoadedProject, Outcome, Pick, ProjectState, SchemaState, Services, Step, StepStatus, Tone,
@@ -88,6 +89,15 @@ impl AppState {
             Command::Control(control) => self.control(control),
             Command::Resume(run) => self.resume(*run),
             Command::IgnoreInterrupted(run) => self.interrupted.retain(|i| i.run != run),
+            Command::SetExportFormat(format) => {
+                if let Some(project) = self.project_mut()
+                    && !matches!(project.export, ExportState::Writing(_))
+                {
+                    project.export_format = format;
+                    // What was said of another format is no longer to the point.
+                    project.export = ExportState::None;
+                }
+            }
             Command::Evaluate => self.evaluate(),
             Command::Compare => self.compare(),
             Command::Report(path) => self.report(path),
@@ -178,7 +188,11 @@ impl AppState {
     }
 
     fn pick(&mut self, what: Pick) {
-        let suggestion = self.project().map(|p| slug(&p.project.name)).unwrap_or_default();
+        let name = |p: &ProjectState| match what {
+            Pick::ExportTo => format!("{}.{}", slug(&p.project.name), p.export_format.extension()),
+            _ => slug(&p.project.name),
+        };
+        let suggestion = self.project().map(name).unwrap_or_default();
         let services = Arc::clone(&self.services);
         self.tasks.spawn(
             "Waiting for a choice of file",
@@ -358,6 +372,7 @@ impl AppState {
             config: basis.train.clone(),
             folder: self.services.new_run(&basis.folder),
             resume: false,
+            start_from: None,
         };
         self.start(job, basis, Vec::new());
     }
@@ -441,6 +456,7 @@ impl AppState {
             config: record.config,
             folder: run.run,
             resume: true,
+            start_from: None,
         };
         self.start(job, basis, events);
     }
@@ -476,13 +492,19 @@ impl AppState {
         let services = Arc::clone(&self.services);
         let Some(project) = self.project_mut() else { return };
         let Some(run) = project.run.as_ref().filter(|r| r.state == RunState::Done) else { return };
-        let folder = run.folder.clone();
+        let request = ExportRequest {
+            run: run.folder.clone(),
+            to: path,
+            format: project.export_format,
+            data: Arc::clone(&project.dataset),
+            data_path: project.project.dataset_path(),
+        };
         project.export = ExportState::Writing(attempt);
         self.tasks.spawn(
             "Writing the model file",
             false,
             &self.wake,
-            move |_| Outcome::Exported { attempt, result: services.export(&folder, &path) },
+            move |_| Outcome::Exported { attempt, result: services.export(&request) },
             move |e| Outcome::Exported { attempt, result: Err(e) },
         );
     }

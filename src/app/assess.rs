@@ -85,6 +85,7 @@ impl AppState {
             config: basis.train.clone(),
             folder: run.folder.clone(),
             resume: false,
+            start_from: None,
         };
         let task = self.tasks.spawn(
             "Comparing FP8 with bf16 and f32",

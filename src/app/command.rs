@@ -11,7 +11,7 @@ use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport};
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
 use crate::quality::profile::Profile;
@@ -96,6 +96,8 @@ pub enum Command {
     Compare,
     /// Write the report.
     Report(PathBuf),
+    /// Choose the format of the model file.
+    SetExportFormat(ExportFormat),
     /// Write the model file.
     Export(PathBuf),
     /// Stop a background task.

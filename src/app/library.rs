@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::services::{Engines, Interrupted, Sample, Services};
+use super::services::{Engines, ExportRequest, Interrupted, Sample, Services};
 use super::{Pick, Wake};
 use crate::data::{self, ColumnType, Dataset, Progress, Schema};
 use crate::deploy::Model;
@@ -11,7 +11,7 @@ use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
-use crate::export::{self, ExportReport};
+use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
 use crate::train::run_folder::{self, RunFolder};
@@ -171,13 +171,23 @@ impl Services for Library {
         Ok(export::report::write(&run.record, evaluation, verdict, to)?)
     }
 
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
-        let run = RunFolder::open(run)?;
-        Ok(export::export_run(&run, to)?)
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
+        let run = RunFolder::open(&request.run)?;
+        // Beside the projects, wherever those are.
+        let key = self.projects.parent().unwrap_or(&self.projects).join("signing-key.pem");
+        let options = ExportOptions {
+            data: Some(request.data.as_ref()),
+            data_path: Some(&request.data_path),
+            key: Some(&key),
+            ..ExportOptions::default()
+        };
+        Ok(export::export_run_as(&run, &request.to, request.format, &options)?)
     }
 
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {
         let dialog = rfd::AsyncFileDialog::new();
+        let extension = Path::new(suggestion).extension().and_then(|e| e.to_str());
+        let extension = extension.unwrap_or("safetensors");
         let picked = match what {
             Pick::DataFile => pollster::block_on(
                 dialog
@@ -192,8 +202,8 @@ impl Services for Library {
             Pick::ExportTo => pollster::block_on(
                 dialog
                     .set_title("Save the model file")
-                    .add_filter("safetensors", &["safetensors"])
-                    .set_file_name(format!("{suggestion}.safetensors"))
+                    .add_filter(extension, &[extension])
+                    .set_file_name(suggestion)
                     .save_file(),
             ),
             Pick::ReportTo => pollster::block_on(
@@ -207,7 +217,7 @@ impl Services for Library {
         picked.map(|file| {
             let path = file.path().to_owned();
             match what {
-                Pick::ExportTo if path.extension().is_none() => path.with_extension("safetensors"),
+                Pick::ExportTo if path.extension().is_none() => path.with_extension(extension),
                 Pick::ReportTo if path.extension().is_none() => path.with_extension("html"),
                 _ => path,
             }

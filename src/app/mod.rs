@@ -30,7 +30,7 @@ pub use project_state::{
     CheckState, EvaluationState, ExportState, LoadedProject, Preview, ProjectState, SchemaState,
     VerdictState,
 };
-pub use services::{Engines, Interrupted, Sample, Services};
+pub use services::{Engines, ExportRequest, Interrupted, Sample, Services};
 pub use settings::{NetworkChoice, PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
 

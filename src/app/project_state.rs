@@ -9,7 +9,7 @@ use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport};
 use crate::model::{Head, InputSpec};
 use crate::project::{Gate, Project};
 use crate::quality::Report;
@@ -156,6 +156,8 @@ pub struct ProjectState {
     pub verdict: VerdictState,
     /// The model file.
     pub export: ExportState,
+    /// Format of the next model file.
+    pub export_format: ExportFormat,
 }
 
 impl ProjectState {
@@ -180,6 +182,7 @@ impl ProjectState {
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,
             export: ExportState::None,
+            export_format: ExportFormat::default(),
         }
     }
 

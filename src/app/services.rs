@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Pick, Wake};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
@@ -9,7 +10,7 @@ use crate::device::AdapterInfo;
 use crate::engine::EngineInfo;
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport};
 use crate::project::Project;
 use crate::quality::Report;
 use crate::train::run_folder::RunRecord;
@@ -38,6 +39,21 @@ pub struct Interrupted {
     pub run: PathBuf,
     /// What is known of the run.
     pub record: Box<RunRecord>,
+}
+
+/// What to export, and to where.
+#[derive(Debug, Clone)]
+pub struct ExportRequest {
+    /// Run folder.
+    pub run: PathBuf,
+    /// File or folder to write.
+    pub to: PathBuf,
+    /// Format.
+    pub format: ExportFormat,
+    /// What it was trained on.
+    pub data: Arc<Dataset>,
+    /// Where the data are.
+    pub data_path: PathBuf,
 }
 
 /// Engines found on this computer.
@@ -108,7 +124,8 @@ pub trait Services: Send + Sync {
         to: &Path,
     ) -> Result<(), UserError>;
     /// Writes the best model of a run to a file and proves that the file predicts the same.
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError>;
-    /// Asks for a file or folder; blocks until the dialog is closed.
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError>;
+    /// Asks for a file or folder; blocks until the dialog is closed. `suggestion` is the name of a
+    /// file to write.
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf>;
 }

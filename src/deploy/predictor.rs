@@ -7,7 +7,8 @@ use crate::data::{Dataset, Encoded, Samples, Table};
 use crate::engine::Engine;
 use crate::error::{DataError, ExportError, Place};
 use crate::eval::{self, Calibration};
-use crate::export::{self, ModelFile, ModelInfo};
+use crate::export::onnx::{Answers, Graph};
+use crate::export::{self, ModelFile, ModelInfo, Opened, Variant};
 use crate::model::Head;
 use crate::train::run_folder::RunFolder;
 
@@ -21,6 +22,8 @@ const CHUNK: usize = 8192;
 pub struct Model {
     path: PathBuf,
     file: ModelFile,
+    graph: Option<Graph>,
+    signer: Option<String>,
 }
 
 /// What the model says about one row.
@@ -40,15 +43,18 @@ pub enum Prediction {
 impl Model {
     /// Reads a model file and checks that it is complete and consistent.
     pub fn load(path: &Path) -> Result<Self, ExportError> {
-        Self::new(path, export::safetensors::read(path)?)
+        let opened = export::open(path)?;
+        Self::new(path, opened)
     }
 
     /// The best model of a run, as an exported file would hold it.
     pub fn of_run(run: &RunFolder) -> Result<Self, ExportError> {
-        Self::new(&run.path, export::model_of_run(run)?)
+        let file = export::model_of_run(run)?;
+        Self::new(&run.path, Opened { file, graph: None, signer: None })
     }
 
-    fn new(path: &Path, file: ModelFile) -> Result<Self, ExportError> {
+    fn new(path: &Path, opened: Opened) -> Result<Self, ExportError> {
+        let Opened { file, graph, signer } = opened;
         let (prep, input) = (&file.info.preprocessor, &file.info.model.input);
         let tables = prep.embeddings();
         let fits = prep.dense_width() == input.dense
@@ -61,7 +67,7 @@ impl Model {
                 what: "its network does not fit its preprocessing".to_owned(),
             });
         }
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, graph, signer })
     }
 
     /// The file.
@@ -77,6 +83,16 @@ impl Model {
     /// The weights as stored.
     pub fn file(&self) -> &ModelFile {
         &self.file
+    }
+
+    /// The graph, of an ONNX file.
+    pub fn graph(&self) -> Option<&Graph> {
+        self.graph.as_ref()
+    }
+
+    /// Fingerprint of the key that signed it, of a bundle.
+    pub fn signer(&self) -> Option<&str> {
+        self.signer.as_deref()
     }
 
     /// Sets up the network for predicting.
@@ -166,13 +182,46 @@ impl Predictor {
             let rows: Vec<u32> = (start..end).map(|r| r as u32).collect();
             let encoded = self.model.file.info.preprocessor.transform(data, &rows);
             let encoded = encoded.map_err(|e| E::from(e.into()))?;
+            let predictions = match &self.model.graph {
+                // Rounded activations are in the graph only.
+                Some(graph) if graph.variant == Variant::Qdq => {
+                    self.predict_graph(graph, data, &rows).map_err(E::from)?
+                }
+                _ => self.predict_encoded(&encoded)?,
+            };
             for (column, cells) in &encoded.unknown {
                 *self.unknown.entry(column.clone()).or_default() += cells;
             }
-            each(start, &self.predict_encoded(&encoded)?)?;
+            each(start, &predictions)?;
             start = end;
         }
         Ok(())
+    }
+
+    /// Predicts rows with the graph of an ONNX file, preprocessing included.
+    fn predict_graph(
+        &self,
+        graph: &Graph,
+        data: &Dataset,
+        rows: &[u32],
+    ) -> Result<Vec<Prediction>, ExportError> {
+        let info = self.model.info();
+        let raw = info.preprocessor.raw_inputs(data, rows)?;
+        let answers = graph
+            .answers(raw, rows.len())
+            .map_err(|what| ExportError::Format { path: self.model.path.clone(), what })?;
+        let classes = info.preprocessor.task().classes();
+        Ok(match answers {
+            Answers::Numbers(values) => values.into_iter().map(Prediction::Value).collect(),
+            Answers::Classes { labels, probabilities } => labels
+                .iter()
+                .zip(probabilities.chunks_exact(classes.len().max(1)))
+                .map(|(label, p)| Prediction::Class {
+                    index: classes.iter().position(|c| c == label).unwrap_or(0),
+                    probabilities: p.to_vec(),
+                })
+                .collect(),
+        })
     }
 
     /// Whether a table has the columns that the model needs. All else is found when encoding.

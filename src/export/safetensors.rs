@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use ::safetensors::{SafeTensors, serialize};
@@ -97,6 +97,16 @@ pub fn read(path: &Path) -> Result<ModelFile, ExportError> {
     from_bytes(info, &bytes).map_err(bad)
 }
 
+/// A model from the bytes of a file.
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<ModelFile, String> {
+    let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)).unwrap_or(0);
+    let end = usize::try_from(length).ok().and_then(|n| n.checked_add(8));
+    let header = end.and_then(|end| bytes.get(8..end));
+    let header =
+        header.filter(|h| h.starts_with(b"{")).ok_or("it is not in the safetensors format")?;
+    from_bytes(info(header)?, bytes)
+}
+
 /// Our entry of the header.
 fn info(header: &[u8]) -> Result<ModelInfo, String> {
     let header: serde_json::Value = serde_json::from_slice(header)
@@ -106,6 +116,11 @@ fn info(header: &[u8]) -> Result<ModelInfo, String> {
         "it is a safetensors file of another program; only files exported here hold what is \
          needed to predict",
     )?;
+    info_from_json(ours)
+}
+
+/// A model's description, checked.
+pub(super) fn info_from_json(ours: &str) -> Result<ModelInfo, String> {
     let ours: serde_json::Value =
         serde_json::from_str(ours).map_err(|e| format!("its description is damaged ({e})"))?;
     match ours.get("version").and_then(serde_json::Value::as_u64) {
@@ -188,55 +203,8 @@ fn f32_values(tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<
 }
 
 /// The scale that has this value.
-fn power_of_two(value: f32) -> Option<Scale> {
+pub(super) fn power_of_two(value: f32) -> Option<Scale> {
     let scale = Scale { exponent: (value.to_bits() >> 23) as i32 - 127 };
     let in_range = (-126..=126).contains(&scale.exponent);
     (in_range && scale.value() == value).then_some(scale)
-}
-
-/// A model file under a temporary name, beside where it will be.
-#[derive(Debug)]
-pub struct PendingFile {
-    file: tempfile::NamedTempFile,
-    path: PathBuf,
-    bytes: u64,
-}
-
-impl PendingFile {
-    /// Writes the bytes; nothing is at `path` yet. A folder that is missing is made.
-    pub fn write(model: &ModelFile, path: &Path) -> Result<Self, ExportError> {
-        let io = |source| ExportError::Io { path: path.to_owned(), source };
-        let bytes = to_bytes(model).map_err(|e| ExportError::Format {
-            path: path.to_owned(),
-            what: format!("it cannot be written ({e})"),
-        })?;
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(folder).map_err(io)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".model-").suffix(".safetensors");
-        // Readable as any new file is; temporary files are private by default.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder).map_err(io)?;
-        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-        Ok(Self { file, path: path.to_owned(), bytes: bytes.len() as u64 })
-    }
-
-    /// Where the bytes are for now.
-    pub fn temporary(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// Gives the file its name, replacing one that was there, and returns its size. A pending file
-    /// that is dropped leaves nothing behind.
-    pub fn finish(self) -> Result<u64, ExportError> {
-        let Self { file, path, bytes } = self;
-        match file.persist(&path) {
-            Ok(_) => Ok(bytes),
-            Err(e) => Err(ExportError::Io { path, source: e.error }),
-        }
-    }
 }

@@ -11,9 +11,10 @@ use super::checkpoint::{self, Position};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
-use super::{Control, Event, RunState, worker::Job};
+use super::worker::{Job, Start};
+use super::{Control, Event, RunState};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Dataset, Encoded, Preprocessor, Samples, Split, TargetData, Task};
+use crate::data::{Dataset, Encoded, Preprocessor, Samples, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
@@ -122,7 +123,10 @@ pub fn run(
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
     let (folder, lock, at, best) = match resumed {
         None => {
-            engine.load_params(&init(&model, config.seed))?;
+            match &job.start_from {
+                Some(start) => engine.load_params(&start.params)?,
+                None => engine.load_params(&init(&model, config.seed))?,
+            }
             let record = RunRecord {
                 version: run_folder::VERSION,
                 project: job.project.clone(),
@@ -199,7 +203,13 @@ fn encode(
     let mut parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
-        None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
+        None => match &job.start_from {
+            Some(start) => {
+                same_question(start, schema)?;
+                start.preprocessor.clone()
+            }
+            None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
+        },
     };
     // Only now: figures are fitted on every row once.
     if split_config.balance {
@@ -218,7 +228,10 @@ fn encode(
     }
     let model = match record {
         Some(r) => r.model.clone(),
-        None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
+        None => match &job.start_from {
+            Some(start) => start.model.clone(),
+            None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
+        },
     };
     let meaning = Meaning::of(&preprocessor);
     let weights = match &config.reweigh {
@@ -245,6 +258,25 @@ fn balancing_weights(
         return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
     };
     Ok(Grouping::by_value(found, rows).independence_weights(classes))
+}
+
+/// A model can go on only with data that ask what it was trained to answer.
+fn same_question(start: &Start, schema: &Schema) -> Result<(), DataError> {
+    let prep = &start.preprocessor;
+    if prep.target() == schema.target && prep.task() == &schema.task {
+        return Ok(());
+    }
+    Err(DataError::Invalid {
+        what: format!(
+            "The model to start from predicts \"{}\" with other answers than these data have for \
+             \"{}\"",
+            prep.target(),
+            schema.target
+        ),
+        place: Place::default(),
+        advice: "Choose the same target, with all of its classes in the data, or start anew."
+            .to_owned(),
+    })
 }
 
 /// What the encoded rows look like to a network.

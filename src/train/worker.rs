@@ -13,8 +13,10 @@ use super::run_folder::RunFolder;
 use super::session::Ending;
 use super::{Control, Event, RunState, TrainConfig, prepare};
 use crate::data::preprocess::PrepConfig;
-use crate::data::{Dataset, Schema, SplitConfig};
+use crate::data::{Dataset, Preprocessor, Schema, SplitConfig};
 use crate::error::{TrainError, UserError};
+use crate::model::ModelSpec;
+use crate::model::init::Param;
 
 /// Control messages that may wait.
 const CONTROL_CAPACITY: usize = 16;
@@ -39,6 +41,19 @@ pub struct Job {
     /// Go on from the folder's last checkpoint, with the settings stored there; of `config` only
     /// the device counts.
     pub resume: bool,
+    /// A model to go on from in place of random weights; its network and preprocessing are used.
+    pub start_from: Option<Arc<Start>>,
+}
+
+/// A trained model that a new run starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// Fitted preprocessing.
+    pub preprocessor: Preprocessor,
+    /// Network.
+    pub model: ModelSpec,
+    /// Weights in the order of [`ModelSpec::parameters`].
+    pub params: Vec<Param>,
 }
 
 /// A running or finished run. Dropping it ends the run after the current steps with a checkpoint
@@ -137,6 +152,7 @@ mod tests {
             config: TrainConfig::default(),
             folder: PathBuf::from("nowhere"),
             resume: false,
+            start_from: None,
         };
         let (_control, orders) = bounded(1);
         let (sender, events) = bounded(reporter::CAPACITY);

@@ -13,6 +13,7 @@ use fp8_studio::fp8::{Format, Precision, Recipe};
 use fp8_studio::model::Activation;
 use fp8_studio::plan::{self, MasterFormat, MomentFormat, PlanConfig, UpdateOptions};
 use fp8_studio::train::config::Hybrid;
+use fp8_studio::train::worker::Start;
 use fp8_studio::train::{Architecture, RunFolder, TrainConfig};
 use safetensors::{Dtype, SafeTensors};
 
@@ -414,4 +415,38 @@ fn tables_without_the_needed_columns_are_refused() {
     let user = UserError::from(error);
     assert!(user.what.contains("\"colour\""), "{user}");
     assert!(!user.advice.is_empty());
+}
+
+#[test]
+fn a_training_goes_on_from_a_model_file() {
+    let e = exported(fp8());
+    let file = export::open(&e.path).unwrap().file;
+    let params = file.params();
+    let start = Start {
+        preprocessor: file.info.preprocessor.clone(),
+        model: file.info.model.clone(),
+        params: params.clone(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // Steps too small to change anything, so that the score is that of the file.
+    let still = TrainConfig { epochs: 1, learning_rate: 1e-30, ..config(fp8()) };
+    let go = |data: (Dataset, Schema), name: &str| {
+        let mut job = support::job(data, still.clone(), &folder.path().join(name));
+        job.start_from = Some(std::sync::Arc::new(start.clone()));
+        support::rest(&support::begin(job))
+    };
+    let summary = support::summary(&go(support::circle(300), "again"));
+    let before = e.run.record.summary.clone().unwrap();
+    assert_eq!(summary.test.metrics, before.test.metrics);
+    let run = RunFolder::open(&folder.path().join("again")).unwrap();
+    assert_eq!(run.record.model, file.info.model);
+    assert_eq!(run.record.preprocessor, file.info.preprocessor);
+    let moved = run.best_params().unwrap();
+    for (a, b) in moved.iter().zip(&params) {
+        assert!(a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() < 1e-6), "{}", a.name);
+    }
+    // Data with another question are refused.
+    let events = go(support::hills(100), "other");
+    let Some(fp8_studio::train::Event::Failed(error)) = events.last() else { panic!("{events:?}") };
+    assert!(error.what.contains("other answers"), "{error}");
 }

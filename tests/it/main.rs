@@ -4,6 +4,7 @@
 
 mod allocation;
 mod architecture;
+mod bundle;
 mod cli;
 mod cpu_engine;
 mod data;
@@ -22,7 +23,9 @@ mod gpu_update;
 mod gradient;
 mod images;
 mod kernels;
+mod onnx;
 mod pair;
+mod pytorch;
 mod quality;
 mod resume;
 mod safetensors_python;

@@ -33,6 +33,7 @@ fn train(mut project: Project, change: impl FnOnce(&mut TrainConfig)) -> Summary
         config: TrainConfig { device: DeviceChoice::Cpu, ..project.train.clone() },
         folder: folder.clone(),
         resume: false,
+        start_from: None,
     };
     let result = summary(&rest(&begin(job)));
     assert!(RunFolder::open(&folder).unwrap().has_model());

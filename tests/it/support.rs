@@ -99,6 +99,77 @@ pub fn hills(rows: usize) -> (Dataset, Schema) {
     (dataset, Schema { columns, target: "height".to_owned(), task: Task::Regression })
 }
 
+/// Rows with a column of every type, cells missing in each, and a category of many values.
+pub fn mixed(rows: usize) -> (Dataset, Schema) {
+    let mut random = Random::new(3);
+    let mut below = |n: usize| (random.next() * n as f64) as usize;
+    let words = ["good", "bad", "fresh", "stale", "sweet", "salt", "warm", "cold", "new", "old"];
+    let mut cells: Vec<Vec<String>> = vec![Vec::new(); 8];
+    for row in 0..rows {
+        let good = below(2) == 1;
+        let lean = |yes: bool, flip: usize| if flip == 0 { !yes } else { yes };
+        let age = 20 + below(50) + if good { 8 } else { 0 };
+        let income =
+            (below(1000) as f64 / 130.0).exp() * if lean(good, below(3)) { 900.0 } else { 300.0 };
+        let day = format!(
+            "20{:02}-{:02}-{:02} {:02}:30",
+            10 + below(14),
+            1 + below(12),
+            1 + below(28),
+            below(24)
+        );
+        let city = if lean(good, below(4)) { below(30) } else { 30 + below(30) };
+        let note: Vec<&str> = (0..1 + below(6))
+            .map(|_| words[2 * below(5) + usize::from(!lean(good, below(5)))])
+            .collect();
+        let values = [
+            age.to_string(),
+            format!("{income:.2}"),
+            if lean(good, below(4)) { "Yes" } else { "no" }.to_owned(),
+            day,
+            ["red", "green", "blue"][below(3)].to_owned(),
+            format!("city {city}"),
+            note.join(" "),
+            if good { "stays" } else { "leaves" }.to_owned(),
+        ];
+        for (i, (cells, value)) in cells.iter_mut().zip(values).enumerate() {
+            let gap = i < 7 && (row + 5 * i) % 17 == 3;
+            cells.push(if gap { ["", "?", "NA"][row % 3].to_owned() } else { value });
+        }
+    }
+    use ColumnType::{Boolean, Category, Date, Number, Text};
+    let names = ["age", "income", "label", "since", "colour", "city", "note", "churn"];
+    let kinds = [Number, Number, Boolean, Date, Category, Category, Text, Category];
+    let columns = names.into_iter().zip(kinds).zip(cells).map(|((n, k), c)| (n, k, c)).collect();
+    let (dataset, columns) = table("mixed", columns);
+    let task = Task::Binary { classes: vec!["leaves".to_owned(), "stays".to_owned()] };
+    (dataset, Schema { columns, target: "churn".to_owned(), task })
+}
+
+/// Images of two kinds, brighter above or below, with noise.
+pub fn halves(count: usize, side: usize, channels: usize) -> (Dataset, Schema) {
+    let mut random = Random::new(4);
+    let mut images = ImageSet {
+        width: side,
+        height: side,
+        channels,
+        classes: vec!["above".to_owned(), "below".to_owned()],
+        ..ImageSet::default()
+    };
+    for i in 0..count {
+        images.labels.push((i % 2) as u32);
+        for y in 0..side {
+            let bright = (y < side / 2) == (i % 2 == 0);
+            let low = if bright { 90.0 } else { 10.0 };
+            images.pixels.extend((0..side * channels).map(|_| (low + 120.0 * random.next()) as u8));
+        }
+    }
+    let task = Task::Binary { classes: images.classes.clone() };
+    let dataset =
+        Dataset { name: "halves".to_owned(), samples: Samples::Images(images), notes: vec![] };
+    (dataset, Schema { columns: vec![], target: "label".to_owned(), task })
+}
+
 /// Pictures of 12 × 12 grey pixels: noise with a bright bar, whose direction is the class.
 pub fn pictures(count: usize) -> (Dataset, Schema) {
     let mut random = Random::new(3);
@@ -135,6 +206,7 @@ pub fn job(data: (Dataset, Schema), config: TrainConfig, folder: &Path) -> Job {
         config: TrainConfig { device: DeviceChoice::Cpu, ..config },
         folder: folder.to_owned(),
         resume: false,
+        start_from: None,
     }
 }
 

@@ -115,6 +115,10 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
     w.click("Save model file…");
     take(&mut w, folder, &format!("{tag}-7-export-done"));
+    w.click("For small devices (ONNX, 8-bit integers)");
+    take(&mut w, folder, &format!("{tag}-7-export-int8"));
+    w.click("Save model file…");
+    take(&mut w, folder, &format!("{tag}-7-export-int8-done"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Fast");

@@ -8,6 +8,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT;
 use fp8_studio::app::{Command, Preferences, Step, ThemeChoice, Workspace};
 use fp8_studio::error::UserError;
+use fp8_studio::export::{ExportFormat, Variant};
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Architecture, Event, RunState, StopReason};
@@ -213,6 +214,23 @@ fn a_failed_export_says_why_and_can_be_tried_again() {
     *w.script.fail_export.lock().unwrap() = None;
     w.click("Save model file…");
     w.see("How to use it");
+}
+
+#[test]
+fn the_chosen_format_is_written_and_what_it_changes_is_said() {
+    let mut w = Window::new();
+    trained(&mut w);
+    w.script.picks.lock().unwrap().insert("export", "/tmp/x.onnx".into());
+    w.click("For your own software (ONNX, 8 bits)");
+    w.see("Other programs need onnxruntime 1.19 or newer");
+    w.click("Save model file…");
+    w.see("See what goes in and out with Python");
+    w.click("For small devices (ONNX, 8-bit integers)");
+    w.click("Save model file…");
+    w.see("68 of 69 rows");
+    let formats = w.script.formats.lock().unwrap().clone();
+    let wanted = [Variant::Portable, Variant::Int8].map(ExportFormat::Onnx);
+    assert_eq!(formats, wanted);
 }
 
 fn trained(w: &mut Window) {

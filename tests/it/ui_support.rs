@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
-use fp8_studio::app::{Engines, Interrupted, Library, Pick, Sample, Services, Store, Wake};
+use fp8_studio::app::{
+    Engines, ExportRequest, Interrupted, Library, Pick, Sample, Services, Store, Wake,
+};
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
@@ -26,7 +28,7 @@ use fp8_studio::eval::{
     Calibrations, ClassOutcomes, Confusion, Evaluation, Interval, Measured, Options as EvalOptions,
     Outcomes, Part, fairness, slices,
 };
-use fp8_studio::export::{ExportReport, TensorReport as ExportedTensor};
+use fp8_studio::export::{ExportFormat, ExportReport, Rounding, TensorReport as ExportedTensor};
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
@@ -65,6 +67,7 @@ pub struct Script {
     pub past: Mutex<Vec<Event>>,
     pub findings: Mutex<Vec<Finding>>,
     pub exports: Mutex<Vec<(PathBuf, PathBuf)>>,
+    pub formats: Mutex<Vec<ExportFormat>>,
     pub saved: Mutex<BTreeMap<PathBuf, Project>>,
     pub hold_open: std::sync::atomic::AtomicBool,
     pub fail_start: Mutex<Option<UserError>>,
@@ -359,16 +362,23 @@ impl Services for Script {
         Ok(())
     }
 
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
         if let Some(e) = self.fail_export.lock().unwrap().clone() {
             return Err(e);
         }
-        self.exports.lock().unwrap().push((run.to_owned(), to.to_owned()));
+        self.exports.lock().unwrap().push((request.run.clone(), request.to.clone()));
+        self.formats.lock().unwrap().push(request.format);
+        let rounding = Rounding { rows: 69, same: 68, max_difference: 0.0123 };
+        let rounds = matches!(request.format, ExportFormat::Onnx(v) if !v.exact());
         Ok(ExportReport {
-            path: to.to_owned(),
+            path: request.to.clone(),
+            format: request.format,
             bytes: 14_320,
             max_difference: 0.0,
             proof_rows: 68,
+            rounding: rounds.then_some(rounding),
+            files: Vec::new(),
+            needs: request.format.needs(),
             tensors: (0..12)
                 .map(|i| ExportedTensor {
                     name: format!("tensor{i}"),
@@ -848,8 +858,8 @@ impl Services for Answers {
     ) -> Result<(), UserError> {
         self.library.report(run, evaluation, verdict, to)
     }
-    fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
-        self.library.export(run, to)
+    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
+        self.library.export(request)
     }
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
         (what == Pick::ExportTo).then(|| self.export_to.clone())

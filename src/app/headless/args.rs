@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::SplitMethod;
 use crate::device::DeviceChoice;
+use crate::export::{ExportFormat, Variant};
 use crate::fp8::Recipe;
 use crate::train::{Architecture, Augmentation};
 
@@ -63,6 +64,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
+    /// Bring the result of a training in PyTorch back, once its score is found again here
+    Import(ImportArgs),
     /// Predict every row of a table with an exported model
     Predict(PredictArgs),
     /// Show what this computer can compute with, and whether it computes correctly
@@ -139,6 +142,10 @@ pub struct TrainArgs {
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
+    /// Model file (safetensors, ONNX or bundle) to go on from, with its network and preprocessing,
+    /// in place of random weights
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "hidden"])]
+    pub from: Option<PathBuf>,
     /// Folder for this run [default: a new one in `runs` of the project; for data without a project,
     /// a folder of this program that the run's end names]
     #[arg(long, value_name = "DIR")]
@@ -430,11 +437,79 @@ pub struct ReportArgs {
 
 /// `export`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio export penguins                          model.safetensors, for this program and Python
+  fp8-studio export penguins -o penguins.onnx         for onnxruntime in any language
+  fp8-studio export penguins --to onnx-int8 -o p.onnx
+  fp8-studio export penguins -o penguins.zip          signed, with card, checks and examples
+
+The format is taken from the name of the file where --to is left out. Whatever is written is read
+back and must predict what the trained model predicts before the file gets its name.")]
 pub struct ExportArgs {
     /// A run folder, or a project folder (its newest finished run)
     #[arg(value_name = "RUN|PROJECT")]
     pub source: PathBuf,
-    /// File to write
+    /// File to write [default: `model` and the usual ending]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<FormatArg>,
+    /// Licence of the model, as SPDX names it, for the bundle's card (MIT, CC-BY-4.0, …)
+    #[arg(long, value_name = "SPDX", alias = "license")]
+    pub licence: Option<String>,
+    /// Put the test rows into the bundle to compare with, not made-up ones
+    #[arg(long)]
+    pub with_test_rows: bool,
+    /// Key (PEM) that signs the bundle [default: one of this computer, made when first used]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Format of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Weights in 8 bits with all that is needed to predict, for this program and Python
+    Safetensors,
+    /// One graph from raw row to answer, weights in 8 bits; onnxruntime 1.19 or newer
+    Onnx,
+    /// The same with weights in 32 bits
+    OnnxF32,
+    /// The same with weights rounded to 8-bit whole numbers
+    OnnxInt8,
+    /// Inputs of the layers rounded to 8 bits too
+    OnnxQdq,
+    /// A signed folder or zip file with all of these, a model card, checks and examples
+    Bundle,
+    /// A folder or zip file with which PyTorch goes on with the training; it holds your rows
+    Pytorch,
+}
+
+impl From<FormatArg> for ExportFormat {
+    fn from(arg: FormatArg) -> Self {
+        match arg {
+            FormatArg::Safetensors => Self::Safetensors,
+            FormatArg::Onnx => Self::Onnx(Variant::Portable),
+            FormatArg::OnnxF32 => Self::Onnx(Variant::F32),
+            FormatArg::OnnxInt8 => Self::Onnx(Variant::Int8),
+            FormatArg::OnnxQdq => Self::Onnx(Variant::Qdq),
+            FormatArg::Bundle => Self::Bundle,
+            FormatArg::Pytorch => Self::Pytorch,
+        }
+    }
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A folder that `export --to pytorch` wrote, after its train.py has run
+    #[arg(value_name = "FOLDER")]
+    pub source: PathBuf,
+    /// Model file to write
     #[arg(long, short, value_name = "FILE", default_value = "model.safetensors")]
     pub output: PathBuf,
     /// The report as JSON on standard output
@@ -498,6 +573,14 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_format_can_be_asked_for() {
+        for format in ExportFormat::ALL {
+            let arg = FormatArg::from_str(&format.to_string(), false).unwrap();
+            assert_eq!(ExportFormat::from(arg), format);
+        }
     }
 
     #[test]

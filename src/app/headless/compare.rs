@@ -97,6 +97,7 @@ pub(super) fn job(source: Source) -> Job {
         config: project.train,
         folder: PathBuf::new(),
         resume: false,
+        start_from: None,
     }
 }
 

@@ -1,7 +1,5 @@
 //! `fp8-studio eval`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::args::EvalArgs;
@@ -32,18 +30,11 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), UserError> {
 
 /// A model file, a run folder, or a project (its newest run with a model).
 pub(super) fn open_model(path: &Path) -> Result<(Model, Option<RunFolder>), UserError> {
-    if is_model_file(path) {
+    if crate::export::is_model(path) {
         return Ok((Model::load(path)?, None));
     }
-    let run = super::export::newest(path)?;
+    let (run, _) = super::export::newest(path)?;
     Ok((Model::of_run(&run)?, Some(run)))
-}
-
-/// Whether a file begins as safetensors files do: the length of a JSON object, and the object.
-fn is_model_file(path: &Path) -> bool {
-    let mut start = [0; 9];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    path.is_file() && read.is_ok() && start.ends_with(b"{") && start.contains(&0)
 }
 
 /// The data, and whether they are the project's own.

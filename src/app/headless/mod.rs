@@ -6,6 +6,7 @@ mod compare;
 mod describe;
 mod eval;
 mod export;
+mod import;
 mod info;
 mod predict;
 mod report;
@@ -36,6 +37,7 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Compare(args) => compare::run(args).map(|()| 0),
         Command::Report(args) => report::run(args).map(|()| 0),
         Command::Export(args) => export::run(args).map(|()| 0),
+        Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
         Command::Samples(args) => samples::run(args).map(|()| 0),

@@ -10,11 +10,16 @@ use crate::data::{self, Dataset, ImportOptions, Progress, Samples};
 use crate::deploy::{Model, Prediction};
 use crate::error::{ExportError, UserError};
 use crate::eval::Calibration;
+use crate::export::Variant;
+use crate::export::bundle::Key;
 
 /// Predicts and writes CSV.
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     let model = Model::load(&args.model)?;
     let calibration = calibration(&model, args)?;
+    if let Some(signer) = model.signer() {
+        terminal::note(&signed_by(signer));
+    }
     let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
     super::source::notes(&data, true);
     match &args.output {
@@ -35,9 +40,29 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     }
 }
 
+/// Whose signature a bundle has, as far as that can be known.
+fn signed_by(signer: &str) -> String {
+    let path = crate::project::signing_key();
+    let ours = path.is_file() && Key::open(&path).is_ok_and(|key| key.fingerprint() == signer);
+    if ours {
+        "Every file of this bundle is as it was signed on this computer.".to_owned()
+    } else {
+        format!(
+            "Every file of this bundle is as it was signed with the key {signer}. Compare that with \
+             the key of the person who sent it."
+        )
+    }
+}
+
 /// The correction asked for, as it is stored with the model.
 fn calibration(model: &Model, args: &PredictArgs) -> Result<Option<Calibration>, UserError> {
     let Some(how) = args.calibrated else { return Ok(None) };
+    if model.graph().is_some_and(|graph| graph.variant == Variant::Qdq) {
+        return Err(UserError::new(
+            "Answers of a model with rounded activations cannot be calibrated here",
+            "Use the model in another form, such as model.onnx or model.safetensors.",
+        ));
+    }
     let stored = model.info().calibration.as_ref().ok_or_else(|| {
         UserError::new(
             "This model has no calibration stored with it",

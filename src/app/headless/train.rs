@@ -18,6 +18,7 @@ use crate::fp8::Precision;
 use crate::project::Gate;
 use crate::train::crossval::{self, Study};
 use crate::train::run_folder::{self, RunFolder};
+use crate::train::worker::Start;
 use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
 
 /// Result as `--json` prints it.
@@ -161,6 +162,24 @@ fn interrupts() -> Result<Receiver<()>, UserError> {
     Ok(receiver)
 }
 
+/// The model of a file to go on from; what the settings say of the network becomes the model's.
+fn start(path: &Path, config: &mut TrainConfig) -> Result<Start, UserError> {
+    let file = crate::export::open(path)?.file;
+    let theirs = &file.info.settings;
+    *config = TrainConfig {
+        architecture: theirs.architecture,
+        hidden: theirs.hidden.clone(),
+        activation: theirs.activation,
+        layer_norm: theirs.layer_norm,
+        dropout: theirs.dropout,
+        high_precision_ends: theirs.high_precision_ends,
+        opt_out: theirs.opt_out.clone(),
+        ..config.clone()
+    };
+    let params = file.params();
+    Ok(Start { preprocessor: file.info.preprocessor, model: file.info.model, params })
+}
+
 fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
     let Source { project, dataset, schema } = source;
     let mut config = project.train.clone();
@@ -172,6 +191,10 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
         folder = run.path;
         config = TrainConfig { device: config.device, ..run.record.config };
     }
+    let start_from = match &args.from {
+        Some(path) => Some(Arc::new(start(path, &mut config)?)),
+        None => None,
+    };
     let split = project.split_config();
     Ok(Job {
         project: project.name,
@@ -182,6 +205,7 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
         config,
         folder,
         resume: args.resume,
+        start_from,
     })
 }
 

@@ -7,20 +7,20 @@ use crate::data::number::NumberFormat;
 
 /// `(x − mean) · scale`; scale 0 where training rows had one value only.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Standard {
+pub(crate) struct Standard {
     pub mean: f64,
     pub scale: f64,
 }
 
 impl Standard {
-    pub(super) fn apply(self, x: f64) -> f32 {
+    pub(crate) fn apply(self, x: f64) -> f32 {
         ((x - self.mean) * self.scale).clamp(-super::LIMIT, super::LIMIT) as f32
     }
 }
 
 /// One column and what it becomes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ColumnFit {
+pub(crate) struct ColumnFit {
     pub name: String,
     pub fit: Fit,
 }
@@ -28,7 +28,7 @@ pub(super) struct ColumnFit {
 /// What a column becomes. `missing`: training rows had missing cells, so a missing one is marked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     Number {
         format: NumberFormat,
         median: f64,
@@ -72,7 +72,7 @@ pub(super) enum Fit {
 
 impl Fit {
     /// Whether a missing cell is marked by a number of its own.
-    fn marks_missing(&self) -> bool {
+    pub(crate) fn marks_missing(&self) -> bool {
         match self {
             Self::Number { missing, .. }
             | Self::Boolean { missing, .. }
@@ -85,7 +85,7 @@ impl Fit {
 
 impl ColumnFit {
     /// Dense numbers.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         let plain = match &self.fit {
             Fit::Number { .. } | Fit::Boolean { .. } => 1,
             Fit::Date { time, .. } => 6 + 2 * usize::from(*time),
@@ -137,7 +137,7 @@ impl ColumnFit {
 
 /// Fitted pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct PixelFit {
+pub(crate) struct PixelFit {
     pub width: usize,
     pub height: usize,
     /// Of pixels as 0…1, per channel.
@@ -145,7 +145,7 @@ pub(super) struct PixelFit {
 }
 
 impl PixelFit {
-    pub(super) fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.standard.len()
     }
 

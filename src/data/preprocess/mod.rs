@@ -14,13 +14,16 @@
 //! cannot swamp a row.
 
 mod columns;
+mod examples;
 mod fit;
+mod raw;
 mod transform;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
-use self::columns::{ColumnFit, PixelFit};
+pub(crate) use self::columns::{ColumnFit, Fit, PixelFit, Standard};
+pub use self::raw::{RawInput, RawValues};
 use super::{ColumnType, Step, Task};
 
 /// Standard deviations at which values are held.
@@ -98,7 +101,7 @@ pub struct Movable {
 /// What the columns of the data become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Inputs {
+pub(crate) enum Inputs {
     Columns(Vec<ColumnFit>),
     Pixels(PixelFit),
 }
@@ -145,6 +148,16 @@ impl Preprocessor {
     pub fn target_value(&self, standardised: f32) -> f64 {
         let scale = self.scale.unwrap_or(TargetScale { mean: 0.0, std: 1.0 });
         f64::from(standardised) * scale.std + scale.mean
+    }
+
+    /// Recorded rules done to cells before all else.
+    pub fn rules(&self) -> &[Step] {
+        &self.rules
+    }
+
+    /// The fitted state, for those who write it in another form.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Columns that must be there for a prediction; none for images.

@@ -31,12 +31,7 @@ impl Preprocessor {
         }
         match (&self.inputs, &dataset.samples) {
             (Inputs::Columns(columns), Samples::Table(table)) => {
-                // Rows that were read for training have had the rules done already.
-                let fresh = if self.rules.is_empty() || table.rules() == self.rules {
-                    None
-                } else {
-                    Some(apply_rules(table, &self.rules)?)
-                };
+                let fresh = self.ruled(table)?;
                 let table = fresh.as_ref().unwrap_or(table);
                 let mut encoded = self.table(columns, table, rows)?;
                 encoded.target = self.table_target(table, rows);
@@ -56,6 +51,13 @@ impl Preprocessor {
                 "Choose a folder of images.",
             )),
         }
+    }
+
+    /// The table with the recorded rules done; `None` where nothing is left to do, as for rows that
+    /// were read for training.
+    pub(super) fn ruled(&self, table: &Table) -> Result<Option<Table>, DataError> {
+        let done = self.rules.is_empty() || table.rules() == self.rules;
+        if done { Ok(None) } else { apply_rules(table, &self.rules).map(Some) }
     }
 
     fn table(
@@ -175,7 +177,7 @@ impl Preprocessor {
 }
 
 /// One column of this data with the fit that it is encoded by.
-struct Encoder<'a> {
+pub(super) struct Encoder<'a> {
     fit: &'a Fit,
     column: &'a Column,
     width: usize,
@@ -188,7 +190,7 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(column_fit: &'a ColumnFit, column: &'a Column) -> Self {
+    pub(super) fn new(column_fit: &'a ColumnFit, column: &'a Column) -> Self {
         let fit = &column_fit.fit;
         let (values, rare): (&[String], &[String]) = match fit {
             Fit::OneHot { values, rare, .. } | Fit::Embedding { values, rare } => (values, rare),
@@ -224,6 +226,21 @@ impl<'a> Encoder<'a> {
 
     fn count_unknown(&self) {
         self.unknown.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A cell as a number in its own unit, days for a date; NaN where missing or unreadable.
+    pub(super) fn plain_number(&self, row: usize) -> f64 {
+        let cell = self.column.value(row);
+        let value = match self.fit {
+            Fit::Date { .. } => cell.and_then(|c| parse_date(c, self.day_first)),
+            _ => cell.and_then(|c| self.format.parse(c)),
+        };
+        value.unwrap_or(f64::NAN)
+    }
+
+    /// How often every word of the vocabulary is in a text; `out` holds zeros.
+    pub(super) fn word_counts(&self, row: usize, out: &mut [f32]) {
+        words::count(self.column.value(row).unwrap_or(""), &self.index, out);
     }
 
     /// Index of an embedded cell.
@@ -317,7 +334,18 @@ fn circle(turn: f64, out: &mut [f32]) {
     out[1] = (turn * TAU).cos() as f32;
 }
 
-fn pixels(fit: &PixelFit, images: &ImageSet, rows: &[u32]) -> Result<Encoded, DataError> {
+/// Value `i` of an image of `from` channels seen as one of `to` channels.
+pub(super) fn pixel(image: &[u8], from: usize, to: usize, i: usize) -> u8 {
+    let (spot, channel) = (i / to, i % to);
+    match (from, to) {
+        (3, 1) => grey(&image[3 * spot..3 * spot + 3]),
+        (1, _) => image[spot],
+        _ => image[spot * from + channel],
+    }
+}
+
+/// Whether images have the size that a model was trained on.
+pub(super) fn check_size(fit: &PixelFit, images: &ImageSet) -> Result<(), DataError> {
     if (images.width, images.height) != (fit.width, fit.height) {
         return Err(invalid(
             format!(
@@ -327,9 +355,14 @@ fn pixels(fit: &PixelFit, images: &ImageSet, rows: &[u32]) -> Result<Encoded, Da
             "Open them with the size that the model was trained on.",
         ));
     }
+    Ok(())
+}
+
+fn pixels(fit: &PixelFit, images: &ImageSet, rows: &[u32]) -> Result<Encoded, DataError> {
+    check_size(fit, images)?;
     let (from, to) = (images.channels.max(1), fit.channels());
-    let spots = fit.width * fit.height;
-    let (size, width) = (spots * from, spots * to);
+    let size = fit.width * fit.height * from;
+    let width = fit.width * fit.height * to;
     let tables: Vec<Vec<f32>> = fit
         .standard
         .iter()
@@ -340,13 +373,7 @@ fn pixels(fit: &PixelFit, images: &ImageSet, rows: &[u32]) -> Result<Encoded, Da
         let start = *row as usize * size;
         let image = &images.pixels[start..start + size];
         for (i, x) in out.iter_mut().enumerate() {
-            let (spot, channel) = (i / to, i % to);
-            let pixel = match (from, to) {
-                (3, 1) => grey(&image[3 * spot..3 * spot + 3]),
-                (1, _) => image[spot],
-                _ => image[spot * from + channel],
-            };
-            *x = tables[channel][usize::from(pixel)];
+            *x = tables[i % to][usize::from(pixel(image, from, to, i))];
         }
     });
     Ok(Encoded {

@@ -40,15 +40,20 @@ pub(super) fn vocabulary<'a>(
     kept.into_iter().map(|(term, c)| (term, idf(c))).unzip()
 }
 
-/// Writes the weights of a text: (1 + ln count) · idf, brought to length √terms / 2 so that they
-/// are of the size of standardised numbers.
-pub(super) fn weigh(text: &str, index: &HashMap<&str, usize>, idf: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
+/// Adds how often every term of the index is in a text.
+pub(super) fn count(text: &str, index: &HashMap<&str, usize>, out: &mut [f32]) {
     for term in terms(text) {
         if let Some(i) = index.get(term.as_str()) {
             out[*i] += 1.0;
         }
     }
+}
+
+/// Writes the weights of a text: (1 + ln count) · idf, brought to length √terms / 2 so that they
+/// are of the size of standardised numbers.
+pub(super) fn weigh(text: &str, index: &HashMap<&str, usize>, idf: &[f32], out: &mut [f32]) {
+    out.fill(0.0);
+    count(text, index, out);
     let mut square = 0.0_f64;
     for (x, idf) in out.iter_mut().zip(idf) {
         if *x > 0.0 {

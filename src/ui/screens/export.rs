@@ -5,13 +5,13 @@ use egui::{Label, RichText, Ui};
 use super::{bytes, count};
 use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
-use crate::export::ExportReport;
+use crate::export::{ExportFormat, ExportReport, Variant};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::{
-    self, Button, Mood, badge, banner, card, page, section, small, strong, title,
+    self, Button, Mood, badge, banner, card, choice_cards, page, section, small, strong, title,
 };
 
 /// The next action.
@@ -41,7 +41,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         title(ui, "Take your model along");
         widgets::muted(
             ui,
-            "One file holds everything that is needed to predict: the 8-bit weights with their scales, how each column is prepared, and the names of the answers.",
+            "One file holds everything that is needed to predict: the weights, how each column is prepared, and the names of the answers. What will you use it for?",
         );
         if state.status(Step::Export) == StepStatus::Stale {
             banner(
@@ -58,7 +58,10 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             );
         }
         match &project.export {
-            ExportState::None => what_you_get(ui),
+            ExportState::None => {
+                formats(ui, project.export_format, out);
+                what_you_get(ui, project.export_format);
+            }
             ExportState::Writing(_) => {
                 card(ui, |ui| {
                     ui.horizontal(|ui| {
@@ -75,27 +78,72 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 let text = [place.as_str(), error.advice.as_str()].join("\n");
                 let heading = format!("{}.", error.what);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
-                what_you_get(ui);
+                formats(ui, project.export_format, out);
+                what_you_get(ui, project.export_format);
             }
-            ExportState::Done(report) => written(ui, report),
+            ExportState::Done(report) => {
+                written(ui, report);
+                section(ui, "Another format", "");
+                formats(ui, project.export_format, out);
+            }
         }
     });
 }
 
-fn what_you_get(ui: &mut Ui) {
+/// What the model can be written as.
+fn formats(ui: &mut Ui, current: ExportFormat, out: &mut Vec<Command>) {
+    let choices: Vec<_> = ExportFormat::ALL
+        .into_iter()
+        .map(|format| {
+            let (name, term, purpose) = format.words();
+            (format, name.to_owned(), term.to_owned(), purpose.to_owned())
+        })
+        .collect();
+    if let Some(format) = choice_cards(ui, Some(current), &choices) {
+        out.push(Command::SetExportFormat(format));
+    }
+}
+
+fn what_you_get(ui: &mut Ui, format: ExportFormat) {
     card(ui, |ui| {
-        section(ui, "safetensors", "An open format that Python, Rust and many other tools read.");
-        for (glyph, text) in [
-            (icons::PACKAGE, "Weights in 8 bits (F8_E4M3): about a quarter of the usual size"),
-            (
-                icons::SLIDERS_HORIZONTAL,
-                "How to prepare each column, as fitted on the training rows",
-            ),
+        section(ui, "What is in the file", "");
+        let weights = match format {
+            ExportFormat::Safetensors | ExportFormat::Onnx(Variant::Portable | Variant::Qdq) => {
+                "Weights in 8 bits where the model was trained in 8 bits: a quarter of the usual size"
+            }
+            ExportFormat::Onnx(Variant::Int8) => "Weights as 8-bit whole numbers",
+            ExportFormat::Onnx(Variant::F32) => "Weights in 32 bits",
+            ExportFormat::Bundle => "The model in 8 bits, in 32 bits and as 8-bit whole numbers",
+            ExportFormat::Pytorch => "Weights in 32 bits, settings, and the training scripts",
+        };
+        let prepare = match format {
+            ExportFormat::Safetensors => {
+                "How to prepare each column, as fitted on the training rows"
+            }
+            ExportFormat::Pytorch => {
+                "Your rows as the model sees them, in the same split: pass it on only where you may pass on your data"
+            }
+            ExportFormat::Bundle => {
+                "A model card, class names, rows with their answers and a script that compares, \
+                 a description of the data, and a signature that shows every later change"
+            }
+            ExportFormat::Onnx(_) => {
+                "The preparation of each column as part of the graph: it takes raw cells and gives names"
+            }
+        };
+        let mut lines = vec![
+            (icons::PACKAGE, weights.to_owned()),
+            (icons::SLIDERS_HORIZONTAL, prepare.to_owned()),
             (
                 icons::SHIELD_CHECK,
-                "Checked on the spot: the file is read back and must predict what the trained model predicts",
+                "Checked on the spot: the file is read back and must predict what the trained model predicts"
+                    .to_owned(),
             ),
-        ] {
+        ];
+        if let Some(needs) = format.needs() {
+            lines.push((icons::INFO, format!("Other programs need {needs} or newer")));
+        }
+        for (glyph, text) in lines {
             ui.horizontal_top(|ui| {
                 widgets::icon(ui, glyph, 18.0, theme::palette(ui).accent);
                 ui.add(Label::new(text).wrap());
@@ -109,9 +157,10 @@ fn written(ui: &mut Ui, report: &ExportReport) {
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
             section(ui, "The model file is written", "");
-            if report.proof_rows > 0 {
-                badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same");
-            }
+            match report.rounding {
+                None => badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same"),
+                Some(_) => badge(ui, Mood::Neutral, Some(icons::SHIELD_CHECK), "checked, rounded"),
+            };
         });
         ui.horizontal_wrapped(|ui| {
             ui.add(Label::new(RichText::new(&path).monospace()).wrap().selectable(true));
@@ -121,27 +170,62 @@ fn written(ui: &mut Ui, report: &ExportReport) {
         });
         fact(ui, "Size", &bytes(report.bytes));
         let all = report.tensors.len();
-        let eight = report.tensors.iter().filter(|t| t.dtype.starts_with("F8")).count();
+        let eight = report.tensors.iter().filter(|t| t.is_eight_bits()).count();
         fact(ui, "Tensors in 8 bits", &format!("{eight} of {all}"));
         let difference = match report.max_difference {
             0.0 => "none".to_owned(),
             d => format!("{d:.1e}"),
         };
-        fact(
-            ui,
-            "Largest difference to the trained model",
-            &format!("{difference}, on {} rows", count(report.proof_rows)),
-        );
+        let difference = format!("{difference}, on {} rows", count(report.proof_rows));
+        if report.rounding.is_none() {
+            fact(ui, "Largest difference to the trained model", &difference);
+        }
+        if let Some(r) = &report.rounding {
+            let same = format!("{} of {} rows", count(r.same), count(r.rows));
+            fact(ui, "Same answer as the trained model", &same);
+            let largest = format!("{:.1e}", r.max_difference);
+            fact(ui, "Largest change by rounding", &largest);
+        }
+        if !report.files.is_empty() {
+            fact(ui, "Files inside", &count(report.files.len()));
+            if report.format == ExportFormat::Bundle {
+                fact(ui, "Signed", "with the key of this computer");
+            }
+        }
+        if let Some(needs) = report.needs {
+            fact(ui, "Other programs need", &format!("{needs} or newer"));
+        }
     });
     card(ui, |ui| {
         section(ui, "How to use it", "");
-        strong(ui, "Predict with this program");
-        let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
-        code(ui, &command, "Copy the command");
-        strong(ui, "Look inside with Python");
-        let python = format!(
-            "from safetensors import safe_open\nwith safe_open(r\"{path}\", \"pt\") as f:\n    print(f.metadata().keys(), list(f.keys()))"
-        );
+        if report.format != ExportFormat::Pytorch {
+            strong(ui, "Predict with this program");
+            let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
+            code(ui, &command, "Copy the command");
+        }
+        let python = match report.format {
+            ExportFormat::Pytorch => {
+                strong(ui, "Train on, once unpacked");
+                "torchrun --nproc-per-node 2 train.py\nfp8-studio import . -o better.safetensors"
+                    .to_owned()
+            }
+            ExportFormat::Bundle => {
+                strong(ui, "Check it anywhere, once unpacked");
+                "pip install onnxruntime numpy\npython check.py".to_owned()
+            }
+            ExportFormat::Safetensors => {
+                strong(ui, "Look inside with Python");
+                format!(
+                    "from safetensors import safe_open\nwith safe_open(r\"{path}\", \"pt\") as f:\n    print(f.metadata().keys(), list(f.keys()))"
+                )
+            }
+            ExportFormat::Onnx(_) => {
+                strong(ui, "See what goes in and out with Python");
+                format!(
+                    "import onnxruntime\nsession = onnxruntime.InferenceSession(r\"{path}\")\nfor port in session.get_inputs() + session.get_outputs():\n    print(port.name, port.type, port.shape)"
+                )
+            }
+        };
         code(ui, &python, "Copy the Python lines");
         small(ui, "Rows to predict need the same column names as the training data.");
     });
