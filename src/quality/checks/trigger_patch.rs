@@ -11,7 +11,11 @@ const FEWEST: usize = 30;
 /// Fewest marked images.
 const MARKED: usize = 5;
 /// Images of a class looked at.
-const MOST: usize = 4000;
+const MOST: usize = 1500;
+/// Singular vectors looked at in a part of the picture.
+const COMPONENTS: usize = 3;
+/// Rounds of the power iteration.
+const ITERATIONS: usize = 12;
 /// Deviation in grey levels below which marked images agree on a pixel.
 const AGREE: f64 = 12.0;
 /// Grey levels by which a patch differs from what the class usually shows there.
@@ -22,9 +26,9 @@ const AREA: f64 = 1.0 / 8.0;
 pub(super) const CHECK: Check = Check {
     name: "trigger_patch",
     title: "A small mark shared by images of one class",
-    definition: "Spectral signature per class: pixels standardised within the class, projected on \
-                 their first singular vector; the images that lie alone at one end (at most a third \
-                 of the class, 5 or more). Serious where these agree (deviation below 12 of 256) in a \
+    definition: "Spectral signature per class and part of the picture: pixels standardised within the \
+                 class, projected on their first three singular vectors; the images that lie alone at \
+                 one end (at most a third of the class, 5 or more). Serious where these agree (deviation below 12 of 256) in a \
                  compact patch of at least 4 pixels and at most 1/8 of the picture, 64 levels away \
                  from the others. Source: Tran, Li, Madry, \"Spectral Signatures in Backdoor \
                  Attacks\" (2018); the test for a patch is our own.",
@@ -46,28 +50,11 @@ fn look(ctx: &ImageContext, class: usize) -> Option<Finding> {
         return None;
     }
     let pixels: Vec<&[u8]> = images.iter().map(|i| ctx.pixels(*i)).collect();
-    let width = pixels.iter().map(|p| p.len()).min().unwrap_or(0);
-    if width == 0 {
+    let whole = ctx.images.width * ctx.images.height * ctx.images.channels;
+    if whole == 0 || pixels.iter().any(|p| p.len() < whole) {
         return None;
     }
-    let n = pixels.len() as f64;
-    let moment = |f: &(dyn Fn(usize, f64) -> f64 + Sync)| -> Vec<f64> {
-        (0..width).map(|j| pixels.iter().map(|p| f(j, f64::from(p[j]))).sum::<f64>() / n).collect()
-    };
-    let mean = moment(&|_, x| x);
-    let variance = moment(&|j, x| (x - mean[j]).powi(2));
-    // A floor, so that noise in a plain border does not outweigh everything.
-    let scale: Vec<f64> = variance.iter().map(|v| 1.0 / v.sqrt().max(6.0)).collect();
-    let scores = first_component(&pixels, &mean, &scale);
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-    // Both ends, as the sign of a singular vector is arbitrary.
-    let ends = [order.clone(), order.into_iter().rev().collect::<Vec<_>>()];
-    let (rows, patch) = ends.iter().find_map(|order| {
-        let marked = apart(order, &scores)?;
-        let patch = shared_patch(ctx, &pixels, &marked, width)?;
-        Some((marked, patch))
-    })?;
+    let (rows, patch) = windows(ctx).into_iter().find_map(|w| in_window(ctx, &pixels, &w))?;
     let title = format!(
         "{} of class \"{}\" share a mark of {} at column {}, row {} of the picture",
         wording::counted(rows.len(), "image"),
@@ -84,27 +71,99 @@ fn look(ctx: &ImageContext, class: usize) -> Option<Finding> {
     Some(CHECK.finding(Severity::High, title, advice).rows(evidence).value(share, 0.0))
 }
 
-/// Projection of every image on the first right singular vector, by power iteration.
-fn first_component(pixels: &[&[u8]], mean: &[f64], scale: &[f64]) -> Vec<f64> {
-    let width = mean.len();
-    let z = |p: &[u8], j: usize| (f64::from(p[j]) - mean[j]) * scale[j];
+/// Values of overlapping squares of a quarter of the picture: in the whole picture what it shows
+/// outweighs a small mark.
+fn windows(ctx: &ImageContext) -> Vec<Vec<usize>> {
+    let (width, height) = (ctx.images.width, ctx.images.height);
+    let channels = ctx.images.channels.max(1);
+    let side = (width.max(height) / 4).max(4);
+    let starts = |length: usize| {
+        let last = length.saturating_sub(side);
+        let mut at: Vec<usize> = (0..last).step_by((side / 2).max(1)).collect();
+        at.push(last);
+        at
+    };
+    let mut found = Vec::new();
+    for y in starts(height) {
+        for x in starts(width) {
+            let mut values = Vec::new();
+            for row in y..(y + side).min(height) {
+                for column in x..(x + side).min(width) {
+                    let at = (row * width + column) * channels;
+                    values.extend(at..at + channels);
+                }
+            }
+            found.push(values);
+        }
+    }
+    found
+}
+
+fn in_window(
+    ctx: &ImageContext,
+    pixels: &[&[u8]],
+    window: &[usize],
+) -> Option<(Vec<usize>, Patch)> {
+    let n = pixels.len() as f64;
+    let column = |j: usize| pixels.iter().map(move |p| f64::from(p[j]));
+    let mean: Vec<f64> = window.iter().map(|&j| column(j).sum::<f64>() / n).collect();
+    // A floor, so that noise in a plain border does not outweigh everything.
+    let scale: Vec<f64> = window
+        .iter()
+        .zip(&mean)
+        .map(|(&j, m)| (column(j).map(|x| (x - m).powi(2)).sum::<f64>() / n).sqrt().max(6.0))
+        .map(|deviation| 1.0 / deviation)
+        .collect();
+    let mut known: Vec<Vec<f64>> = Vec::new();
+    for _ in 0..COMPONENTS {
+        let (scores, v) = component(pixels, window, &mean, &scale, &known);
+        known.push(v);
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        // Both ends, as the sign of a singular vector is arbitrary.
+        for order in [order.clone(), order.into_iter().rev().collect::<Vec<_>>()] {
+            if let Some(marked) = apart(&order, &scores)
+                && let Some(patch) = shared_patch(ctx, pixels, &marked, window)
+            {
+                return Some((marked, patch));
+            }
+        }
+    }
+    None
+}
+
+/// Projection of every image on the first right singular vector that is orthogonal to those known,
+/// by power iteration, and the vector.
+fn component(
+    pixels: &[&[u8]],
+    window: &[usize],
+    mean: &[f64],
+    scale: &[f64],
+    known: &[Vec<f64>],
+) -> (Vec<f64>, Vec<f64>) {
+    let z = |p: &[u8], i: usize| (f64::from(p[window[i]]) - mean[i]) * scale[i];
     let project = |v: &[f64]| -> Vec<f64> {
-        pixels.iter().map(|p| (0..width).map(|j| z(p, j) * v[j]).sum()).collect()
+        pixels.iter().map(|p| v.iter().enumerate().map(|(i, x)| z(p, i) * x).sum()).collect()
     };
     // Deterministic, and not orthogonal to anything likely.
-    let mut v: Vec<f64> = (0..width).map(|j| 1.0 + ((j * 7919) % 101) as f64 / 101.0).collect();
-    for _ in 0..30 {
+    let mut v: Vec<f64> =
+        (0..window.len()).map(|j| 1.0 + ((j * 7919) % 101) as f64 / 101.0).collect();
+    for _ in 0..ITERATIONS {
         let scores = project(&v);
-        let mut next = vec![0.0; width];
+        let mut next = vec![0.0; window.len()];
         for (p, s) in pixels.iter().zip(&scores) {
-            for (j, x) in next.iter_mut().enumerate() {
-                *x += s * z(p, j);
+            for (i, x) in next.iter_mut().enumerate() {
+                *x += s * z(p, i);
             }
+        }
+        for other in known {
+            let along: f64 = next.iter().zip(other).map(|(a, b)| a * b).sum();
+            next.iter_mut().zip(other).for_each(|(x, o)| *x -= along * o);
         }
         let norm = next.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
         v = next.into_iter().map(|x| x / norm).collect();
     }
-    project(&v)
+    (project(&v), v)
 }
 
 /// The images before the widest gap in the scores, if that stands alone.
@@ -126,14 +185,14 @@ fn shared_patch(
     ctx: &ImageContext,
     pixels: &[&[u8]],
     marked: &[usize],
-    width: usize,
+    window: &[usize],
 ) -> Option<Patch> {
     let mut is_marked = vec![false; pixels.len()];
     marked.iter().for_each(|i| is_marked[*i] = true);
     let (inside, outside) = (marked.len() as f64, (pixels.len() - marked.len()) as f64);
     let channels = ctx.images.channels.max(1);
     let mut spots: Vec<(usize, usize)> = Vec::new();
-    for j in (0..width).step_by(channels) {
+    for j in window.iter().copied().step_by(channels) {
         let (mut sum, mut square, mut other, mut near) = (0.0, 0.0, 0.0, 0);
         for (p, m) in pixels.iter().zip(&is_marked) {
             let x = f64::from(p[j]);
