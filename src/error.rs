@@ -134,6 +134,9 @@ pub enum TrainError {
         /// Plain-language cause and what to change.
         diagnosis: String,
     },
+    /// The folder for a new run holds one already.
+    #[error("this folder already holds a run: {path}", path = .0.display())]
+    RunExists(PathBuf),
     /// A run folder or checkpoint cannot be written or read.
     #[error("{what}: {path}", path = path.display())]
     Checkpoint {
@@ -281,6 +284,11 @@ impl From<TrainError> for UserError {
             TrainError::Diverged { step, diagnosis } => {
                 Self::new(format!("Training diverged at step {step}"), diagnosis)
             }
+            TrainError::RunExists(path) => Self {
+                what: "This folder already holds a run".to_owned(),
+                place: Place { path: Some(path), ..Place::default() },
+                advice: "Choose another folder for the new run, or delete this one.".to_owned(),
+            },
             TrainError::Checkpoint { what, path } => Self {
                 what,
                 place: Place { path: Some(path), ..Place::default() },

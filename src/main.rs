@@ -13,6 +13,9 @@ const LOG: &str = "FP8_STUDIO_LOG";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.is_some() {
+        quieten_graphics_library();
+    }
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
         .with_env_var(LOG)
@@ -34,3 +37,20 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Without a runtime folder, as under sudo or in a container, the graphics driver prints a line that
+/// begins with "error" for every adapter that it is asked for, although nothing is wrong.
+#[cfg(target_os = "linux")]
+fn quieten_graphics_library() {
+    const RUNTIME: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(RUNTIME).is_none() {
+        // SAFETY: called first in `main`, before any other thread is there to read the environment.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var(RUNTIME, std::env::temp_dir());
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn quieten_graphics_library() {}

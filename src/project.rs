@@ -22,7 +22,7 @@ use crate::data::{
     self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig, SplitMethod, Step,
 };
 use crate::error::{DataError, ProjectError};
-use crate::train::{DataSize, TrainConfig};
+use crate::train::{Architecture, DataSize, TrainConfig};
 
 /// Version written by this program.
 pub const VERSION: u32 = 1;
@@ -237,6 +237,8 @@ impl Project {
     pub fn suggest(&mut self, dataset: &Dataset, schema: Option<&Schema>) {
         if self.train.size_is_default() {
             self.train = self.train.suggest(DataSize::of(dataset, schema, &self.split));
+        } else if self.train.architecture == Architecture::Auto {
+            self.train.architecture = Architecture::Mlp;
         }
     }
 

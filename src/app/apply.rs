@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::prefs::{ZOOM_MAX, ZOOM_MIN};
 use super::{
-    AppState, CheckState, Command, ExportState, Interrupted, LiveRun, LoadedProject, Outcome, Pick,
-    ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
+    AppState, CheckState, Command, EvaluationState, ExportState, Interrupted, LiveRun,
+    LoadedProject, Outcome, Pick, ProjectState, SchemaState, Services, Step, StepStatus, Tone,
+    VerdictState, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
 use crate::error::{DataError, UserError};
@@ -32,6 +33,7 @@ impl AppState {
             Command::Go(step) => {
                 if !matches!(self.status(step), StepStatus::Locked(_)) {
                     self.step = step;
+                    self.assess_if_needed();
                 }
             }
             Command::Pick(what) => self.pick(what),
@@ -86,6 +88,9 @@ impl AppState {
             Command::Control(control) => self.control(control),
             Command::Resume(run) => self.resume(*run),
             Command::IgnoreInterrupted(run) => self.interrupted.retain(|i| i.run != run),
+            Command::Evaluate => self.evaluate(),
+            Command::Compare => self.compare(),
+            Command::Report(path) => self.report(path),
             Command::Export(path) => self.export(path),
             Command::CancelTask(id) => self.tasks.cancel(id),
             Command::Dismiss(id) => self.notifications.dismiss(id),
@@ -105,6 +110,7 @@ impl AppState {
         match outcome {
             Outcome::Picked { path: None, .. } => {}
             Outcome::Picked { what: Pick::ExportTo, path: Some(path) } => self.export(path),
+            Outcome::Picked { what: Pick::ReportTo, path: Some(path) } => self.report(path),
             Outcome::Picked { path: Some(path), .. } => self.open(Retry::Path(path)),
             Outcome::Opened { attempt, result } => self.opened(attempt, result),
             Outcome::Schema { attempt, result } => {
@@ -158,12 +164,15 @@ impl AppState {
             }
             Outcome::Engines(engines) => self.engines = Some(engines),
             Outcome::Exported { attempt, result } => self.exported(attempt, result),
+            Outcome::Evaluated { attempt, result } => self.evaluated(attempt, result),
+            Outcome::Compared { attempt, result } => self.compared(attempt, result),
+            Outcome::Reported(result) => self.reported(result),
             Outcome::Saved(Ok(())) => {}
             Outcome::Saved(Err(e)) | Outcome::Failed(e) => self.notifications.error(&e),
         }
     }
 
-    fn attempt(&mut self) -> u64 {
+    pub(super) fn attempt(&mut self) -> u64 {
         self.attempts += 1;
         self.attempts
     }
@@ -361,6 +370,8 @@ impl AppState {
                     run.remember(past);
                     project.run = Some(run);
                     project.export = ExportState::None;
+                    project.evaluation = EvaluationState::None;
+                    project.verdict = VerdictState::None;
                 }
                 self.step = Step::Train;
             }
@@ -450,7 +461,7 @@ impl AppState {
     }
 
     /// Notifies; without a toast when the step that shows it is in view.
-    fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
+    pub(super) fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
         if self.step == shown_in {
             self.notifications.note(tone, title, details);
         } else {

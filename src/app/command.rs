@@ -10,6 +10,7 @@ use crate::app::prefs::ThemeChoice;
 use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
@@ -89,6 +90,12 @@ pub enum Command {
     Resume(Box<Interrupted>),
     /// Leave an interrupted run as it is and do not offer it again in this session.
     IgnoreInterrupted(PathBuf),
+    /// Judge the newest model.
+    Evaluate,
+    /// Train the same in FP8, bf16 and f32, and compare.
+    Compare,
+    /// Write the report.
+    Report(PathBuf),
     /// Write the model file.
     Export(PathBuf),
     /// Stop a background task.
@@ -159,6 +166,22 @@ pub enum Outcome {
     Interrupted(Vec<Interrupted>),
     /// Engines were looked for.
     Engines(Engines),
+    /// A model was judged, or could not be.
+    Evaluated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What was found.
+        result: Result<Box<Evaluation>, UserError>,
+    },
+    /// Precisions were compared, or could not be.
+    Compared {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What came of it.
+        result: Result<Box<Verdict>, UserError>,
+    },
+    /// A report was written, or not.
+    Reported(Result<PathBuf, UserError>),
     /// A model file was written, or not.
     Exported {
         /// Which attempt, to tell a late answer from the one waited for.

@@ -229,6 +229,8 @@ impl LiveRun {
 
     fn take_in(&mut self, event: Event) {
         match event {
+            // The summary comes a moment later; only with it the run can be shown as done.
+            Event::State(RunState::Done) => {}
             Event::State(state) => {
                 self.state = state;
                 self.asked = None;
@@ -270,8 +272,10 @@ impl LiveRun {
                     validation_loss: validation.loss,
                     metric: validation.metrics.first().copied(),
                 };
-                // A quick run sends less than one progress event an epoch.
-                self.train_loss.push(epoch as f64, f64::from(train_loss));
+                // A quick run sends less than one progress event an epoch; then the mean serves.
+                if self.train_loss.last().is_none_or(|(x, _)| x <= epoch.saturating_sub(1) as f64) {
+                    self.train_loss.push(epoch as f64, f64::from(train_loss));
+                }
                 if validation.rows > 0 {
                     self.validation_loss.push(epoch as f64, f64::from(validation.loss));
                 }
@@ -362,6 +366,15 @@ mod tests {
         assert_eq!(run.state, RunState::Failed);
         assert!(run.error.is_some());
         assert!(!run.drain());
+    }
+
+    #[test]
+    fn a_run_is_done_only_with_its_summary() {
+        let (mut run, tx) = run();
+        tx.send(Event::State(RunState::Running)).unwrap();
+        tx.send(Event::State(RunState::Done)).unwrap();
+        assert!(run.drain());
+        assert!(run.active(), "{:?}", run.state);
     }
 
     #[test]

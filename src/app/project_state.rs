@@ -8,7 +8,9 @@ use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
+use crate::model::{Head, InputSpec};
 use crate::project::{Gate, Project};
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
@@ -76,6 +78,42 @@ pub enum CheckState {
     Failed(UserError),
 }
 
+/// How good the model is, as far as it is known.
+#[derive(Debug)]
+pub enum EvaluationState {
+    /// Not looked at.
+    None,
+    /// Being looked at.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Evaluation>),
+    /// Could not be looked at.
+    Failed(UserError),
+}
+
+/// What FP8 cost or saved, as far as it is known.
+#[derive(Debug)]
+pub enum VerdictState {
+    /// Not compared.
+    None,
+    /// Being compared.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Verdict>),
+    /// Could not be compared.
+    Failed(UserError),
+}
+
 /// The model file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExportState {
@@ -112,6 +150,10 @@ pub struct ProjectState {
     pub undo: Undo<Project>,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
+    /// How good its model is.
+    pub evaluation: EvaluationState,
+    /// What FP8 cost or saved.
+    pub verdict: VerdictState,
     /// The model file.
     pub export: ExportState,
 }
@@ -135,6 +177,8 @@ impl ProjectState {
             original: loaded.original,
             undo: Undo::default(),
             run: None,
+            evaluation: EvaluationState::None,
+            verdict: VerdictState::None,
             export: ExportState::None,
         }
     }
@@ -228,8 +272,18 @@ impl ProjectState {
     /// Weights and biases that the settings make, about.
     pub fn parameters(&self) -> Option<usize> {
         let SchemaState::Known(schema) = &self.schema else { return None };
+        let outputs = schema.task.classes().len().max(1);
         let inputs = match &self.dataset.samples {
-            Samples::Images(i) => i.width * i.height * i.channels,
+            Samples::Images(_) => {
+                let input = InputSpec::image(self.data_size().image?);
+                // Scores of so many classes, or one number, weigh the same.
+                let head = match outputs {
+                    1 => Head::Regression,
+                    count => Head::Classes { count },
+                };
+                let model = self.project.train.model(input, head).ok()?;
+                return model.validate().is_ok().then(|| model.parameter_count());
+            }
             Samples::Table(_) => {
                 let columns = self
                     .summaries
@@ -239,7 +293,6 @@ impl ProjectState {
                 settings::input_width(columns, target, self.project.prep.one_hot_limit)
             }
         };
-        let outputs = schema.task.classes().len().max(1);
         Some(settings::parameter_count(inputs, &self.project.train, outputs))
     }
 
@@ -281,6 +334,16 @@ impl ProjectState {
                 Some(RunState::Done) if self.stale() => StepStatus::Stale,
                 Some(RunState::Done) => StepStatus::Done,
                 Some(_) => StepStatus::Busy,
+            },
+            Step::Evaluate => match (&self.evaluation, state) {
+                (_, state) if state != Some(RunState::Done) => {
+                    StepStatus::Locked("Train a model first.")
+                }
+                (EvaluationState::Running { .. }, _) => StepStatus::Busy,
+                (EvaluationState::Failed(_), _) => StepStatus::Attention,
+                _ if self.stale() => StepStatus::Stale,
+                (EvaluationState::Done(_), _) => StepStatus::Done,
+                (EvaluationState::None, _) => StepStatus::Open,
             },
             Step::Export => match (&self.export, state) {
                 (_, state) if state != Some(RunState::Done) => {

@@ -2,7 +2,7 @@
 
 use crate::data::ColumnType;
 use crate::fp8::{Precision, Recipe, Scaling};
-use crate::train::{DataSize, TrainConfig};
+use crate::train::{Architecture, DataSize, TrainConfig};
 
 /// Settings by goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,63 @@ impl Preset {
     /// The preset that these settings are for data of this size, if any.
     pub fn of(config: &TrainConfig, data: DataSize) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.apply(config, data) == *config)
+    }
+}
+
+/// The kinds of network offered for pictures, in plain words and by their name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetworkChoice {
+    /// Which.
+    pub architecture: Architecture,
+    /// Plain name.
+    pub name: &'static str,
+    /// Technical term.
+    pub term: &'static str,
+    /// What it means.
+    pub explanation: &'static str,
+}
+
+impl NetworkChoice {
+    /// All choices in order.
+    pub const ALL: [Self; 4] = [
+        Self {
+            architecture: Architecture::SmallCnn,
+            name: "Looks for small patterns",
+            term: "small convolutional network (CNN)",
+            explanation: "Finds edges and shapes wherever they are in a picture. The best start for most pictures.",
+        },
+        Self {
+            architecture: Architecture::ResNet,
+            name: "Looks in many stages",
+            term: "residual network (ResNet)",
+            explanation: "More layers, with shortcuts between them. Slower; can do better with many pictures.",
+        },
+        Self {
+            architecture: Architecture::DepthwiseSeparable,
+            name: "Light",
+            term: "depthwise-separable convolutions",
+            explanation: "Few numbers to learn, so the model file is small. Made for phones and small devices.",
+        },
+        Self {
+            architecture: Architecture::Mlp,
+            name: "Plain",
+            term: "multi-layer perceptron (MLP)",
+            explanation: "Takes each pixel as a number of its own. The fastest, but blind to where things are.",
+        },
+    ];
+}
+
+/// The settings with another kind of network. What is a preset stays that preset, so length and
+/// size fit the new kind; settings of one's own stay.
+pub fn with_architecture(
+    config: &TrainConfig,
+    architecture: Architecture,
+    data: DataSize,
+) -> TrainConfig {
+    let changed = TrainConfig { architecture, ..config.clone() };
+    match Preset::of(config, data) {
+        Some(preset) => preset.apply(&changed, data),
+        None => changed,
     }
 }
 
@@ -291,7 +348,7 @@ mod tests {
     #[test]
     fn presets_are_valid_and_recognised() {
         let config = TrainConfig { seed: 7, ..TrainConfig::default() };
-        let size = |rows| DataSize { rows, features: 10, regression: false };
+        let size = |rows| DataSize { rows, features: 10, regression: false, image: None };
         for data in [0, 1, 200, 30_000, 10_000_000].map(size) {
             for preset in Preset::ALL {
                 let applied = preset.apply(&config, data);
@@ -303,6 +360,22 @@ mod tests {
         }
         let own = TrainConfig { epochs: 31, ..config };
         assert_eq!(Preset::of(&own, size(200)), None);
+    }
+
+    #[test]
+    fn a_preset_follows_the_kind_of_network() {
+        let image = Some(crate::model::ImageShape { height: 28, width: 28, channels: 1 });
+        let data = DataSize { rows: 10_000, features: 784, regression: false, image };
+        let config = Preset::Careful.apply(&TrainConfig::default(), data);
+        assert_eq!(config.architecture, Architecture::SmallCnn);
+        for choice in NetworkChoice::ALL {
+            let other = with_architecture(&config, choice.architecture, data);
+            assert_eq!(other.architecture, choice.architecture);
+            assert_eq!(Preset::of(&other, data), Some(Preset::Careful));
+            assert!(other.check().is_ok());
+        }
+        let own = TrainConfig { epochs: 3, ..config };
+        assert_eq!(with_architecture(&own, Architecture::Mlp, data).epochs, 3);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 /// Shared parts by name.
 const SHARED: &[(&str, &str)] = &[
+    ("activate", include_str!("../../shaders/shared/activate.wgsl")),
     ("fp8", include_str!("../../shaders/shared/fp8.wgsl")),
     ("half", include_str!("../../shaders/shared/half.wgsl")),
     ("hash", include_str!("../../shaders/shared/hash.wgsl")),
@@ -19,9 +20,12 @@ const SHARED: &[(&str, &str)] = &[
 const SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("average", include_str!("../../shaders/average.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
     ("bf16", include_str!("../../shaders/bf16.wgsl")),
+    ("channel", include_str!("../../shaders/channel.wgsl")),
     ("clip", include_str!("../../shaders/clip.wgsl")),
     ("compact", include_str!("../../shaders/compact.wgsl")),
+    ("conv", include_str!("../../shaders/conv.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
@@ -29,6 +33,7 @@ const SHADERS: &[(&str, &str)] = &[
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("loss", include_str!("../../shaders/loss.wgsl")),
     ("optimizer", include_str!("../../shaders/optimizer.wgsl")),
+    ("pool", include_str!("../../shaders/pool.wgsl")),
     ("quantise", include_str!("../../shaders/quantise.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("self_test", include_str!("../../shaders/self_test.wgsl")),

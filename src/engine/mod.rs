@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_adapter_that_fails_its_self_test_is_replaced_by_the_cpu() {
-        let input = InputSpec { dense: 3, embeddings: Vec::new() };
+        let input = InputSpec::features(3);
         let model =
             ModelSpec::mlp(input, &[4], Activation::Relu, false, 0.0, false, Head::Regression);
         let config = PlanConfig {

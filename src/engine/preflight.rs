@@ -195,11 +195,13 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
     use crate::fp8::{Precision, Recipe};
-    use crate::model::{Activation, InputSpec};
+    use crate::model::{
+        Activation, CnnOptions, ImageShape, InputSpec, ResNetOptions, SeparableOptions,
+    };
     use crate::plan::{Optimizer, UpdateOptions};
 
     fn model() -> ModelSpec {
-        let input = InputSpec { dense: 300, embeddings: Vec::new() };
+        let input = InputSpec::features(300);
         let head = Head::Classes { count: 10 };
         ModelSpec::mlp(input, &[500, 200], Activation::Gelu, true, 0.1, false, head)
     }
@@ -211,8 +213,17 @@ mod tests {
 
     #[test]
     fn prediction_is_what_the_engine_takes() {
-        for precision in [Precision::F32, Precision::Bf16, Precision::Fp8(Recipe::block())] {
-            let plan = compile(&model(), &config(precision, 128)).unwrap();
+        let image = ImageShape { height: 14, width: 13, channels: 3 };
+        let head = Head::Classes { count: 10 };
+        let models = [
+            model(),
+            ModelSpec::cnn(image, &CnnOptions::default(), head),
+            ModelSpec::resnet(image, &ResNetOptions::default(), head),
+            ModelSpec::depthwise_separable(image, &SeparableOptions::default(), head),
+        ];
+        let precisions = [Precision::F32, Precision::Bf16, Precision::Fp8(Recipe::block())];
+        for (model, precision) in models.iter().flat_map(|m| precisions.map(|p| (m, p))) {
+            let plan = compile(model, &config(precision, 128)).unwrap();
             let predicted = predicted(&plan);
             let batch = blank(&plan);
             let mut engine = cpu::CpuEngine::open(plan).unwrap();

@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Preprocessor, Schema};
+use crate::data::{Preprocessor, Schema, SplitConfig};
 use crate::engine::{Engine, host};
 use crate::error::{EngineError, ExportError};
+use crate::eval::Calibrations;
 use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
-use crate::model::{Head, Layer, ModelSpec};
+use crate::model::{Head, ModelSpec};
 use crate::train::TrainConfig;
-use crate::train::run_folder::RunRecord;
+use crate::train::run_folder::{RunFolder, RunRecord};
 
 /// Version written by this program, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -38,6 +39,21 @@ pub struct ModelInfo {
     pub settings: TrainConfig,
     /// How good it is; `None` for a run that was exported before it finished.
     pub results: Option<Results>,
+    /// How the data were split, so that the test rows are known later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Corrections of the probabilities, fitted on validation rows when the model was evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrations>,
+}
+
+/// The data of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Rows.
+    pub rows: usize,
+    /// How they were split.
+    pub split: SplitConfig,
 }
 
 /// Scores of the exported model.
@@ -75,7 +91,14 @@ impl ModelInfo {
                 test: s.test.clone(),
                 baseline: s.baseline,
             }),
+            origin: Some(Origin { rows: record.dataset_rows, split: record.split.clone() }),
+            calibration: None,
         }
+    }
+
+    /// As [`ModelInfo::from_record`], with what evaluating the run left in its folder.
+    pub fn of_run(run: &RunFolder) -> Self {
+        Self { calibration: run.calibrations(), ..Self::from_record(&run.record) }
     }
 
     /// The parts that must fit each other do: head and classes; sizes are sane.
@@ -89,6 +112,9 @@ impl ModelInfo {
                 return Err("the network predicts a number but classes are named".to_owned());
             }
             _ => {}
+        }
+        if self.calibration.as_ref().is_some_and(|c| !c.fits(classes)) {
+            return Err("its calibration cannot be used".to_owned());
         }
         self.expected().map(|_| ())
     }
@@ -111,11 +137,12 @@ pub(super) struct Expected {
 fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, String> {
     model.validate().map_err(|e| e.to_string())?;
     let fp8 = |name: &str, shape: &[usize]| match (precision, shape) {
-        (Precision::Fp8(recipe), &[rows, cols]) => {
+        (Precision::Fp8(recipe), [rows, rest @ ..]) => {
             let node = name.strip_suffix(".weight")?;
             let node = model.nodes.iter().find(|n| n.name == node)?;
-            let dense = matches!(node.layer, Layer::Dense { high_precision: false, .. });
-            dense.then(|| (recipe.forward, Blocks::of(recipe, rows, cols)))
+            let cols = rest.iter().product();
+            let quantised = node.layer.takes_recipe();
+            quantised.then(|| (recipe.forward, Blocks::of(recipe, *rows, cols)))
         }
         _ => None,
     };
@@ -130,7 +157,8 @@ fn expected(model: &ModelSpec, precision: &Precision) -> Result<Vec<Expected>, S
 pub enum StoredValues {
     /// Plain numbers.
     F32(Vec<f32>),
-    /// A matrix of codes with power-of-two scales: value = decode(code) × 2^exponent.
+    /// A matrix of codes with power-of-two scales: value = decode(code) × 2^exponent. Filters of a
+    /// convolution `[out, height, width, in]` count as a matrix with a row per output.
     Fp8 {
         /// Format of the codes.
         format: Format,
@@ -277,7 +305,9 @@ fn unpack(
     packed: &[u32],
     exponents: &[u32],
 ) -> Option<StoredValues> {
-    let &[rows, cols] = &param.shape[..] else { return None };
+    // Filters are a matrix with one row each.
+    let (&rows, rest) = param.shape.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let cols = rest.iter().product::<usize>();
     let blocks = Blocks::of(recipe, rows, cols);
     let words = cols.div_ceil(4);
     if packed.len() != rows * words || exponents.len() != blocks.down * blocks.across {
@@ -305,6 +335,15 @@ mod tests {
 
     /// E4M3 codes of 1, 2, 3, 4, 5.
     const PACKED: [u32; 4] = [0x4844_4038, 0x0000_004a, 0x4844_4038, 0x0000_004a];
+
+    #[test]
+    fn filters_are_rows_of_a_matrix() {
+        let flat = unpacked(Recipe::current(), &[2, 5], &PACKED, &[1]);
+        assert!(flat.is_some());
+        assert_eq!(unpacked(Recipe::current(), &[2, 1, 5, 1], &PACKED, &[1]), flat);
+        assert_eq!(unpacked(Recipe::current(), &[2, 2, 5, 1], &PACKED, &[1]), None);
+        assert_eq!(unpacked(Recipe::current(), &[2], &PACKED, &[1]), None);
+    }
 
     #[test]
     fn unpacking_leaves_the_padding_out() {

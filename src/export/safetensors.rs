@@ -2,7 +2,8 @@
 //!
 //! An FP8 matrix `x` is stored as `x` (F8_E4M3 or F8_E5M2) and `x_scale` (F32, powers of two) with
 //! value = decode(code) × scale. The scales have shape `[1]`, or `[down, across]` where the recipe
-//! scales blocks: value (r, c) belongs to scale (r / block rows, c / block columns). Everything else
+//! scales blocks: value (r, c) belongs to scale (r / block rows, c / block columns). Filters of a
+//! convolution, `[out, height, width, in]`, count as a matrix with one row per output. Everything else
 //! is F32. `__metadata__` has one entry, `fp8_studio`: the JSON of [`ModelInfo`].
 
 use std::collections::HashMap;

@@ -68,6 +68,14 @@ vectorised! {
     }
 }
 
+vectorised! {
+    fn bf16_spec<S: Spec>(src: &[u8], scale: f32, dst: &mut [u16]) {
+        for (d, &s) in dst.iter_mut().zip(src) {
+            *d = ((decode_one::<S>(s) * scale).to_bits() >> 16) as u16;
+        }
+    }
+}
+
 #[inline(always)]
 fn finite_magnitude(bits: u32) -> u32 {
     let a = bits & 0x7fff_ffff;
@@ -111,6 +119,11 @@ pub fn decode(format: Format, src: &[u8], scale: f32, dst: &mut [f32]) {
     with_spec!(format, decode_spec(src, scale, dst));
 }
 
+/// [`decode`] to bf16 bits, exact while the product is a normal bf16 number.
+pub fn decode_bf16(format: Format, src: &[u8], scale: f32, dst: &mut [u16]) {
+    with_spec!(format, bf16_spec(src, scale, dst));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +159,12 @@ mod tests {
                 for (b, o) in back.iter().zip(&out) {
                     let want = format.decode(*o) * 0.25;
                     assert!(b.to_bits() == want.to_bits() || (b.is_nan() && want.is_nan()));
+                }
+                let mut half = vec![0u16; len];
+                decode_bf16(format, &out, 0.25, &mut half);
+                for (h, b) in half.iter().zip(&back) {
+                    let h = f32::from_bits(u32::from(*h) << 16);
+                    assert!(h.to_bits() == b.to_bits() || (h.is_nan() && b.is_nan()));
                 }
             }
         }

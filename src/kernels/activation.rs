@@ -185,7 +185,7 @@ impl ActivationBackward {
 }
 
 /// `ACTIVATION` in the shader.
-fn code(activation: Option<Activation>) -> u32 {
+pub(super) fn code(activation: Option<Activation>) -> u32 {
     match activation {
         None => 0,
         Some(Activation::Relu) => 1,

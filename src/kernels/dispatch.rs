@@ -8,11 +8,22 @@ use crate::fp8::Format;
 /// from one op to the next.
 pub const SCRATCH: BufferId = BufferId(u32::MAX);
 /// Words of [`SCRATCH`].
-pub const SCRATCH_WORDS: usize = 2 * MAX_PARTIALS as usize;
-/// Groups of a reduction whose partial results meet in [`SCRATCH`].
+pub const SCRATCH_WORDS: usize = 1 << 20;
+/// Groups of a reduction whose partial results, two words each, meet in [`SCRATCH`].
 pub(super) const MAX_PARTIALS: u32 = 1024;
 /// Threads that share one row in the row-wise kernels.
 pub(super) const ROW_LANES: u32 = 64;
+
+/// Columns that share a workgroup in sums over many rows.
+pub(super) const LANES_PER_PART: u32 = 16;
+
+/// Parts that the rows of a matrix are cut into, so that sums over them keep a GPU busy and
+/// `values` sums per column and part fit in [`SCRATCH`].
+pub(super) fn parts(rows: u32, cols: u32, values: u32) -> u32 {
+    let wanted = MAX_PARTIALS.div_ceil(cols.div_ceil(LANES_PER_PART).max(1));
+    let fit = SCRATCH_WORDS as u32 / (cols * values).max(1);
+    wanted.min(rows.div_ceil(64)).min(fit).max(1)
+}
 
 /// A buffer that a kernel only reads.
 pub(super) fn read(id: BufferId) -> (BufferId, bool) {

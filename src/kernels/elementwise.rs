@@ -58,19 +58,19 @@ impl Accumulate {
     }
 }
 
-impl Accumulate {
-    /// Dispatches of `shaders/elementwise.wgsl`.
-    pub fn gpu(&self) -> Vec<Dispatch> {
-        let buffers = [write(self.into), read(self.from)];
-        let groups = groups(self.len);
-        vec![dispatch("elementwise", "accumulate", &[], &buffers, &[self.len], groups)]
-    }
-}
-
 impl Fill {
     /// Dispatches of `shaders/elementwise.wgsl`.
     pub fn gpu(&self) -> Vec<Dispatch> {
         let params = [self.words, self.value];
         vec![dispatch("elementwise", "fill", &[], &[write(self.out)], &params, groups(self.words))]
+    }
+}
+
+impl Accumulate {
+    /// Dispatches of `shaders/elementwise.wgsl`.
+    pub fn gpu(&self) -> Vec<Dispatch> {
+        let buffers = [write(self.into), read(self.from)];
+        let params = [self.len, 0];
+        vec![dispatch("elementwise", "accumulate", &[], &buffers, &params, groups(self.len))]
     }
 }

@@ -106,7 +106,7 @@ impl Operand {
         Some(gemm_bf16::Matrix { codes, stride, rows, cols, transpose: self.transpose })
     }
 
-    fn access(&self, list: &mut Vec<Access>) {
+    pub(super) fn access(&self, list: &mut Vec<Access>) {
         list.push(Access::read(self.buffer, self.words()));
         if let Storage::Fp8 { scales, block_rows, block_cols, .. } = self.storage {
             list.push(Access::read(scales, blocks(self.rows, self.cols, block_rows, block_cols)));
@@ -163,9 +163,7 @@ fn decode<'a>(
 ) -> &'a [f32] {
     let width = cols.1 - cols.0;
     let len = (rows.1 - rows.0) * width;
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
+    super::slots::grow(scratch, len);
     if operand.storage == Storage::Bf16 {
         let halves: &[u16] = bytemuck::cast_slice(slots.words(operand.buffer));
         let stride = (operand.cols as usize).next_multiple_of(2);
@@ -348,7 +346,7 @@ const FEW_TILES: u32 = 8;
 
 impl Operand {
     /// `FORMAT` in the shader and whether one scale covers the matrix.
-    fn constants(&self) -> (u32, u32) {
+    pub(super) fn constants(&self) -> (u32, u32) {
         match self.storage {
             Storage::F32 => (0, 1),
             Storage::Bf16 => (3, 1),
@@ -360,14 +358,14 @@ impl Operand {
     }
 
     /// Its scales; only FP8 has some, so something is bound that the kernel does not read.
-    fn scales(&self) -> BufferId {
+    pub(super) fn scales(&self) -> BufferId {
         match self.storage {
             Storage::F32 | Storage::Bf16 => self.buffer,
             Storage::Fp8 { scales, .. } => scales,
         }
     }
 
-    fn params(&self) -> [u32; 4] {
+    pub(super) fn params(&self) -> [u32; 4] {
         match self.storage {
             Storage::F32 | Storage::Bf16 => [self.rows, self.cols, 1, 1],
             Storage::Fp8 { block_rows, block_cols, .. } => {

@@ -3,9 +3,12 @@
 
 pub mod activation;
 pub mod average;
+pub mod batch_norm;
 pub mod bf16;
+pub mod channel;
 pub mod clip;
 pub mod compact;
+pub mod conv;
 pub mod dispatch;
 pub mod dropout;
 pub mod elementwise;
@@ -17,8 +20,10 @@ pub mod loss;
 mod math;
 pub mod optimizer;
 mod parallel;
+pub mod pool;
 pub mod quantise;
 pub mod reduce;
+mod simd;
 pub mod slots;
 
 pub use slots::{ScratchNeed, Slots};
@@ -94,6 +99,30 @@ pub enum Op {
     AdamW(optimizer::AdamW),
     /// See [`optimizer::SgdMomentum`].
     SgdMomentum(optimizer::SgdMomentum),
+    /// See [`conv::Conv`].
+    Conv(conv::Conv),
+    /// See [`conv::ConvInputGradient`].
+    ConvInputGradient(conv::ConvInputGradient),
+    /// See [`conv::ConvWeightGradient`].
+    ConvWeightGradient(conv::ConvWeightGradient),
+    /// See [`channel::ChannelBackward`].
+    ChannelBackward(channel::ChannelBackward),
+    /// See [`channel::Add`].
+    Add(channel::Add),
+    /// See [`pool::MaxPool`].
+    MaxPool(pool::MaxPool),
+    /// See [`pool::MaxPoolBackward`].
+    MaxPoolBackward(pool::MaxPoolBackward),
+    /// See [`pool::AvgPool`].
+    AvgPool(pool::AvgPool),
+    /// See [`pool::AvgPoolBackward`].
+    AvgPoolBackward(pool::AvgPoolBackward),
+    /// See [`batch_norm::BatchNorm`].
+    BatchNorm(batch_norm::BatchNorm),
+    /// See [`batch_norm::BatchNormEval`].
+    BatchNormEval(batch_norm::BatchNormEval),
+    /// See [`batch_norm::BatchNormBackward`].
+    BatchNormBackward(batch_norm::BatchNormBackward),
     /// See [`average::Average`].
     Average(average::Average),
     /// See [`compact::CompactAdamW`].
@@ -161,6 +190,18 @@ macro_rules! each_op {
             Op::MeanSquaredError($inner) => $call,
             Op::AdamW($inner) => $call,
             Op::SgdMomentum($inner) => $call,
+            Op::Conv($inner) => $call,
+            Op::ConvInputGradient($inner) => $call,
+            Op::ConvWeightGradient($inner) => $call,
+            Op::ChannelBackward($inner) => $call,
+            Op::Add($inner) => $call,
+            Op::MaxPool($inner) => $call,
+            Op::MaxPoolBackward($inner) => $call,
+            Op::AvgPool($inner) => $call,
+            Op::AvgPoolBackward($inner) => $call,
+            Op::BatchNorm($inner) => $call,
+            Op::BatchNormEval($inner) => $call,
+            Op::BatchNormBackward($inner) => $call,
             Op::Average($inner) => $call,
             Op::CompactAdamW($inner) => $call,
             Op::SquareSum($inner) => $call,
@@ -198,6 +239,18 @@ impl Op {
             Op::MeanSquaredError(op) => op.gpu(),
             Op::AdamW(op) => op.gpu(),
             Op::SgdMomentum(op) => op.gpu(),
+            Op::Conv(op) => op.gpu(),
+            Op::ConvInputGradient(op) => op.gpu(),
+            Op::ConvWeightGradient(op) => op.gpu(),
+            Op::ChannelBackward(op) => op.gpu(),
+            Op::Add(op) => op.gpu(),
+            Op::MaxPool(op) => op.gpu(),
+            Op::MaxPoolBackward(op) => op.gpu(),
+            Op::AvgPool(op) => op.gpu(),
+            Op::AvgPoolBackward(op) => op.gpu(),
+            Op::BatchNorm(op) => op.gpu(),
+            Op::BatchNormEval(op) => op.gpu(),
+            Op::BatchNormBackward(op) => op.gpu(),
             Op::Average(op) => op.gpu(),
             Op::CompactAdamW(op) => op.gpu(),
             Op::SquareSum(op) => op.gpu(),
@@ -212,6 +265,12 @@ impl Op {
     pub fn scratch(&self) -> ScratchNeed {
         match self {
             Op::Gemm(op) => op.scratch(),
+            Op::Conv(op) => op.scratch(),
+            Op::ConvInputGradient(op) => op.scratch(),
+            Op::ConvWeightGradient(op) => op.scratch(),
+            Op::ChannelBackward(op) => op.scratch(),
+            Op::BatchNorm(op) => op.scratch(),
+            Op::BatchNormBackward(op) => op.scratch(),
             Op::Quantise(op) => op.scratch(),
             Op::SquareSum(op) => op.scratch(),
             _ => ScratchNeed::default(),

@@ -6,9 +6,10 @@ use crate::fp8::hash;
 /// One parameter tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Param {
-    /// `node.weight`, `node.bias`, `node.gain`, `node.shift`, `embed.<i>.table`.
+    /// `node.weight`, `node.bias`, `node.gain`, `node.shift`, `node.mean`, `node.variance`,
+    /// `embed.<i>.table`.
     pub name: String,
-    /// Row-major shape, one or two dimensions.
+    /// Row-major shape; convolution weights have four dimensions, others one or two.
     pub shape: Vec<usize>,
     /// Values.
     pub values: Vec<f32>,
@@ -32,18 +33,23 @@ pub fn init(model: &ModelSpec, seed: u64) -> Vec<Param> {
     let fill = |(i, info): (usize, super::ParamInfo)| {
         let key = hash::key(low, high, i as u32);
         let len: usize = info.shape.iter().product();
+        // A convolution's filter sees kernel × kernel × channels values.
         let fan_out = info.shape.first().copied().unwrap_or(1) as f32;
-        let fan_in = info.shape.last().copied().unwrap_or(1) as f32;
+        let fan_in = info.shape.iter().skip(1).product::<usize>() as f32;
         let uniform =
             |bound: f32| (0..len as u32).map(|j| bound * symmetric(hash::bits(key, j))).collect();
         let values = match info.kind {
             ParamKind::Weight { rectified: true } => uniform((6.0 / fan_in).sqrt()),
             ParamKind::Weight { rectified: false } => uniform((6.0 / (fan_in + fan_out)).sqrt()),
-            ParamKind::Bias => vec![0.0; len],
-            ParamKind::Gain => vec![1.0; len],
+            ParamKind::Bias | ParamKind::RunningMean => vec![0.0; len],
+            ParamKind::Gain | ParamKind::RunningVariance => vec![1.0; len],
             // A sum of twelve uniforms of variance 1/3 has variance 4: near-normal without logarithms.
+            // Row 0, unknown or missing, starts neutral: it may never be trained.
             ParamKind::Table => (0..len as u32)
                 .map(|j| {
+                    if j < fan_in as u32 {
+                        return 0.0;
+                    }
                     let draw = |n| symmetric(hash::bits(key, j.wrapping_mul(12).wrapping_add(n)));
                     (0..12).map(draw).sum::<f32>() * (0.5 * TABLE_DEVIATION)
                 })
@@ -61,7 +67,7 @@ mod tests {
 
     fn model() -> ModelSpec {
         let table = EmbeddingSpec { name: "city".to_owned(), cardinality: 500, dim: 8 };
-        let input = InputSpec { dense: 92, embeddings: vec![table] };
+        let input = InputSpec { dense: 92, embeddings: vec![table], image: None };
         let head = Head::Classes { count: 10 };
         ModelSpec::mlp(input, &[200], Activation::Relu, true, 0.0, false, head)
     }

@@ -1,10 +1,16 @@
 //! What a network is: a graph of layers with shapes, independent of any engine.
 
+mod graph;
 pub mod init;
+mod presets;
+mod shape;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
+pub use graph::Source;
+pub use presets::{CnnOptions, ResNetOptions, SeparableOptions};
+pub use shape::{ImageShape, Shape, Window};
 
 /// Non-linearities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,22 +37,36 @@ pub struct EmbeddingSpec {
 
 /// What enters the network: per sample `dense` numbers, then one index per embedding.
 /// The first layer sees `dense` numbers followed by all looked-up rows, side by side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSpec {
     /// Plain numbers per sample (standardised numbers, one-hot columns, pixels).
     pub dense: usize,
     /// Learned category tables.
     pub embeddings: Vec<EmbeddingSpec>,
+    /// Set when the dense numbers are the pixels of an image, row by row with channels innermost;
+    /// there are no embeddings then. A dense layer takes such an input as plain numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageShape>,
 }
 
 impl InputSpec {
+    /// Plain numbers only.
+    pub fn features(dense: usize) -> Self {
+        Self { dense, ..Self::default() }
+    }
+
+    /// The pixels of an image.
+    pub fn image(shape: ImageShape) -> Self {
+        Self { dense: shape.len(), image: Some(shape), ..Self::default() }
+    }
+
     /// Width that the first layer sees.
     pub fn width(&self) -> usize {
         self.dense + self.embeddings.iter().map(|e| e.dim).sum::<usize>()
     }
 }
 
-/// One layer.
+/// One layer. Images are `[height, width, channels]` with channels innermost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Layer {
@@ -66,15 +86,123 @@ pub enum Layer {
         /// Share dropped, 0 ≤ rate < 1.
         rate: f32,
     },
+    /// Convolution of an image, weight `[out, kernel, kernel, channels / groups]`, bias `[out]`.
+    /// With `groups` equal to the channels every channel has its own filters (depthwise).
+    #[serde(rename = "conv2d")]
+    Conv2d {
+        /// Output channels, a multiple of `groups`.
+        out: usize,
+        /// Height and width of a filter.
+        kernel: usize,
+        /// Pixels from one output to the next.
+        #[serde(default = "one")]
+        stride: usize,
+        /// Zero pixels added on every side, less than `kernel`.
+        #[serde(default)]
+        padding: usize,
+        /// Divides channels and outputs into groups that see only each other.
+        #[serde(default = "one")]
+        groups: usize,
+        /// Whether there is a bias; a batch normalisation that follows makes it useless.
+        #[serde(default = "yes")]
+        bias: bool,
+        /// Non-linearity after the bias.
+        #[serde(default)]
+        activation: Option<Activation>,
+        /// Keeps this layer's products in f32 whatever the recipe.
+        #[serde(default)]
+        high_precision: bool,
+    },
+    /// Largest value of each window and channel of an image.
+    MaxPool {
+        /// Height and width of a window, at most 15.
+        size: usize,
+        /// Pixels from one window to the next.
+        stride: usize,
+        /// Pixels added on every side that never win, at most half of `size`.
+        #[serde(default)]
+        padding: usize,
+    },
+    /// Mean of each window and channel of an image.
+    AvgPool {
+        /// Height and width of a window.
+        size: usize,
+        /// Pixels from one window to the next.
+        stride: usize,
+    },
+    /// Mean of each channel over the whole image; the result is plain features.
+    GlobalAveragePool,
+    /// Normalises each channel over batch and image, ε 1e-5, with gain and shift. Training uses the
+    /// batch's own mean and variance and follows them with momentum 0.1; evaluation uses those
+    /// running values. On plain features every feature is a channel.
+    BatchNorm {
+        /// Non-linearity after the shift.
+        #[serde(default)]
+        activation: Option<Activation>,
+    },
+    /// Sum of two nodes of one shape.
+    Add {
+        /// Non-linearity after the sum.
+        #[serde(default)]
+        activation: Option<Activation>,
+    },
+    /// An image as plain features, in the order of its layout.
+    Flatten,
 }
 
-/// One node of the graph: a layer and the node whose output it takes.
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Layer {
+    /// Whether the layer multiplies by a weight that a recipe may quantise, and does not opt out.
+    pub fn takes_recipe(&self) -> bool {
+        matches!(
+            self,
+            Self::Dense { high_precision: false, .. } | Self::Conv2d { high_precision: false, .. }
+        )
+    }
+
+    /// Non-linearity at the end of the layer.
+    pub fn activation(&self) -> Option<Activation> {
+        match self {
+            Self::Dense { activation, .. }
+            | Self::Conv2d { activation, .. }
+            | Self::BatchNorm { activation }
+            | Self::Add { activation } => *activation,
+            _ => None,
+        }
+    }
+}
+
+/// One node of the graph: a layer and the nodes whose outputs it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Unique name, e.g. `dense1`; parameters are called `dense1.weight`, `dense1.bias`.
     pub name: String,
     /// What it computes.
     pub layer: Layer,
+    /// Names of the earlier nodes whose outputs it takes, `input` for the network's input. Empty
+    /// means the node before it. `Add` names two, other layers at most one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+}
+
+impl Node {
+    /// A node that takes the output of the one before it.
+    pub fn new(name: impl Into<String>, layer: Layer) -> Self {
+        Self { name: name.into(), layer, inputs: Vec::new() }
+    }
+
+    /// A node that takes the outputs of the named ones.
+    pub fn of(name: impl Into<String>, layer: Layer, inputs: &[&str]) -> Self {
+        let inputs = inputs.iter().map(|i| (*i).to_owned()).collect();
+        Self { name: name.into(), layer, inputs }
+    }
 }
 
 /// What the last layer's outputs mean and how they are scored.
@@ -100,7 +228,7 @@ impl Head {
     }
 }
 
-/// A whole network. Nodes run in order, each on the output of the one before.
+/// A whole network. Nodes are in an order in which they can run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// Inputs.
@@ -114,17 +242,28 @@ pub struct ModelSpec {
 /// What a parameter is, for initialisation and weight decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
-    /// Dense weight `[out, in]`; `rectified` if a non-linearity follows.
+    /// Weight of a dense layer or a convolution; `rectified` if a non-linearity follows.
     Weight {
         /// Whether a non-linearity follows.
         rectified: bool,
     },
-    /// Dense bias or normalisation shift, starts at 0.
+    /// Bias or normalisation shift, starts at 0.
     Bias,
     /// Normalisation gain, starts at 1.
     Gain,
     /// Embedding table.
     Table,
+    /// Running mean of a batch normalisation, starts at 0. It has no gradient.
+    RunningMean,
+    /// Running variance of a batch normalisation, starts at 1. It has no gradient.
+    RunningVariance,
+}
+
+impl ParamKind {
+    /// Whether the optimiser changes it. Running statistics follow the batches instead.
+    pub fn trained(self) -> bool {
+        !matches!(self, Self::RunningMean | Self::RunningVariance)
+    }
 }
 
 /// Name, shape and kind of one parameter.
@@ -146,51 +285,13 @@ fn fault(what: String) -> EngineError {
 }
 
 impl ModelSpec {
-    /// A multi-layer perceptron: per hidden width a dense layer with `activation`, then layer
-    /// normalisation if asked for, then dropout if `dropout` > 0; last a dense layer `output`.
-    /// `high_precision_ends` keeps the first and the last dense layer in f32.
-    pub fn mlp(
-        input: InputSpec,
-        hidden: &[usize],
-        activation: Activation,
-        layer_norm: bool,
-        dropout: f32,
-        high_precision_ends: bool,
-        head: Head,
-    ) -> Self {
-        let mut nodes = Vec::new();
-        let mut push = |name: String, layer| nodes.push(Node { name, layer });
-        for (i, &out) in hidden.iter().enumerate() {
-            let n = i + 1;
-            let high_precision = high_precision_ends && i == 0;
-            push(
-                format!("dense{n}"),
-                Layer::Dense { out, activation: Some(activation), high_precision },
-            );
-            if layer_norm {
-                push(format!("norm{n}"), Layer::LayerNorm);
-            }
-            if dropout > 0.0 {
-                push(format!("dropout{n}"), Layer::Dropout { rate: dropout });
-            }
-        }
-        push(
-            "output".to_owned(),
-            Layer::Dense {
-                out: head.outputs(),
-                activation: None,
-                high_precision: high_precision_ends,
-            },
-        );
-        Self { input, nodes, head }
-    }
-
     /// Keeps the products of the named layers in f32 whatever the recipe.
     ///
     /// # Errors
     /// A name that no layer with products has; nothing is changed then.
     pub fn keep_in_f32<S: AsRef<str>>(&mut self, names: &[S]) -> Result<(), EngineError> {
-        let has_products = |n: &&Node| matches!(n.layer, Layer::Dense { .. });
+        let has_products =
+            |n: &&Node| matches!(n.layer, Layer::Dense { .. } | Layer::Conv2d { .. });
         let known: Vec<&str> =
             self.nodes.iter().filter(has_products).map(|n| n.name.as_str()).collect();
         if let Some(bad) = names.iter().map(AsRef::as_ref).find(|n| !known.contains(n)) {
@@ -200,7 +301,8 @@ impl ModelSpec {
             )));
         }
         for node in &mut self.nodes {
-            if let Layer::Dense { high_precision, .. } = &mut node.layer
+            if let Layer::Dense { high_precision, .. } | Layer::Conv2d { high_precision, .. } =
+                &mut node.layer
                 && names.iter().any(|n| n.as_ref() == node.name)
             {
                 *high_precision = true;
@@ -209,69 +311,11 @@ impl ModelSpec {
         Ok(())
     }
 
-    /// Checks names, sizes and the head.
-    pub fn validate(&self) -> Result<(), EngineError> {
-        let width = self.input.width();
-        if width == 0 {
-            return Err(fault("the network has no inputs".to_owned()));
-        }
-        for e in &self.input.embeddings {
-            if e.cardinality == 0 || e.dim == 0 {
-                return Err(fault(format!(
-                    "embedding of \"{}\" is {} x {}; both must be at least 1",
-                    e.name, e.cardinality, e.dim
-                )));
-            }
-            check_size(&format!("embedding of \"{}\"", e.name), e.cardinality, e.dim)?;
-        }
-        if let Head::Classes { count } = self.head
-            && count < 2
-        {
-            return Err(fault(format!("{count} classes; at least 2 are needed")));
-        }
-        let mut names = std::collections::HashSet::new();
-        let mut cols = width;
-        for node in &self.nodes {
-            if node.name.is_empty() || node.name == "embed" || node.name.contains('.') {
-                return Err(fault(format!("\"{}\" cannot be a layer name", node.name)));
-            }
-            if !names.insert(node.name.as_str()) {
-                return Err(fault(format!("two layers are called \"{}\"", node.name)));
-            }
-            match node.layer {
-                Layer::Dense { out, .. } => {
-                    if out == 0 {
-                        return Err(fault(format!("layer \"{}\" has no outputs", node.name)));
-                    }
-                    check_size(&format!("layer \"{}\"", node.name), out, cols)?;
-                    cols = out;
-                }
-                Layer::LayerNorm => {}
-                Layer::Dropout { rate } => {
-                    if !(0.0..1.0).contains(&rate) {
-                        return Err(fault(format!(
-                            "dropout rate {rate} of \"{}\" is not in 0..1",
-                            node.name
-                        )));
-                    }
-                }
-            }
-        }
-        let want = self.head.outputs();
-        match self.nodes.last() {
-            Some(Node { layer: Layer::Dense { out, activation: None, .. }, .. })
-                if *out == want =>
-            {
-                Ok(())
-            }
-            _ => Err(fault(format!(
-                "the last layer must be dense with {want} outputs and no activation"
-            ))),
-        }
-    }
-
     /// All parameters in their fixed order: embedding tables, then the layers' own.
-    pub fn parameters(&self) -> Vec<ParamInfo> {
+    ///
+    /// # Errors
+    /// The faults of [`ModelSpec::validate`].
+    pub fn try_parameters(&self) -> Result<Vec<ParamInfo>, EngineError> {
         let mut list = Vec::new();
         let mut push = |name: String, shape: Vec<usize>, kind| {
             list.push(ParamInfo { name, shape, kind });
@@ -279,38 +323,57 @@ impl ModelSpec {
         for (i, e) in self.input.embeddings.iter().enumerate() {
             push(format!("embed.{i}.table"), vec![e.cardinality, e.dim], ParamKind::Table);
         }
-        let mut cols = self.input.width();
-        for Node { name, layer } in &self.nodes {
-            match layer {
+        let (sources, shapes) = (self.sources()?, self.shapes()?);
+        for (node, source) in self.nodes.iter().zip(&sources) {
+            let name = &node.name;
+            let input = self.shape_of(&shapes, source.first().copied().unwrap_or(Source::Input));
+            let vector = |part: &str| format!("{name}.{part}");
+            match &node.layer {
                 Layer::Dense { out, activation, .. } => {
-                    let rectified = activation.is_some();
-                    let kind = ParamKind::Weight { rectified };
-                    push(format!("{name}.weight"), vec![*out, cols], kind);
-                    push(format!("{name}.bias"), vec![*out], ParamKind::Bias);
-                    cols = *out;
+                    let kind = ParamKind::Weight { rectified: activation.is_some() };
+                    push(vector("weight"), vec![*out, input.len()], kind);
+                    push(vector("bias"), vec![*out], ParamKind::Bias);
+                }
+                Layer::Conv2d { out, kernel, groups, bias, .. } => {
+                    let shape = vec![*out, *kernel, *kernel, input.channels() / (*groups).max(1)];
+                    // A normalisation or a sum comes between where no activation is fused.
+                    push(vector("weight"), shape, ParamKind::Weight { rectified: true });
+                    if *bias {
+                        push(vector("bias"), vec![*out], ParamKind::Bias);
+                    }
                 }
                 Layer::LayerNorm => {
-                    push(format!("{name}.gain"), vec![cols], ParamKind::Gain);
-                    push(format!("{name}.shift"), vec![cols], ParamKind::Bias);
+                    push(vector("gain"), vec![input.len()], ParamKind::Gain);
+                    push(vector("shift"), vec![input.len()], ParamKind::Bias);
                 }
-                Layer::Dropout { .. } => {}
+                Layer::BatchNorm { .. } => {
+                    let shape = || vec![input.channels()];
+                    push(vector("gain"), shape(), ParamKind::Gain);
+                    push(vector("shift"), shape(), ParamKind::Bias);
+                    push(vector("mean"), shape(), ParamKind::RunningMean);
+                    push(vector("variance"), shape(), ParamKind::RunningVariance);
+                }
+                Layer::Dropout { .. }
+                | Layer::MaxPool { .. }
+                | Layer::AvgPool { .. }
+                | Layer::GlobalAveragePool
+                | Layer::Add { .. }
+                | Layer::Flatten => {}
             }
         }
-        list
+        Ok(list)
+    }
+
+    /// All parameters in their fixed order: embedding tables, then the layers' own. Empty if the
+    /// model is not valid.
+    pub fn parameters(&self) -> Vec<ParamInfo> {
+        self.try_parameters().unwrap_or_default()
     }
 
     /// Number of trained values.
     pub fn parameter_count(&self) -> usize {
-        self.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum()
-    }
-}
-
-fn check_size(what: &str, rows: usize, cols: usize) -> Result<(), EngineError> {
-    match rows.checked_mul(cols) {
-        Some(n) if n <= MAX_ELEMENTS => Ok(()),
-        _ => {
-            Err(fault(format!("{what} would be {rows} x {cols}, more than {MAX_ELEMENTS} values")))
-        }
+        let trained = self.parameters().into_iter().filter(|p| p.kind.trained());
+        trained.map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 
@@ -323,7 +386,7 @@ mod tests {
             .iter()
             .map(|&(cardinality, dim)| EmbeddingSpec { name: "c".to_owned(), cardinality, dim })
             .collect();
-        InputSpec { dense, embeddings }
+        InputSpec { dense, embeddings, image: None }
     }
 
     #[test]

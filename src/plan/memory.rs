@@ -176,7 +176,7 @@ mod tests {
 
     fn plan(precision: Precision) -> Plan {
         let embeddings = vec![EmbeddingSpec { name: "c".to_owned(), cardinality: 9, dim: 3 }];
-        let input = InputSpec { dense: 13, embeddings };
+        let input = InputSpec { dense: 13, embeddings, image: None };
         let head = Head::Classes { count: 5 };
         let model = ModelSpec::mlp(input, &[64, 32, 64], Activation::Gelu, true, 0.1, false, head);
         let config = PlanConfig {

@@ -1,7 +1,9 @@
 //! Confident learning: which labels contradict predictions that owe nothing to them.
 //!
-//! As cleanlab 2.9, `find_label_issues(filter_by="prune_by_noise_rate")`: the confident joint says how
-//! many labels of each class are another, and as many with the widest margins are named. Source: Northcutt, Jiang, Chuang, "Confident Learning",
+//! As cleanlab 2.9, `find_label_issues(filter_by="prune_by_class")`: the confident joint says how many
+//! labels of each class are wrong, and as many of those that the predictions contradict are named,
+//! those least believed first. Counting per class rather than per pair of classes finds errors that are
+//! spread over many pairs, of which each would round to none. Source: Northcutt, Jiang, Chuang, "Confident Learning",
 //! JAIR 70 (2021).
 
 /// A label that is probably wrong.
@@ -61,22 +63,25 @@ pub(super) fn issues(labels: &[u32], probabilities: &[f32], classes: usize) -> V
             off.push(Issue { at: i, given, better, margin });
         }
     }
-    // Rows of the joint sum to the number of labels; the noise rate of a pair says how many to prune.
-    for (given, counts_row) in joint.iter_mut().enumerate() {
-        let sum: f64 = counts_row.iter().sum();
-        if sum > 0.0 {
-            counts_row.iter_mut().for_each(|c| *c *= counts[given] as f64 / sum);
-        }
-    }
-    off.sort_by(|a, b| b.margin.total_cmp(&a.margin).then(a.at.cmp(&b.at)));
-    let mut left: Vec<Vec<usize>> =
-        joint.iter().map(|r| r.iter().map(|c| c.round() as usize).collect()).collect();
+    // Rows of the joint are brought to the number of labels: what is off the diagonal is wrong.
+    let mut left: Vec<usize> = joint
+        .iter()
+        .enumerate()
+        .map(|(given, r)| {
+            let sum: f64 = r.iter().sum();
+            let wrong = if sum > 0.0 { 1.0 - r[given] / sum } else { 0.0 };
+            (wrong * counts[given] as f64).round() as usize
+        })
+        .collect();
+    let belief = |i: &Issue| row(i.at)[i.given];
+    off.sort_by(|a, b| belief(a).total_cmp(&belief(b)).then(a.at.cmp(&b.at)));
     off.retain(|issue| {
-        let quota = &mut left[issue.given][issue.better];
-        let keep = *quota > 0 && issue.margin > 0.0;
-        *quota = quota.saturating_sub(usize::from(keep));
+        let quota = &mut left[issue.given];
+        let keep = *quota > 0;
+        *quota = quota.saturating_sub(1);
         keep
     });
+    off.sort_by(|a, b| b.margin.total_cmp(&a.margin).then(a.at.cmp(&b.at)));
     off
 }
 

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Augmentation;
 use crate::device::DeviceChoice;
 use crate::error::{EngineError, TrainError};
 use crate::fp8::{Precision, Scaling};
-use crate::model::{Activation, Head, InputSpec, ModelSpec};
+use crate::model::{
+    Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec, ResNetOptions, SeparableOptions,
+};
 use crate::plan::{MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, UpdateOptions};
 
 /// Learning-rate schedule after warm-up.
@@ -18,6 +21,34 @@ pub enum Schedule {
     Cosine,
     /// A straight line down to 1 % of the peak.
     Linear,
+}
+
+/// What kind of network is trained. The convolutional ones need images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Not chosen yet: [`TrainConfig::suggest`] chooses. Where nobody asks it, dense layers.
+    #[default]
+    Auto,
+    /// Dense layers; see [`ModelSpec::mlp`].
+    Mlp,
+    /// Two convolutions with pooling, then dense layers; see [`ModelSpec::cnn`].
+    #[serde(alias = "cnn")]
+    SmallCnn,
+    /// Residual blocks with batch normalisation; see [`ModelSpec::resnet`].
+    #[serde(alias = "resnet")]
+    ResNet,
+    /// Depthwise-separable blocks with batch normalisation; see
+    /// [`ModelSpec::depthwise_separable`].
+    #[serde(alias = "depthwise")]
+    DepthwiseSeparable,
+}
+
+impl Architecture {
+    /// Whether it takes images only.
+    pub fn is_convolutional(self) -> bool {
+        !matches!(self, Self::Auto | Self::Mlp)
+    }
 }
 
 /// A change of precision within a run; weights and optimiser state go on bit for bit.
@@ -33,9 +64,11 @@ pub struct Hybrid {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Hidden layer widths.
+    /// Kind of network.
+    pub architecture: Architecture,
+    /// Widths of the hidden dense layers; residual and separable networks have none.
     pub hidden: Vec<usize>,
-    /// Non-linearity of hidden layers.
+    /// Non-linearity of hidden layers; residual and separable networks always take ReLU.
     pub activation: Activation,
     /// Layer normalisation after each hidden layer.
     pub layer_norm: bool,
@@ -45,6 +78,8 @@ pub struct TrainConfig {
     pub high_precision_ends: bool,
     /// Further layers in f32, by name: `dense1`, `dense2`, …, `output`.
     pub opt_out: Vec<String>,
+    /// Random changes of training images.
+    pub augmentation: Augmentation,
     /// Precision and recipe.
     pub precision: Precision,
     /// Another precision for the last part of the run.
@@ -67,6 +102,15 @@ pub struct TrainConfig {
     pub patience: usize,
     /// Seed of initial weights, order and dropout.
     pub seed: u64,
+    /// Column whose groups are weighted so that group and class are independent in the training
+    /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reweigh: Option<String>,
+    /// Trains on rows changed so as to mislead the network (adversarial training by one step from
+    /// a random start, Wong et al. 2020), each value by at most this: standard deviations of number
+    /// columns, or the way from black to white of pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<f32>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -74,12 +118,14 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            architecture: Architecture::Auto,
             hidden: vec![128, 64],
             activation: Activation::Relu,
             layer_norm: false,
             dropout: 0.0,
             high_precision_ends: false,
             opt_out: Vec::new(),
+            augmentation: Augmentation::default(),
             precision: Precision::default(),
             hybrid: None,
             optimizer: Optimizer::default(),
@@ -91,6 +137,8 @@ impl Default for TrainConfig {
             epochs: 30,
             patience: 8,
             seed: 0,
+            reweigh: None,
+            adversarial: None,
             device: DeviceChoice::Auto,
         }
     }
@@ -125,6 +173,11 @@ impl TrainConfig {
         }
         if !(1..=1_000_000).contains(&self.epochs) {
             return fail("epochs", format!("{} is not in 1 to 1000000", self.epochs));
+        }
+        if let Some(size) = self.adversarial
+            && !(size > 0.0 && size <= 10.0)
+        {
+            return fail("adversarial training", format!("{size} is not above 0 and up to 10"));
         }
         let decay = match self.optimizer {
             Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {
@@ -165,13 +218,13 @@ impl TrainConfig {
         {
             return fail("share of the first precision", format!("{first_share} is not in 0 to 1"));
         }
-        self.check_update()?;
-        let mut layers = self.layers(InputSpec { dense: 1, embeddings: vec![] }, Head::Regression);
-        match layers.keep_in_f32(&self.opt_out) {
-            Ok(()) => Ok(()),
-            Err(EngineError::Shape { what, .. }) => fail("layers kept in f32", what),
-            Err(other) => Err(other.into()),
+        if let Some(what) = self.augmentation.fault() {
+            return fail("random changes of pictures", what);
         }
+        self.check_update()?;
+        // The names of layers do not depend on the size of the data.
+        let image = ImageShape { height: 32, width: 32, channels: 1 };
+        self.model(InputSpec::image(image), Head::Regression).map(|_| ())
     }
 
     fn check_update(&self) -> Result<(), TrainError> {
@@ -219,26 +272,59 @@ impl TrainConfig {
         }
     }
 
-    /// The network of these settings between `input` and `head`, see [`ModelSpec::mlp`].
+    /// The network of these settings between `input` and `head`.
     ///
     /// # Errors
-    /// A layer to be kept in f32 that the network does not have.
-    pub fn model(&self, input: InputSpec, head: Head) -> Result<ModelSpec, EngineError> {
-        let mut model = self.layers(input, head);
-        model.keep_in_f32(&self.opt_out)?;
-        Ok(model)
+    /// [`TrainError::Config`] if the architecture needs images and the input is a table, or if a
+    /// layer is to be kept in f32 that the network does not have.
+    pub fn model(&self, input: InputSpec, head: Head) -> Result<ModelSpec, TrainError> {
+        let mut model = self.layers(input, head)?;
+        match model.keep_in_f32(&self.opt_out) {
+            Ok(()) => Ok(model),
+            Err(EngineError::Shape { what, .. }) => {
+                Err(TrainError::Config { setting: "layers kept in f32", what })
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
-    fn layers(&self, input: InputSpec, head: Head) -> ModelSpec {
-        ModelSpec::mlp(
-            input,
-            &self.hidden,
-            self.activation,
-            self.layer_norm,
-            self.dropout,
-            self.high_precision_ends,
-            head,
-        )
+    fn layers(&self, input: InputSpec, head: Head) -> Result<ModelSpec, TrainError> {
+        let high_precision_ends = self.high_precision_ends;
+        let image = input.image.ok_or(TrainError::Config {
+            setting: "kind of network",
+            what: "a convolutional network needs images; choose a plain network for a table"
+                .to_owned(),
+        });
+        Ok(match self.architecture {
+            Architecture::Auto | Architecture::Mlp => ModelSpec::mlp(
+                input,
+                &self.hidden,
+                self.activation,
+                self.layer_norm,
+                self.dropout,
+                high_precision_ends,
+                head,
+            ),
+            Architecture::SmallCnn => {
+                let options = CnnOptions {
+                    dense: self.hidden.clone(),
+                    activation: self.activation,
+                    dropout: self.dropout,
+                    high_precision_ends,
+                    ..CnnOptions::default()
+                };
+                ModelSpec::cnn(image?, &options, head)
+            }
+            Architecture::ResNet => {
+                let options = ResNetOptions { high_precision_ends, ..ResNetOptions::default() };
+                ModelSpec::resnet(image?, &options, head)
+            }
+            Architecture::DepthwiseSeparable => {
+                let options =
+                    SeparableOptions { high_precision_ends, ..SeparableOptions::default() };
+                ModelSpec::depthwise_separable(image?, &options, head)
+            }
+        })
     }
 }
 
@@ -252,6 +338,22 @@ mod tests {
             Err(TrainError::Config { setting, .. }) => setting,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn convolutional_networks_take_images_only() {
+        let image = crate::model::ImageShape { height: 8, width: 9, channels: 3 };
+        let head = Head::Classes { count: 4 };
+        for architecture in
+            [Architecture::SmallCnn, Architecture::ResNet, Architecture::DepthwiseSeparable]
+        {
+            let config = TrainConfig { architecture, ..TrainConfig::default() };
+            config.model(InputSpec::image(image), head).unwrap().validate().unwrap();
+            let error = config.model(InputSpec::features(216), head).unwrap_err();
+            assert!(matches!(error, TrainError::Config { setting: "kind of network", .. }));
+        }
+        let plain = TrainConfig::default();
+        plain.model(InputSpec::image(image), head).unwrap().validate().unwrap();
     }
 
     #[test]
@@ -277,6 +379,8 @@ mod tests {
         assert_eq!(setting(TrainConfig { learning_rate: f32::NAN, ..d() }), "learning rate");
         assert_eq!(setting(TrainConfig { warmup: -0.1, ..d() }), "warm-up");
         assert_eq!(setting(TrainConfig { batch_size: 0, ..d() }), "batch size");
+        let augmentation = Augmentation { shift: 0.6, ..Augmentation::default() };
+        assert_eq!(setting(TrainConfig { augmentation, ..d() }), "random changes of pictures");
         assert_eq!(setting(TrainConfig { epochs: 0, ..d() }), "epochs");
         let optimizer = Optimizer::Sgd { momentum: 1.0, weight_decay: 0.0 };
         assert_eq!(setting(TrainConfig { optimizer, ..d() }), "momentum");
@@ -300,8 +404,27 @@ mod tests {
     }
 
     #[test]
+    fn convolutions_opt_out_by_name() {
+        let config = TrainConfig {
+            architecture: Architecture::SmallCnn,
+            opt_out: vec!["conv2".to_owned()],
+            ..TrainConfig::default()
+        };
+        config.check().unwrap();
+        let image = ImageShape { height: 8, width: 8, channels: 1 };
+        let model = config.model(InputSpec::image(image), Head::Regression).unwrap();
+        let takes = |n: &&crate::model::Node| n.layer.takes_recipe();
+        let names: Vec<&str> = model.nodes.iter().filter(takes).map(|n| &*n.name).collect();
+        assert_eq!(names, ["conv1", "dense1", "dense2", "output"]);
+        let opt_out = vec!["block1_1_conv1".to_owned()];
+        assert!(TrainConfig { opt_out: opt_out.clone(), ..config.clone() }.check().is_err());
+        let architecture = Architecture::ResNet;
+        TrainConfig { opt_out, architecture, ..config }.check().unwrap();
+    }
+
+    #[test]
     fn layers_opt_out_by_name() {
-        let input = || InputSpec { dense: 3, embeddings: vec![] };
+        let input = || InputSpec::features(3);
         let config = |names: &[&str]| TrainConfig {
             hidden: vec![8, 4],
             layer_norm: true,

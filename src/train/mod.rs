@@ -1,12 +1,14 @@
 //! Training: configuration, session, events, control, checkpoints, and the one place that spawns
 //! threads.
 
+pub mod augment;
 pub mod checkpoint;
 pub mod config;
 pub mod crossval;
 mod diagnosis;
 pub mod event;
 mod files;
+mod loader;
 mod order;
 mod pace;
 mod prepare;
@@ -17,7 +19,8 @@ mod session;
 pub mod suggest;
 pub mod worker;
 
-pub use config::TrainConfig;
+pub use augment::Augmentation;
+pub use config::{Architecture, TrainConfig};
 pub use event::{Control, Event, RunState, StopReason, Summary};
 pub use run_folder::RunFolder;
 pub use suggest::DataSize;

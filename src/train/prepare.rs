@@ -2,6 +2,7 @@
 //! open the run folder.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
@@ -12,14 +13,16 @@ use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
 use super::{Control, Event, RunState, worker::Job};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
+use crate::data::{Dataset, Encoded, Preprocessor, Samples, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::attack::Attacker;
+use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
-use crate::model::{EmbeddingSpec, Head, InputSpec, ModelSpec};
+use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
 
 /// Most dense values of the training data that enter the fingerprint.
@@ -28,11 +31,17 @@ const FINGERPRINT_VALUES: usize = 1 << 22;
 /// Everything a session computes with.
 pub struct Prepared {
     /// Training rows.
-    pub train: Encoded,
+    pub train: Arc<Encoded>,
     /// Validation rows.
     pub validation: Encoded,
     /// Test rows.
     pub test: Encoded,
+    /// Size and, per channel, black and white, where rows are images.
+    pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
+    /// What every training row counts; `None` for all alike.
+    pub weights: Option<Arc<Vec<f32>>>,
+    /// Makes misleading rows, if they are trained on.
+    pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -46,6 +55,7 @@ struct Encoding {
     train: Encoded,
     validation: Encoded,
     test: Encoded,
+    weights: Option<Vec<f32>>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -91,8 +101,22 @@ pub fn run(
     preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
-    let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
+    let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
+    if images.is_none() && !config.augmentation.is_nothing() {
+        return Err(TrainError::Config {
+            setting: "random changes of pictures",
+            what: "this is a table; only pictures can be changed at random".to_owned(),
+        });
+    }
 
+    let attacker = match config.adversarial {
+        Some(_) => {
+            let params = init(&model, config.seed);
+            Some(Attacker::of(&model, &params, preprocessor.movable(), batch)?)
+        }
+        None => None,
+    };
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
@@ -129,7 +153,9 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let data = Prepared { train, validation, test, meaning, engine, fallback };
+    let (train, weights) = (Arc::new(train), weights.map(Arc::new));
+    let data =
+        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -195,7 +221,30 @@ fn encode(
         None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
     };
     let meaning = Meaning::of(&preprocessor);
-    Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+    let weights = match &config.reweigh {
+        Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
+        None => None,
+    };
+    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+}
+
+/// See [`super::TrainConfig::reweigh`].
+fn balancing_weights(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    target: &TargetData,
+) -> Result<Vec<f32>, TrainError> {
+    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    let found = match &dataset.samples {
+        Samples::Table(table) => table.column(column),
+        Samples::Images(_) => None,
+    };
+    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
+    let TargetData::Classes(classes) = target else {
+        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
+    };
+    Ok(Grouping::by_value(found, rows).independence_weights(classes))
 }
 
 /// What the encoded rows look like to a network.
@@ -205,6 +254,11 @@ pub(super) fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     InputSpec {
         dense: preprocessor.dense_width(),
         embeddings: preprocessor.embeddings().into_iter().map(table).collect(),
+        image: preprocessor.image_shape().map(|[width, height, channels]| ImageShape {
+            height,
+            width,
+            channels,
+        }),
     }
 }
 

@@ -4,25 +4,27 @@ mod control;
 mod reports;
 mod saving;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
-use rayon::prelude::*;
 
 use self::control::{LoopEnd, Wish};
 use self::reports::{Recent, Watch};
 use super::checkpoint::Position;
-use super::order::epoch_order;
+use super::loader::{self, Loader};
 use super::pace::Pace;
 use super::prepare::Prepared;
 use super::reporter::Reporter;
 use super::run_folder::{RunFolder, RunLock};
 use super::schedule::LearningRate;
 use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
+use crate::data::rng::Rng;
 use crate::device::DeviceChoice;
-use crate::engine::{self, Batch, EngineInfo, StepParams};
-use crate::error::TrainError;
+use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
+use crate::error::{EngineError, TrainError};
 use crate::eval;
+use crate::eval::attack::{Attacker, Method};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::plan::{self, PlanConfig};
@@ -179,8 +181,7 @@ impl<'a> Session<'a> {
     }
 
     fn parameters(&self) -> usize {
-        let shapes = self.data.engine.plan().params.iter();
-        shapes.map(|p| p.shape.iter().product::<usize>()).sum()
+        self.data.engine.plan().model.parameter_count()
     }
 
     fn enter(&mut self, state: RunState) -> Result<(), TrainError> {
@@ -198,11 +199,20 @@ impl<'a> Session<'a> {
     fn train(&mut self) -> Result<LoopEnd, TrainError> {
         let mut pace = Pace::default();
         let mut staged = Staged::default();
+        let source = loader::Source {
+            data: Arc::clone(&self.data.train),
+            weights: self.data.weights.clone(),
+            images: self.data.images.clone(),
+            augmentation: self.config.augmentation,
+            seed: self.config.seed,
+            batch: self.data.engine.plan().config.batch,
+            epochs: self.config.epochs,
+        };
+        let loader = Loader::start(source, (self.at.epoch, self.at.batch))?;
         while self.at.epoch < self.config.epochs {
             if self.early_stopped() {
                 return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
             }
-            let order = epoch_order(self.data.train.rows, self.config.seed, self.at.epoch);
             while self.at.batch < self.steps_per_epoch {
                 if let Some(end) = self.wish()?.end() {
                     return Ok(end);
@@ -211,7 +221,7 @@ impl<'a> Session<'a> {
                 let left = (self.steps_per_epoch - self.at.batch) as u64;
                 let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
                 let begin = Instant::now();
-                self.steps(&order, steps, &mut staged)?;
+                self.steps(&loader, steps, &mut staged)?;
                 let took = begin.elapsed();
                 pace.took(steps, took);
                 self.at.step_seconds += took.as_secs_f64();
@@ -256,18 +266,15 @@ impl<'a> Session<'a> {
     /// Trains `count` batches from the current position.
     fn steps(
         &mut self,
-        order: &[u32],
+        loader: &Loader,
         count: usize,
         staged: &mut Staged,
     ) -> Result<(), TrainError> {
-        let size = self.data.engine.plan().config.batch.max(1);
         staged.batches.resize_with(count.max(staged.batches.len()), Batch::default);
         let batches = staged.batches.get_mut(..count).unwrap_or_default();
-        let rows = order.get(self.at.batch * size..).unwrap_or_default();
-        let train = &self.data.train;
-        batches.par_iter_mut().zip(rows.par_chunks(size)).for_each(|(batch, rows)| {
-            eval::fill_batch(batch, train, rows.iter().map(|&r| r as usize));
-        });
+        for batch in batches.iter_mut() {
+            loader.next(batch)?;
+        }
         let seed = (self.config.seed ^ (self.config.seed >> 32)) as u32;
         let params = &mut staged.params;
         params.clear();
@@ -275,7 +282,13 @@ impl<'a> Session<'a> {
             let step = self.at.step + i;
             StepParams { step, learning_rate: self.rate.at(step), seed }
         }));
-        let losses = self.data.engine.train(batches, params)?;
+        let losses = match (&mut self.data.attacker, self.config.adversarial) {
+            (Some(attacker), Some(size)) => {
+                let engine = self.data.engine.as_mut();
+                adversarial_steps(engine, attacker, size, batches, params)?
+            }
+            _ => self.data.engine.train(batches, params)?,
+        };
         for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
             if !loss.is_finite() {
                 return Err(self.diverged(loss, step.step));
@@ -376,4 +389,23 @@ impl<'a> Session<'a> {
         self.folder.record.summary = Some(summary);
         self.enter(RunState::Done)
     }
+}
+
+/// Trains on misleading versions of the batches: one step of 1.25 ε from a random start within ε.
+fn adversarial_steps(
+    engine: &mut dyn Engine,
+    attacker: &mut Attacker,
+    size: f32,
+    batches: &mut [Batch],
+    params: &[StepParams],
+) -> Result<Vec<f32>, EngineError> {
+    let mut losses = Vec::with_capacity(batches.len());
+    for (batch, step) in batches.iter_mut().zip(params) {
+        attacker.load(&engine.read_params()?)?;
+        // The same step of the same run meets the same rows, also after a pause.
+        let mut rng = Rng::new((u64::from(step.seed) << 32) ^ step.step);
+        attacker.change(batch, Method::RandomFgsm, size, &mut rng)?;
+        losses.extend(engine.train(std::slice::from_ref(batch), std::slice::from_ref(step))?);
+    }
+    Ok(losses)
 }

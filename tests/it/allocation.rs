@@ -67,7 +67,11 @@ const BATCH: usize = 70;
 
 fn models() -> Vec<(ModelSpec, Optimizer)> {
     let table = EmbeddingSpec { name: "kind".to_owned(), cardinality: 9, dim: 5 };
-    let input = |tables: usize| InputSpec { dense: 300, embeddings: vec![table.clone(); tables] };
+    let input = |tables: usize| InputSpec {
+        dense: 300,
+        embeddings: vec![table.clone(); tables],
+        image: None,
+    };
     let sgd = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.01 };
     let (classes, one) = (Head::Classes { count: 5 }, Head::Regression);
     vec![

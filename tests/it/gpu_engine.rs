@@ -35,7 +35,7 @@ fn model(activation: Activation, extras: bool, head: Head) -> ModelSpec {
     } else {
         Vec::new()
     };
-    let input = InputSpec { dense: 7, embeddings };
+    let input = InputSpec { dense: 7, embeddings, image: None };
     let dropout = if extras { 0.2 } else { 0.0 };
     ModelSpec::mlp(input, &[135, 18], activation, extras, dropout, false, head)
 }

@@ -236,7 +236,7 @@ fn compact_adamw_in_every_format() {
 }
 
 fn model() -> ModelSpec {
-    let input = InputSpec { dense: 7, embeddings: Vec::new() };
+    let input = InputSpec::features(7);
     let head = Head::Classes { count: 3 };
     ModelSpec::mlp(input, &[45, 18], Activation::Relu, true, 0.0, false, head)
 }

@@ -5,11 +5,13 @@ use fp8_studio::engine::{Batch, Engine, StepParams};
 use fp8_studio::fp8::{Precision, Recipe, hash};
 use fp8_studio::model::init::{Param, init};
 use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, Layer, ModelSpec, Node};
-use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile, memory};
+use fp8_studio::plan::{
+    Optimizer, PlanConfig, UpdateOptions, compile, compile_with_input_gradient, memory,
+};
 
 const ROWS: usize = 7;
 
-fn batch(model: &ModelSpec) -> Batch {
+pub fn batch(model: &ModelSpec) -> Batch {
     let number = |i: usize| (hash::mix(i as u32 + 1) >> 8) as f32 / 8_388_608.0 - 1.0;
     let columns = model.input.embeddings.len();
     let cardinality = model.input.embeddings.first().map_or(1, |e| e.cardinality);
@@ -28,16 +30,20 @@ fn batch(model: &ModelSpec) -> Batch {
 }
 
 /// Mean loss and gradients at `params`; a rate of 0 leaves the weights as they are.
-fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<f32>>) {
+pub fn at(engine: &mut CpuEngine, params: &[Param], batch: &Batch) -> (f32, Vec<Vec<f32>>) {
     engine.load_params(params).unwrap();
     let step = StepParams { step: 3, learning_rate: 0.0, seed: 17 };
     let loss = engine.train(std::slice::from_ref(batch), &[step]).unwrap()[0];
     let ids: Vec<_> = engine.plan().params.iter().map(|p| p.gradient).collect();
-    let read = |id| engine.read(id).unwrap().into_iter().map(f32::from_bits).collect();
+    // Running statistics have none.
+    let read = |id: Option<_>| {
+        let words = id.map(|id| engine.read(id).unwrap()).unwrap_or_default();
+        words.into_iter().map(f32::from_bits).collect()
+    };
     (loss, ids.into_iter().map(read).collect())
 }
 
-fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
+pub fn engine(model: &ModelSpec, precision: Precision) -> CpuEngine {
     let config = PlanConfig {
         batch: ROWS + 2,
         precision,
@@ -54,7 +60,7 @@ fn close(numeric: f64, exact: f32) -> bool {
 }
 
 /// Central differences at up to five values of every parameter.
-fn check(model: &ModelSpec) {
+pub fn check(model: &ModelSpec) {
     let mut engine = engine(model, Precision::F32);
     let batch = batch(model);
     let mut params = init(model, 9);
@@ -68,7 +74,7 @@ fn check(model: &ModelSpec) {
     assert!(loss.is_finite() && loss > 0.0);
     let mut largest = (0f32, 0f64);
     for p in 0..params.len() {
-        let len = params[p].values.len();
+        let len = gradients[p].len();
         for i in (0..len).step_by((len / 5).max(1)) {
             let old = params[p].values[i];
             let mut slope = |h: f32| {
@@ -95,7 +101,7 @@ fn check(model: &ModelSpec) {
 
 fn input(dense: usize, tables: usize) -> InputSpec {
     let table = |i| EmbeddingSpec { name: format!("c{i}"), cardinality: 4, dim: 3 };
-    InputSpec { dense, embeddings: (0..tables).map(table).collect() }
+    InputSpec { dense, embeddings: (0..tables).map(table).collect(), image: None }
 }
 
 #[test]
@@ -136,7 +142,7 @@ fn unusual_orders_of_layers() {
             let nodes = layers
                 .iter()
                 .enumerate()
-                .map(|(i, layer)| Node { name: format!("n{i}"), layer: layer.clone() })
+                .map(|(i, layer)| Node::new(format!("n{i}"), layer.clone()))
                 .collect();
             check(&ModelSpec { input: input(4, tables), nodes, head: Head::Regression });
         }
@@ -173,7 +179,7 @@ fn cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 #[test]
 fn gradients_of_every_recipe_point_where_the_f32_gradient_points() {
     // Wider than one block of every recipe, and not a multiple of any.
-    let input = InputSpec { dense: 150, embeddings: Vec::new() };
+    let input = InputSpec::features(150);
     let head = Head::Classes { count: 5 };
     let model = ModelSpec::mlp(input, &[170, 40], Activation::Gelu, true, 0.0, false, head);
     let (batch, params) = (batch(&model), init(&model, 3));
@@ -185,5 +191,51 @@ fn gradients_of_every_recipe_point_where_the_f32_gradient_points() {
         let mut planted = grads;
         planted[0].reverse();
         assert!(cosine(&exact, &planted) < 0.99, "{name}: a reversed gradient passes");
+    }
+}
+
+/// Central differences at every input against the gradient that attacks use.
+#[test]
+fn the_gradient_of_the_inputs_is_right() {
+    for (activation, norm, tables) in
+        [(Activation::Gelu, false, 0), (Activation::Silu, true, 2), (Activation::Relu, false, 1)]
+    {
+        let table = |i| EmbeddingSpec { name: format!("t{i}"), cardinality: 5, dim: 3 };
+        let input =
+            InputSpec { dense: 6, embeddings: (0..tables).map(table).collect(), image: None };
+        let head = Head::Classes { count: 3 };
+        let model = ModelSpec::mlp(input, &[9, 7], activation, norm, 0.0, false, head);
+        let config = PlanConfig {
+            batch: ROWS + 2,
+            precision: Precision::F32,
+            optimizer: Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 },
+            update: UpdateOptions::default(),
+        };
+        let plan = compile_with_input_gradient(&model, &config).unwrap();
+        assert_eq!(memory::check(&plan), Vec::<String>::new());
+        let id = plan.input_gradient.unwrap();
+        assert!(compile(&model, &config).unwrap().input_gradient.is_none());
+        let mut engine = CpuEngine::open(plan).unwrap();
+        let params = init(&model, 4);
+        let mut batch = batch(&model);
+        at(&mut engine, &params, &batch);
+        let found: Vec<f32> = engine.read(id).unwrap().into_iter().map(f32::from_bits).collect();
+        let width = model.input.width();
+        let mut largest = 0f32;
+        for row in 0..ROWS {
+            for i in 0..6 {
+                let old = batch.dense[row * 6 + i];
+                let mut loss = |v: f32| {
+                    batch.dense[row * 6 + i] = v;
+                    f64::from(at(&mut engine, &params, &batch).0)
+                };
+                let slope = (loss(old + 2e-3) - loss(old - 2e-3)) / 4e-3;
+                batch.dense[row * 6 + i] = old;
+                let exact = found[row * width + i];
+                assert!(close(slope, exact), "row {row}, input {i}: {slope} is not {exact}");
+                largest = largest.max(exact.abs());
+            }
+        }
+        assert!(largest > 0.02 && !close(f64::from(largest) * 1.1, largest), "{largest}");
     }
 }

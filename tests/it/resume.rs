@@ -6,9 +6,11 @@ use std::time::Duration;
 use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::plan::{MasterFormat, MomentFormat, UpdateOptions};
 use fp8_studio::train::config::Hybrid;
-use fp8_studio::train::{Control, Event, RunFolder, RunState, TrainConfig};
+use fp8_studio::train::{
+    Architecture, Augmentation, Control, Event, RunFolder, RunState, TrainConfig,
+};
 
-use crate::support::{begin, begin_gated, circle, job, losses, next, rest, summary};
+use crate::support::{begin, begin_gated, circle, job, losses, next, pictures, rest, summary};
 
 fn config(precision: Precision) -> TrainConfig {
     TrainConfig {
@@ -48,19 +50,30 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
         accumulate: 2,
         average: Some(0.99),
     };
-    for config in [
-        config(Precision::Fp8(Recipe::current())),
-        delayed.clone(),
-        TrainConfig { hybrid, ..delayed },
-        TrainConfig { update, ..config(Precision::Bf16) },
+    let cnn = TrainConfig {
+        architecture: Architecture::SmallCnn,
+        hidden: vec![16],
+        augmentation: Augmentation { flip: true, shift: 0.1, rotation: 10.0, brightness: 0.2 },
+        ..delayed.clone()
+    };
+    // Running statistics of batch normalisation are part of the state too.
+    let resnet = TrainConfig { architecture: Architecture::ResNet, update, ..cnn.clone() };
+    let (table, images) = (circle(900), pictures(150));
+    for (data, config) in [
+        (&table, config(Precision::Fp8(Recipe::current()))),
+        (&table, delayed.clone()),
+        (&table, TrainConfig { hybrid, ..delayed }),
+        (&table, TrainConfig { update, ..config(Precision::Bf16) }),
+        (&images, TrainConfig { hybrid, ..cnn }),
+        (&images, resnet),
     ] {
-        let what = format!("{:?} {:?} {:?}", config.precision, config.hybrid, config.update);
+        let what = format!("{config:?}");
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
-        let plain = rest(&begin(job(circle(900), config.clone(), &whole)));
+        let plain = rest(&begin(job(data.clone(), config.clone(), &whole)));
 
         let parts = dir.path().join("parts");
-        let mut again = job(circle(900), config.clone(), &parts);
+        let mut again = job(data.clone(), config.clone(), &parts);
         let mut resumed = Vec::new();
         // In the middle of the first epoch, at the end of some, in the middle of another.
         type Here = fn(&Event) -> bool;
@@ -107,7 +120,7 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
         assert!(state(&parts) == state(&whole), "checkpoints differ with {what}");
         // The comparison can fail: other data order, other bytes.
         let other = dir.path().join("other");
-        rest(&begin(job(circle(900), TrainConfig { seed: 9, ..config.clone() }, &other)));
+        rest(&begin(job(data.clone(), TrainConfig { seed: 9, ..config.clone() }, &other)));
         assert!(state(&other) != state(&whole));
 
         let events = rest(&begin(again));

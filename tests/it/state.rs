@@ -15,7 +15,7 @@ const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 1e-3 };
 /// Odd widths, a table, a norm, dropout.
 fn model() -> ModelSpec {
     let table = EmbeddingSpec { name: "town".to_owned(), cardinality: 90, dim: 3 };
-    let input = InputSpec { dense: 6, embeddings: vec![table] };
+    let input = InputSpec { dense: 6, embeddings: vec![table], image: None };
     let head = Head::Classes { count: 3 };
     ModelSpec::mlp(input, &[37, 22], Activation::Silu, true, 0.2, false, head)
 }
@@ -226,7 +226,7 @@ fn plans_that_do_not_fit_each_other_are_refused() {
 
 /// The network that the figures of the README are about.
 fn mnist_mlp() -> ModelSpec {
-    let input = InputSpec { dense: 784, embeddings: Vec::new() };
+    let input = InputSpec::features(784);
     let head = Head::Classes { count: 10 };
     ModelSpec::mlp(input, &[512, 512], Activation::Relu, false, 0.0, false, head)
 }

@@ -1,11 +1,14 @@
 //! What several topics need: made-up tables, jobs, and waiting for runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fp8_studio::data::preprocess::PrepConfig;
-use fp8_studio::data::{Column, ColumnType, Dataset, Samples, Schema, SplitConfig, Table, Task};
+use fp8_studio::data::{
+    Column, ColumnType, Dataset, ImageSet, Samples, Schema, SplitConfig, Table, Task,
+};
 use fp8_studio::device::DeviceChoice;
 use fp8_studio::train::{Event, Job, RunHandle, Summary, TrainConfig, start};
 
@@ -94,6 +97,31 @@ pub fn hills(rows: usize) -> (Dataset, Schema) {
         ],
     );
     (dataset, Schema { columns, target: "height".to_owned(), task: Task::Regression })
+}
+
+/// Pictures of 12 × 12 grey pixels: noise with a bright bar, whose direction is the class.
+pub fn pictures(count: usize) -> (Dataset, Schema) {
+    let mut random = Random::new(3);
+    let (side, classes) = (12, vec!["across".to_owned(), "down".to_owned()]);
+    let mut images = ImageSet {
+        width: side,
+        height: side,
+        channels: 1,
+        classes: classes.clone(),
+        ..ImageSet::default()
+    };
+    for i in 0..count {
+        let at = 2 + (random.next() * 8.0) as usize;
+        for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+            let on = if i % 2 == 0 { y == at } else { x == at };
+            images.pixels.push((random.next() * 90.0) as u8 + if on { 160 } else { 0 });
+        }
+        images.labels.push((i % 2) as u32);
+    }
+    let samples = Samples::Images(images);
+    let dataset = Dataset { name: "bars".to_owned(), samples, notes: vec![] };
+    let schema = Schema::infer(&dataset, None, &BTreeMap::new()).unwrap();
+    (dataset, schema)
 }
 
 /// A job on the CPU engine.

@@ -73,6 +73,62 @@ fn silu_error(x: f64) -> (f64, f64) {
     (x.abs() * s * e, 2.0 * s * (1.0 + x.abs()) * e + 8.0 * U * s * (1.0 + x.abs()))
 }
 
+/// Error of a smooth non-linearity and its slope for arguments up to 40.
+fn smooth(activation: Option<Activation>) -> Option<f64> {
+    let error = match activation {
+        None | Some(Activation::Relu) => return None,
+        Some(Activation::Gelu) => gelu_error,
+        Some(Activation::Silu) => silu_error,
+    };
+    let sizes = (-160..=160).map(|i| error(f64::from(i) / 4.0)).map(|(v, s)| v.max(s));
+    Some(sizes.fold(0.0, f64::max))
+}
+
+/// As for `LayerNorm`, with the values of a channel in the place of a row.
+fn batch_norm(
+    n: &fp8_studio::kernels::batch_norm::BatchNorm,
+    slots: &Slots,
+) -> Vec<(BufferId, Vec<f64>)> {
+    let (x, gain) = (values(slots, n.x), values(slots, n.gain));
+    let (running_m, running_v) = (values(slots, n.running_mean), values(slots, n.running_variance));
+    let (channels, rows) = (n.channels as usize, (n.rows * n.pixels) as usize);
+    let valid = slots.valid_rows(n.step, n.rows) * n.pixels as usize;
+    let mut out = vec![0.0; rows * channels];
+    let mut moments = vec![0.0; 2 * channels];
+    let (mut mean_e, mut variance_e) = (vec![0.0; channels], vec![0.0; channels]);
+    for c in 0..channels {
+        let own: Vec<f64> = x.iter().skip(c).step_by(channels).copied().take(rows).collect();
+        let real = &own[..valid.min(rows)];
+        let count = real.len().max(1) as f64;
+        let mean = real.iter().sum::<f64>() / count;
+        let var = real.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count;
+        let rstd = 1.0 / (var + 1e-5).sqrt();
+        let largest = real.iter().fold(0f64, |a, v| a.max(v.abs()));
+        let mean_error = (2.0 * count + 8.0) * U * largest;
+        let variance_error = (2.0 * count + 16.0) * U * var
+            + 2.0 * mean_error * mean_error
+            + 8.0 * U * largest * var.sqrt();
+        let relative = 8.0 * U + rstd * rstd * variance_error;
+        moments[c] = mean_error;
+        moments[channels + c] = rstd * relative;
+        mean_e[c] = 4.0 * U * running_m[c].abs() + mean_error;
+        variance_e[c] = 4.0 * U * running_v[c].abs() + 2.0 * variance_error;
+        for (r, v) in own.iter().enumerate() {
+            let h = ((v - mean) * rstd).abs();
+            let e = rstd * mean_error + h * relative + 8.0 * U * (h + (largest + v.abs()) * rstd);
+            let slope = 1.2 + smooth(n.activation).unwrap_or(0.0);
+            out[r * channels + c] =
+                slope * (gain[c].abs() * e + 4.0 * U) + smooth(n.activation).unwrap_or(0.0);
+        }
+    }
+    vec![
+        (n.out, out),
+        (n.moments, moments),
+        (n.running_mean, mean_e),
+        (n.running_variance, variance_e),
+    ]
+}
+
 /// Bounds per element of the buffers that `op` is about to write; a buffer not in the list must
 /// have the same bits.
 pub fn bounds(op: &Op, slots: &Slots) -> Bounds {
@@ -243,6 +299,65 @@ pub fn bounds(op: &Op, slots: &Slots) -> Bounds {
             }
             vec![(o.weight, pack(we)), (o.momentum_buffer, pack(ve))]
         }
+        // With whole numbers every sum below is exact, so only a smooth non-linearity differs.
+        Op::Conv(c) => {
+            let len = c.shape.rows as usize * c.shape.out_pixels() * c.shape.out_channels as usize;
+            smooth(c.activation).map(|e| (c.out, pack(vec![e; len]))).into_iter().collect()
+        }
+        Op::Add(a) => {
+            let len = (a.rows * a.channels) as usize;
+            smooth(a.activation).map(|e| (a.out, pack(vec![e; len]))).into_iter().collect()
+        }
+        Op::ChannelBackward(c) => {
+            // Gradients of up to 20 times an error of the slope; up to 2000 of them in a sum.
+            let error = smooth(c.activation).map(|e| 20.0 * e);
+            let len = (c.rows * c.channels) as usize;
+            let grad = error.map(|e| (c.grad, pack(vec![e; len])));
+            let sums = error.zip(c.bias_gradient).map(|(e, id)| {
+                let sum = f64::from(c.rows) * (e + 40.0 * f64::from(c.rows) * U);
+                (id, pack(vec![sum; c.channels as usize]))
+            });
+            grad.into_iter().chain(sums).collect()
+        }
+        Op::AvgPool(a) => {
+            let (x, s) = (get(a.x), &a.shape);
+            let largest = x.iter().fold(0f64, |m, v| m.max(v.abs()));
+            let len = s.rows as usize * s.out_pixels() * s.channels as usize;
+            vec![(a.out, pack(vec![8.0 * U * largest; len]))]
+        }
+        Op::AvgPoolBackward(a) => {
+            let (g, s) = (get(a.grad), &a.shape);
+            let largest = g.iter().fold(0f64, |m, v| m.max(v.abs()));
+            let error = 2.0 * f64::from(s.size[0] * s.size[1]) * 4.0 * U * largest;
+            vec![(a.grad_x, pack(vec![error; s.rows as usize * s.image_len()]))]
+        }
+        Op::BatchNorm(n) => batch_norm(n, slots).into_iter().map(|(id, b)| (id, pack(b))).collect(),
+        Op::BatchNormEval(n) => {
+            let largest = get(n.x).iter().fold(0f64, |m, v| m.max(v.abs()));
+            // Inputs, means and gains of up to `largest`, variances of at least a quarter.
+            let size = largest + 4.0 * (largest + 2.0) * 2.0;
+            let error = 24.0 * U * size + smooth(n.activation).unwrap_or(0.0);
+            vec![(n.out, pack(vec![error; (n.rows * n.channels) as usize]))]
+        }
+        Op::BatchNormBackward(n) => {
+            let (g, m) = (get(n.grad), get(n.moments));
+            let channels = n.channels as usize;
+            let rows = f64::from(n.rows * n.pixels);
+            let largest = g.iter().fold(0f64, |m, v| m.max(v.abs()));
+            let rstd = m[channels..].iter().fold(0f64, |m, v| m.max(v.abs()));
+            let h = get(n.x)
+                .iter()
+                .zip((0..channels).cycle())
+                .fold(0f64, |a, (x, c)| a.max(((x - m[c]) * m[channels + c]).abs()));
+            let gain = get(n.gain).iter().fold(0f64, |m, v| m.max(v.abs()));
+            let slope = 16.0 * U + smooth(n.activation).unwrap_or(0.0);
+            let each = largest * (slope + (2.0 * rows + 24.0) * U) * (1.0 + h) * (1.0 + h);
+            vec![
+                (n.grad, pack(vec![4.0 * gain * rstd * each; rows as usize * channels])),
+                (n.grad_gain, pack(vec![rows * each; channels])),
+                (n.grad_shift, pack(vec![rows * each; channels])),
+            ]
+        }
         Op::SquareSum(s) => {
             let sum: f64 = get(s.x)[..s.len as usize].iter().map(|v| v * v).sum();
             let mut bounds = vec![0.0; slots.words(s.out).len()];
@@ -276,9 +391,11 @@ pub fn bounds(op: &Op, slots: &Slots) -> Bounds {
         | Op::EmbedBackward(_)
         | Op::Fill(_)
         | Op::Accumulate(_)
-        | Op::Rescale(_)
-        | Op::ToBf16(_)
-        | Op::FromBf16(_) => Vec::new(),
+        | Op::ConvInputGradient(_)
+        | Op::ConvWeightGradient(_)
+        | Op::MaxPool(_)
+        | Op::MaxPoolBackward(_) => Vec::new(),
+        Op::Rescale(_) | Op::ToBf16(_) | Op::FromBf16(_) => Vec::new(),
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT;
-use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
+use fp8_studio::app::{Command, Preferences, Step, ThemeChoice, Workspace};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
-use fp8_studio::train::{Event, RunState, StopReason};
+use fp8_studio::train::{Architecture, Event, RunState, StopReason};
 
 use super::ui_support::{Script, Window, error, finish, interrupted, play, project, scores};
 
@@ -93,6 +93,30 @@ fn images_are_shown_as_images() {
     w.click("Next: Check");
     w.click("Next: Configure");
     w.see("How should it train?");
+    // Pictures get a convolutional network, which another click changes, length and all.
+    let config = |w: &Window| match &w.harness.state().state.workspace {
+        Workspace::Open(project) => project.project.train.clone(),
+        _ => panic!("no project is open"),
+    };
+    w.see("Which kind of network?");
+    w.see("More from each picture");
+    let before = config(&w);
+    assert_eq!(before.architecture, Architecture::SmallCnn);
+    w.click("Plain");
+    let plain = config(&w);
+    assert_eq!(plain.architecture, Architecture::Mlp);
+    assert_ne!(plain.epochs, before.epochs);
+    w.click("Looks for small patterns");
+    assert_eq!(config(&w), before);
+}
+
+#[test]
+fn tables_have_no_choice_of_network() {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    assert!(!w.has("Which kind of network?") && !w.has("More from each picture"));
 }
 
 #[test]
@@ -199,6 +223,7 @@ fn trained(w: &mut Window) {
     play(&w.run(), 30);
     finish(&w.run(), StopReason::Completed);
     w.settle();
+    w.click("Next: Evaluate");
     w.click("Next: Export");
 }
 
@@ -304,4 +329,43 @@ fn the_name_check_finds_a_planted_nameless_control() {
     });
     harness.run_steps(2);
     assert_eq!(unnamed(&harness).len(), 2);
+}
+
+#[test]
+fn a_model_is_judged_in_every_state() {
+    let mut w = Window::new();
+    let planted = UserError::new("The test rows cannot be read", "Open the data again.");
+    *w.script.fail_evaluation.lock().unwrap() = Some(planted);
+    trained(&mut w);
+    w.click("Step 6: Evaluate, needs a look");
+    w.see("The model could not be judged");
+    w.see("Open the data again.");
+    *w.script.fail_evaluation.lock().unwrap() = None;
+    w.click("Try again");
+    w.see("Of 100 new rows, it gets about 88 right");
+    w.see("clearly better than simple answers");
+    w.click("Mistakes");
+    let cell = w.texts().into_iter().find(|t| t.starts_with("Truly Adelie, called Chinstrap"));
+    let cell = cell.expect("no cell of the confusion matrix");
+    w.click(&cell);
+    w.see("Answered");
+    w.click("Groups");
+    w.see("Demographic parity difference");
+    w.click("Confidence");
+    w.see("With isotonic regression");
+    w.click("Robustness");
+    w.see("Letting a person look");
+    w.see("typing errors in 5 % of words");
+    w.click("FP8");
+    *w.script.fail_comparison.lock().unwrap() = Some(UserError::new("No space left", ""));
+    w.click("Compare now");
+    w.see("No space left");
+    *w.script.fail_comparison.lock().unwrap() = None;
+    w.click("Compare again");
+    w.see("FP8 is slower on this machine");
+    w.see("f32 → int8");
+    w.see("An hour of cloud CPU");
+    w.script.picks.lock().unwrap().insert("report", "/tmp/r.html".into());
+    w.click("Save report…");
+    assert_eq!(*w.script.reports.lock().unwrap(), [PathBuf::from("/tmp/r.html")]);
 }

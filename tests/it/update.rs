@@ -271,7 +271,7 @@ fn small_changes_of_a_rounded_moment_are_not_lost() {
 const BATCH: usize = 64;
 
 fn model() -> ModelSpec {
-    let input = InputSpec { dense: 2, embeddings: Vec::new() };
+    let input = InputSpec::features(2);
     let head = Head::Classes { count: 2 };
     ModelSpec::mlp(input, &[33, 24], Activation::Relu, false, 0.0, false, head)
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::data::SplitMethod;
 use crate::device::DeviceChoice;
 use crate::fp8::Recipe;
+use crate::train::{Architecture, Augmentation};
 
 /// Train, check and export small models in 8-bit floating point, offline.
 ///
@@ -33,6 +34,9 @@ Examples:
   fp8-studio samples penguins                   copy one to this folder
   fp8-studio check penguins                     look for problems in its data
   fp8-studio train penguins                     train its model
+  fp8-studio eval penguins                      how good it is, and for whom it fails
+  fp8-studio compare penguins                   what training in 8 bits cost or saved
+  fp8-studio report penguins                    all of that in one web page
   fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
 
@@ -51,6 +55,12 @@ pub enum Command {
     Train(TrainArgs),
     /// Look for problems in data before training
     Check(CheckArgs),
+    /// Show how good a model is, for whom it fails, and whether its probabilities can be trusted
+    Eval(EvalArgs),
+    /// Train the same in 8, 16 and 32 bits and show what 8 bits cost or saved
+    Compare(CompareArgs),
+    /// Write all that is known about a model into one web page
+    Report(ReportArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
     /// Predict every row of a table with an exported model
@@ -69,6 +79,7 @@ Examples:
   fp8-studio train customers.csv --target churned --epochs 50
   fp8-studio train projects/penguins --precision f32     the same in ordinary 32-bit numbers
   fp8-studio train projects/penguins --resume            go on with a run that was cut off
+  fp8-studio train my-photos --model resnet --augment flip,shift     a deeper network for pictures
 
 Ctrl-C stops and keeps the best model so far; a second Ctrl-C ends at once (the run can then be
 resumed from its last checkpoint). What is not given comes from the project, or is a default that
@@ -102,7 +113,14 @@ pub struct TrainArgs {
     /// Seed of everything random; the same seed on the same device gives the same model
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Widths of the hidden layers, e.g. 128,64 (0 for none)
+    /// Kind of network [default: as the project says, else a small CNN for pictures, mlp for tables]
+    #[arg(long)]
+    pub model: Option<ModelArg>,
+    /// Random changes of training pictures, e.g. flip,shift (none: as they are) [default: as the
+    /// project says, else none]
+    #[arg(long, value_name = "CHANGE,CHANGE", value_delimiter = ',')]
+    pub augment: Option<Vec<AugmentArg>>,
+    /// Widths of the hidden dense layers, e.g. 128,64 (0 for none)
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
     /// Peak learning rate
@@ -111,6 +129,13 @@ pub struct TrainArgs {
     /// Rows per training step
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
+    #[arg(long, value_name = "COLUMN")]
+    pub reweigh: Option<String>,
+    /// Train on misleading rows: each value is changed by at most this (pixels from 0 to 1, numbers
+    /// in standard deviations)
+    #[arg(long, value_name = "X")]
+    pub adversarial: Option<f32>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
@@ -135,6 +160,58 @@ pub enum PrecisionArg {
     Bf16,
     /// 32-bit floating point
     F32,
+}
+
+/// Kind of network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelArg {
+    /// Dense layers: for tables, and for pictures where time is short
+    Mlp,
+    /// Two convolutions with pooling, then dense layers: for pictures
+    Cnn,
+    /// Residual blocks with batch normalisation: for pictures with many examples
+    Resnet,
+    /// Depthwise-separable convolutions: for pictures, with few weights
+    Depthwise,
+}
+
+impl From<ModelArg> for Architecture {
+    fn from(arg: ModelArg) -> Self {
+        match arg {
+            ModelArg::Mlp => Self::Mlp,
+            ModelArg::Cnn => Self::SmallCnn,
+            ModelArg::Resnet => Self::ResNet,
+            ModelArg::Depthwise => Self::DepthwiseSeparable,
+        }
+    }
+}
+
+/// A random change of training pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AugmentArg {
+    /// None of them
+    None,
+    /// Mirrors every second picture; wrong for digits and text
+    Flip,
+    /// Moves by up to a tenth of a side, cropping what leaves the picture
+    Shift,
+    /// Turns by up to 10 degrees
+    Rotate,
+    /// Makes up to 20 % lighter or darker
+    Brightness,
+}
+
+impl AugmentArg {
+    /// Adds it to `all`.
+    pub fn add_to(self, all: &mut Augmentation) {
+        match self {
+            Self::None => *all = Augmentation::default(),
+            Self::Flip => all.flip = true,
+            Self::Shift => all.shift = 0.1,
+            Self::Rotate => all.rotation = 10.0,
+            Self::Brightness => all.brightness = 0.2,
+        }
+    }
 }
 
 /// FP8 recipe.
@@ -272,6 +349,88 @@ impl From<SplitArg> for SplitMethod {
     }
 }
 
+/// `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio eval projects/penguins                    its newest model, on its test rows
+  fp8-studio eval model.safetensors projects/penguins  an exported file, on the project's test rows
+  fp8-studio eval model.safetensors new.csv            on new rows whose answers are known
+  fp8-studio eval projects/adult_census --group sex    how women and men are treated
+
+On the data that the model was trained on, only the test rows of its split are used. Every figure
+has a 95 % interval from resampling rows (bootstrap; --seed) and stands beside what simple models
+reach. Evaluating a run also fits corrections of its probabilities on validation rows and keeps them
+in the run folder; exports take them along, and `predict --calibrated` uses them.")]
+pub struct EvalArgs {
+    /// A model file, a run folder, or a project (its newest run)
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// Column whose groups are compared for fairness
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
+    /// Seed of the resampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The network of the project is trained in FP8, bf16 and f32 with the same seed and split, and the f32
+model is rounded to FP8 and int8 afterwards. All are compared on the test rows. Times are those of
+this machine. Nothing is kept but what is shown.")]
+pub struct CompareArgs {
+    /// A project folder, or data
+    #[arg(value_name = "PROJECT|DATA")]
+    pub source: PathBuf,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Most passes over the training rows
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// What computes the trainings
+    #[arg(long)]
+    pub device: Option<DeviceArg>,
+    /// Predictions a day, for the costs
+    #[arg(long, value_name = "N")]
+    pub load: Option<f64>,
+    /// Price of an hour in a place, such as "cloud CPU=0.08"; can be given several times
+    #[arg(long, value_name = "PLACE=PRICE")]
+    pub price: Vec<String>,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page holds the model card, all figures with intervals, mistakes, calibration, groups, a risk
+register and a section on human oversight to be filled in. It needs no other file and no network;
+print it from a browser for a PDF.")]
+pub struct ReportArgs {
+    /// A run folder, or a project (its newest run)
+    #[arg(value_name = "RUN|PROJECT")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// File to write
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Also train in 8, 16 and 32 bits and compare (takes about three trainings)
+    #[arg(long)]
+    pub compare: bool,
+}
+
 /// `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -302,6 +461,18 @@ pub struct PredictArgs {
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Correct the probabilities with what evaluating the model found, see `eval`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "temperature")]
+    pub calibrated: Option<CalibrationArg>,
+}
+
+/// How probabilities are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CalibrationArg {
+    /// One temperature for all
+    Temperature,
+    /// A rising function per class
+    Isotonic,
 }
 
 /// `info`.

@@ -11,14 +11,14 @@ use serde::Serialize;
 use super::args::{PrecisionArg, TrainArgs};
 use super::source::{self, Source};
 use super::{describe, terminal};
-use crate::app::checking;
+use crate::app::{checking, settings};
 use crate::data::{Progress, Split};
 use crate::error::{Place, UserError};
 use crate::fp8::Precision;
 use crate::project::Gate;
 use crate::train::crossval::{self, Study};
 use crate::train::run_folder::{self, RunFolder};
-use crate::train::{Control, Event, Job, StopReason, Summary, TrainConfig};
+use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
 
 /// Result as `--json` prints it.
 #[derive(Serialize)]
@@ -41,6 +41,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     let job = job(args, source)?;
     let (project, folder, precision) =
         (job.project.clone(), job.folder.clone(), job.config.precision);
+    let title = format!("{project}: predicting \"{}\"", job.schema.target);
     let stop = interrupts()?;
     let handle = crate::train::start(job, Arc::new(|| {}))?;
     let mut watch = Watch::new(args.quiet);
@@ -67,7 +68,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     if args.json {
         terminal::json(&Report { project: &project, precision, summary: &summary })
     } else {
-        terminal::out(&results(&project, precision, &summary, &folder))
+        terminal::out(&results(&title, precision, &summary, &folder))
     }
 }
 
@@ -109,7 +110,8 @@ fn gate(args: &TrainArgs, source: &mut Source) -> Result<(), UserError> {
 /// Trains k models, each tested on rows that it has not seen, and shows the spread of the scores.
 fn cross_validate(args: &TrainArgs, source: &Source, k: usize) -> Result<(), UserError> {
     let mut config = source.project.train.clone();
-    apply(args, &mut config)?;
+    let data = DataSize::of(&source.dataset, Some(&source.schema), &source.project.split);
+    apply(args, data, &mut config)?;
     let split = source.project.split_config();
     let parts = Split::make(&source.dataset, &source.schema, &split)?;
     // The test rows stay locked away; folds are made of all others.
@@ -162,7 +164,8 @@ fn interrupts() -> Result<Receiver<()>, UserError> {
 fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
     let Source { project, dataset, schema } = source;
     let mut config = project.train.clone();
-    apply(args, &mut config)?;
+    let data = DataSize::of(&dataset, Some(&schema), &project.split);
+    apply(args, data, &mut config)?;
     let mut folder = args.out.clone().unwrap_or_else(|| run_folder::new_path(&project.folder));
     if args.resume {
         let run = resumable(args.out.as_deref(), &project.folder)?;
@@ -183,7 +186,14 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
 }
 
 /// Puts what was given on the command line over the project's settings.
-fn apply(args: &TrainArgs, config: &mut TrainConfig) -> Result<(), UserError> {
+fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(), UserError> {
+    if let Some(model) = args.model {
+        *config = settings::with_architecture(config, model.into(), data);
+    }
+    if let Some(changes) = &args.augment {
+        config.augmentation = Augmentation::default();
+        changes.iter().for_each(|change| change.add_to(&mut config.augmentation));
+    }
     match (args.precision, args.recipe) {
         (Some(PrecisionArg::F32 | PrecisionArg::Bf16), Some(_)) => {
             return Err(UserError::new(
@@ -211,6 +221,10 @@ fn apply(args: &TrainArgs, config: &mut TrainConfig) -> Result<(), UserError> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.learning_rate = args.lr.unwrap_or(config.learning_rate);
     config.batch_size = args.batch.unwrap_or(config.batch_size);
+    config.adversarial = args.adversarial.or(config.adversarial);
+    if args.reweigh.is_some() {
+        config.reweigh.clone_from(&args.reweigh);
+    }
     Ok(())
 }
 
@@ -310,7 +324,7 @@ impl Watch {
 }
 
 /// The table at the end.
-fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
+fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> String {
     let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
     let mut scores = vec![row(&["", "validation", "test"])];
     for (kind, value) in &s.test.metrics {
@@ -356,7 +370,7 @@ fn results(project: &str, precision: Precision, s: &Summary, folder: &Path) -> S
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();
     format!(
-        "\n{project}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
+        "\n{title}\n\n{}\n{facts}\nNext: fp8-studio export {}\n",
         terminal::table(&scores),
         terminal::quoted(folder),
     )
@@ -367,12 +381,16 @@ mod tests {
     use super::*;
     use crate::app::headless::args::{Cli, Command};
     use crate::fp8::Recipe;
+    use crate::model::ImageShape;
+    use crate::train::Architecture;
     use clap::Parser;
 
     fn applied(line: &str, mut config: TrainConfig) -> Result<TrainConfig, UserError> {
         let cli = Cli::try_parse_from(format!("fp8-studio train x {line}").split_whitespace());
         let Some(Command::Train(args)) = cli.unwrap().command else { unreachable!() };
-        apply(&args, &mut config).map(|()| config)
+        let image = Some(ImageShape { height: 28, width: 28, channels: 1 });
+        let data = DataSize { rows: 9_000, features: 784, regression: false, image };
+        apply(&args, data, &mut config).map(|()| config)
     }
 
     #[test]
@@ -394,5 +412,20 @@ mod tests {
             Precision::Fp8(Recipe::delayed())
         );
         assert!(applied("--precision f32 --recipe delayed", f32).is_err());
+    }
+
+    #[test]
+    fn the_kind_of_network_brings_its_length_unless_the_project_has_its_own() {
+        let data = DataSize { rows: 9_000, features: 784, regression: false, image: None };
+        let plain = TrainConfig::default().suggest(data);
+        let cnn = applied("--model cnn --augment shift,rotate", plain.clone()).unwrap();
+        assert_eq!((cnn.architecture, cnn.epochs), (Architecture::SmallCnn, 20));
+        assert!(cnn.augmentation.shift > 0.0 && cnn.augmentation.rotation > 0.0);
+        assert!(!cnn.augmentation.flip && applied("", cnn.clone()).unwrap() == cnn);
+        assert!(applied("--augment none", cnn.clone()).unwrap().augmentation.is_nothing());
+        assert_eq!(applied("--model mlp --augment none", cnn).unwrap(), plain);
+        let own = TrainConfig { epochs: 7, ..plain };
+        assert_eq!(applied("--model resnet", own.clone()).unwrap().epochs, 7);
+        assert_eq!(applied("--model resnet --epochs 2", own).unwrap().epochs, 2);
     }
 }

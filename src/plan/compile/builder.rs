@@ -7,7 +7,7 @@ use crate::fp8::stats::STAT_WORDS;
 use crate::fp8::{Precision, Recipe, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::kernels::{BufferId, step_state};
-use crate::model::ModelSpec;
+use crate::model::{ModelSpec, Shape, Source};
 use crate::plan::{Buffer, PlanConfig, PlanParam, Purpose, WatchedTensor};
 
 /// The buffers that the host reads and writes.
@@ -33,7 +33,13 @@ pub(super) struct Compiler<'a> {
     pub params: Vec<PlanParam>,
     pub watched: Vec<WatchedTensor>,
     pub io: Io,
+    /// Sources and output shape of every node.
+    pub sources: Vec<Vec<Source>>,
+    pub shapes: Vec<Shape>,
     pub gradient_norm: Option<BufferId>,
+    /// Whether the gradient of the inputs is wanted, and where it is.
+    pub of_inputs: bool,
+    pub input_gradient: Option<BufferId>,
 }
 
 impl<'a> Compiler<'a> {
@@ -71,21 +77,23 @@ impl<'a> Compiler<'a> {
             history: persistent("history", Purpose::Quantised, history),
         };
         let mut params = Vec::new();
-        for info in model.parameters() {
+        for info in model.try_parameters()? {
             let len: usize = info.shape.iter().product();
             let layout = StateLayout::new(config, &info);
             let weight = persistent(&info.name, Purpose::Weight, layout.weight_words());
-            let moments = layout
-                .moments(config.optimizer)
+            // Running statistics are no business of the optimiser.
+            let trained = info.kind.trained();
+            let moments = if trained { layout.moments(config.optimizer) } else { Vec::new() };
+            let moments = moments
                 .into_iter()
                 .map(|(m, words)| persistent(&format!("{}.{m}", info.name), Purpose::Moment, words))
                 .collect();
             let mut optional = |wanted: bool, part: &str, purpose| {
                 wanted.then(|| persistent(&format!("{}.{part}", info.name), purpose, len))
             };
-            let averaged = config.update.average.is_some();
+            let averaged = trained && config.update.average.is_some();
             let average = optional(averaged, "average", Purpose::Average);
-            let summed = config.update.accumulate > 1;
+            let summed = trained && config.update.accumulate > 1;
             let accumulator = optional(summed, "gradient_sum", Purpose::Gradient);
             params.push((info, layout.master, weight, moments, average, accumulator));
         }
@@ -99,12 +107,17 @@ impl<'a> Compiler<'a> {
             params: Vec::new(),
             watched,
             io,
+            sources: model.sources()?,
+            shapes: model.shapes()?,
             gradient_norm,
+            of_inputs: false,
+            input_gradient: None,
         };
         for (info, master, weight, moments, average, accumulator) in params {
             let len = info.shape.iter().product();
-            let gradient =
-                this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len);
+            let gradient = info.kind.trained().then(|| {
+                this.transient(&format!("{}.gradient", info.name), Purpose::Gradient, len)
+            });
             let quantised = this.quantised(&info.name, &info.shape);
             let half = this.half(&info.name, &info.shape, master);
             let (name, shape) = (info.name, info.shape);
@@ -152,5 +165,11 @@ impl<'a> Compiler<'a> {
     pub(super) fn param(&self, name: &str) -> Result<&PlanParam, EngineError> {
         let found = self.params.iter().find(|p| p.name == name);
         found.ok_or_else(|| fault(format!("no parameter {name}")))
+    }
+
+    /// Gradient buffer of a parameter.
+    pub(super) fn gradient(&self, name: &str) -> Result<BufferId, EngineError> {
+        let gradient = self.param(name)?.gradient;
+        gradient.ok_or_else(|| fault(format!("parameter {name} has no gradient")))
     }
 }

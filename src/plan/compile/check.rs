@@ -4,7 +4,7 @@ use super::fault;
 use crate::error::EngineError;
 use crate::fp8::{Precision, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
-use crate::model::{Layer, MAX_ELEMENTS, ModelSpec};
+use crate::model::{MAX_ELEMENTS, ModelSpec, Shape};
 use crate::plan::{
     MAX_ACCUMULATE, MasterFormat, MomentFormat, Optimizer, PlanConfig, UpdateOptions,
 };
@@ -14,9 +14,9 @@ const MAX_MARGIN: u32 = 8;
 
 pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), EngineError> {
     let widest = model
-        .nodes
-        .iter()
-        .map(|n| if let Layer::Dense { out, .. } = n.layer { out } else { 0 })
+        .shapes()?
+        .into_iter()
+        .map(Shape::len)
         .chain([model.input.width(), model.input.embeddings.len()])
         .max()
         .unwrap_or(1);

@@ -1,174 +1,112 @@
-//! The forward pass of the training step, and the layers that evaluation shares with it.
+//! The training step: forward pass, loss, then the rest.
 
 use super::builder::Compiler;
-use super::{Matrix, Saved, gemm};
+use super::{Matrix, Saved};
 use crate::error::EngineError;
-use crate::kernels::activation::BiasActivation;
-use crate::kernels::dropout::Dropout;
-use crate::kernels::embedding::Embed;
-use crate::kernels::gemm::Operand;
-use crate::kernels::layer_norm::LayerNorm;
-use crate::kernels::{BufferId, Op};
-use crate::model::{Activation, Layer};
+use crate::kernels::Op;
+use crate::model::{Layer, Source};
 use crate::plan::Purpose;
 
 impl Compiler<'_> {
-    /// Copies the inputs side by side where there is more than one; else the dense inputs as they
-    /// are.
-    pub(super) fn input(&mut self, ops: &mut Vec<Op>, list: &str) -> Result<Matrix, EngineError> {
-        let spec = &self.model.input;
-        let width = spec.width() as u32;
-        if spec.embeddings.is_empty() {
-            return Ok(Matrix { buffer: self.io.dense, cols: width });
-        }
-        let out = self.matrix(&format!("{list}.input"), Purpose::Activation, width);
-        let columns = spec.embeddings.len() as u32;
-        let dense = Embed {
-            table: None,
-            source: self.io.dense,
-            column: 0,
-            columns: spec.dense as u32,
-            cardinality: 0,
-            dim: spec.dense as u32,
-            out,
-            offset: 0,
-            width,
-            rows: self.rows,
-        };
-        if spec.dense > 0 {
-            ops.push(Op::Embed(dense));
-        }
-        let mut offset = spec.dense as u32;
-        for (i, e) in spec.embeddings.iter().enumerate() {
-            ops.push(Op::Embed(Embed {
-                table: Some(self.param(&format!("embed.{i}.table"))?.weight),
-                source: self.io.categories,
-                column: i as u32,
-                columns,
-                cardinality: e.cardinality as u32,
-                dim: e.dim as u32,
-                offset,
-                ..dense
-            }));
-            offset += e.dim as u32;
-        }
-        Ok(Matrix { buffer: out, cols: width })
-    }
-
-    /// Product, bias and activation of a dense layer; the result is `into` if given.
-    pub(super) fn dense(
-        &mut self,
-        ops: &mut Vec<Op>,
-        name: &str,
-        list: &str,
-        (x, weight): (Operand, Operand),
-        activation: Option<Activation>,
-        into: Option<BufferId>,
-    ) -> Result<(Matrix, BufferId), EngineError> {
-        let (rows, cols) = (self.rows, weight.rows);
-        let pre = match into {
-            Some(out) => out,
-            None => self.matrix(&format!("{list}.{name}.pre"), Purpose::Activation, cols),
-        };
-        let out = match activation {
-            Some(_) => self.matrix(&format!("{list}.{name}.out"), Purpose::Activation, cols),
-            None => pre,
-        };
-        let weight = Operand { transpose: true, ..weight };
-        ops.push(gemm(x, weight, pre)?);
-        let bias = self.param(&format!("{name}.bias"))?.weight;
-        ops.push(Op::BiasActivation(BiasActivation { x: pre, bias, out, rows, cols, activation }));
-        Ok((Matrix { buffer: out, cols }, pre))
-    }
-
-    pub(super) fn layer_norm(
-        &mut self,
-        ops: &mut Vec<Op>,
-        name: &str,
-        list: &str,
-        x: Matrix,
-    ) -> Result<(Matrix, BufferId), EngineError> {
-        let out = self.matrix(&format!("{list}.{name}.out"), Purpose::Activation, x.cols);
-        let moments = self.matrix(&format!("{list}.{name}.moments"), Purpose::Activation, 2);
-        ops.push(Op::LayerNorm(LayerNorm {
-            x: x.buffer,
-            gain: self.param(&format!("{name}.gain"))?.weight,
-            shift: self.param(&format!("{name}.shift"))?.weight,
-            out,
-            moments,
-            rows: self.rows,
-            cols: x.cols,
-        }));
-        Ok((Matrix { buffer: out, cols: x.cols }, moments))
-    }
-
     pub(super) fn train_step(&mut self) -> Result<Vec<Op>, EngineError> {
         let mut ops = Vec::new();
         let mut saved = Vec::new();
-        let mut x = self.input(&mut ops, "train")?;
-        let model = self.model;
-        for (i, node) in model.nodes.iter().enumerate() {
-            let name = node.name.as_str();
-            match node.layer {
-                Layer::Dense { activation, .. } => {
-                    let operands = self.train_operands(&mut ops, name, x)?;
-                    let (out, pre) =
-                        self.dense(&mut ops, name, "train", operands, activation, None)?;
-                    let (x8, weight) = operands;
-                    let pre = activation.map(|_| pre);
-                    let kept = self.weight_gradient_input(name, x8, x);
-                    saved.push(Saved::Dense { x: kept, weight, pre });
-                    x = out;
-                }
-                Layer::LayerNorm => {
-                    let (out, moments) = self.layer_norm(&mut ops, name, "train", x)?;
-                    saved.push(Saved::LayerNorm { x: x.buffer, moments });
-                    x = out;
-                }
-                Layer::Dropout { rate } => {
-                    if x.buffer == self.io.dense {
-                        x = self.copy_of_dense(&mut ops, name);
-                    }
-                    ops.push(self.dropout(x, rate, i));
-                    saved.push(Saved::Dropout);
-                }
-            }
+        let mut outputs = Vec::new();
+        let input = self.input(&mut ops, "train")?;
+        for i in 0..self.model.nodes.len() {
+            let (out, kept) = self.train_node(&mut ops, i, input, &outputs)?;
+            outputs.push(out);
+            saved.push(kept);
         }
-        let gradient = self.matrix("loss.gradient", Purpose::Gradient, x.cols);
-        ops.push(self.loss(x.buffer, Some(gradient)));
+        let x = outputs.last().copied().unwrap_or(input);
+        let buffer = self.matrix("loss.gradient", Purpose::Gradient, x.cols);
+        ops.push(self.loss(x.buffer, Some(buffer)));
         ops.push(self.loss_sum());
-        let gradient = Matrix { buffer: gradient, cols: x.cols };
-        self.backward(&mut ops, saved, gradient)?;
+        self.backward(&mut ops, saved, Matrix { buffer, cols: x.cols })?;
         self.update(&mut ops);
         Ok(ops)
     }
 
-    /// Dropout works in place, and the host's inputs must stay as they are.
-    pub(super) fn copy_of_dense(&mut self, ops: &mut Vec<Op>, name: &str) -> Matrix {
-        let cols = self.model.input.dense as u32;
-        let out = self.matrix(&format!("train.{name}.out"), Purpose::Activation, cols);
-        ops.push(Op::Embed(Embed {
-            table: None,
-            source: self.io.dense,
-            column: 0,
-            columns: cols,
-            cardinality: 0,
-            dim: cols,
-            out,
-            offset: 0,
-            width: cols,
-            rows: self.rows,
-        }));
-        Matrix { buffer: out, cols }
+    /// Outputs of a node's sources.
+    pub(super) fn taken(&self, node: usize, input: Matrix, outputs: &[Matrix]) -> Vec<Matrix> {
+        let find = |source: &Source| match source {
+            Source::Input => input,
+            Source::Node(i) => outputs.get(*i).copied().unwrap_or(input),
+        };
+        self.sources.get(node).into_iter().flatten().map(find).collect()
     }
 
-    pub(super) fn dropout(&self, x: Matrix, rate: f32, layer: usize) -> Op {
-        Op::Dropout(Dropout {
-            x: x.buffer,
-            len: self.rows * x.cols,
-            rate,
-            layer: layer as u32,
-            step: self.io.step,
+    /// Whether a node may change what it takes: it is the only taker, and not the host's own.
+    fn may_change(&self, node: usize, x: Matrix) -> bool {
+        let source = self.sources.get(node).and_then(|s| s.first());
+        let takers = self.sources.iter().flatten().filter(|s| Some(*s) == source).count();
+        x.buffer != self.io.dense && takers == 1
+    }
+
+    fn train_node(
+        &mut self,
+        ops: &mut Vec<Op>,
+        i: usize,
+        input: Matrix,
+        outputs: &[Matrix],
+    ) -> Result<(Matrix, Saved), EngineError> {
+        let model = self.model;
+        let taken = self.taken(i, input, outputs);
+        let (Some(node), Some(&x)) = (model.nodes.get(i), taken.first()) else {
+            return Ok((input, Saved::Same));
+        };
+        let name = node.name.as_str();
+        Ok(match node.layer {
+            Layer::Dense { activation, .. } => {
+                let operands = self.train_operands(ops, name, x)?;
+                let (out, pre) = self.dense(ops, name, "train", operands, activation, None)?;
+                let pre = activation.map(|_| pre);
+                let kept = self.weight_gradient_input(name, operands.0, x);
+                (out, Saved::Dense { x: kept, weight: operands.1, pre })
+            }
+            Layer::Conv2d { .. } => {
+                let operands = self.train_operands(ops, name, x)?;
+                let (out, shape, kept) = self.conv(ops, i, "train", operands, true)?;
+                let x = self.weight_gradient_input(name, operands.0, x);
+                (out, Saved::Conv { x, weight: operands.1, shape, kept })
+            }
+            Layer::LayerNorm => {
+                let (out, moments) = self.layer_norm(ops, name, "train", x)?;
+                (out, Saved::LayerNorm { x: x.buffer, moments })
+            }
+            Layer::BatchNorm { activation } => {
+                let channels = self.channels(i);
+                let (out, moments) = self.batch_norm(ops, name, (x, channels), activation)?;
+                (out, Saved::BatchNorm { x: x.buffer, moments })
+            }
+            Layer::Dropout { rate } => {
+                // Dropout works in place.
+                let out = if self.may_change(i, x) {
+                    x
+                } else {
+                    let name = format!("train.{name}.out");
+                    let buffer = self.matrix(&name, Purpose::Activation, x.cols);
+                    ops.push(self.copy(x, buffer));
+                    Matrix { buffer, ..x }
+                };
+                ops.push(self.dropout(out, rate, i));
+                (out, Saved::Dropout)
+            }
+            Layer::MaxPool { .. } if self.is_fused(i) => (x, Saved::Same),
+            Layer::MaxPool { .. } => match self.max_pool(ops, i, (name, "train"), x)? {
+                (out, shape, Some(winners)) => (out, Saved::MaxPool { shape, winners }),
+                (out, _, None) => (out, Saved::Same),
+            },
+            Layer::AvgPool { .. } | Layer::GlobalAveragePool => {
+                let (out, shape) = self.avg_pool(ops, i, (name, "train"), x)?;
+                (out, Saved::AvgPool { shape })
+            }
+            Layer::Add { activation } => {
+                let both = (x, taken.get(1).copied().unwrap_or(x));
+                let (out, kept) = self.add(ops, i, (name, "train"), both, activation);
+                (out, Saved::Add { kept })
+            }
+            Layer::Flatten => (x, Saved::Same),
         })
     }
 }

@@ -1,20 +1,27 @@
-//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and
-//! `operands` the precision, `forward`,
-//! `backward` and `update` write the training step, `evaluate` the evaluation.
+//! Compiles a model into a plan: `builder` allocates, `quantise` applies the recipe and `operands`
+//! the precision, `forward`, `backward` and `update` write the training step, `evaluate` the
+//! evaluation. `layers`, `image` and `norm` hold the calls of single layers, `gradients` keeps track
+//! of who still needs what.
 
 mod backward;
 mod builder;
 mod check;
 mod evaluate;
 mod forward;
+mod gradients;
+mod image;
+mod layers;
 mod loss;
+mod norm;
 mod operands;
 mod quantise;
 mod update;
 
 use super::{Plan, PlanConfig, memory};
 use crate::error::EngineError;
+use crate::kernels::conv::{ConvShape, Kept};
 use crate::kernels::gemm::{Gemm, Operand};
+use crate::kernels::pool::PoolShape;
 use crate::kernels::{BufferId, Op};
 use crate::model::ModelSpec;
 use builder::Compiler;
@@ -24,16 +31,38 @@ use builder::Compiler;
 /// # Errors
 /// [`EngineError::Shape`] if the model or a setting is not usable.
 pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineError> {
+    compile_as(model, config, false)
+}
+
+/// As [`compile`]; the training step also leaves the gradient of the loss with respect to what the
+/// first layer sees, in [`Plan::input_gradient`].
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with_input_gradient(
+    model: &ModelSpec,
+    config: &PlanConfig,
+) -> Result<Plan, EngineError> {
+    compile_as(model, config, true)
+}
+
+fn compile_as(
+    model: &ModelSpec,
+    config: &PlanConfig,
+    of_inputs: bool,
+) -> Result<Plan, EngineError> {
     model.validate()?;
     check::config(model, config)?;
     let mut c = Compiler::new(model, config)?;
+    c.of_inputs = of_inputs;
     let train_step = c.train_step()?;
     let update_step = c.update_step();
     let params = c.params.clone();
     c.use_averages();
     let (prepare_eval, eval_step) = c.evaluation()?;
-    let Compiler { mut buffers, watched, io, gradient_norm, .. } = c;
-    let keep: Vec<BufferId> = params.iter().map(|p| p.gradient).collect();
+    let Compiler { mut buffers, watched, io, gradient_norm, input_gradient, .. } = c;
+    let keep: Vec<BufferId> =
+        params.iter().filter_map(|p| p.gradient).chain(input_gradient).collect();
     let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
     let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
@@ -58,6 +87,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         stats: io.stats,
         history: io.history,
         gradient_norm,
+        input_gradient,
     })
 }
 
@@ -80,11 +110,34 @@ enum Saved {
         weight: Operand,
         pre: Option<BufferId>,
     },
+    /// As `Dense`.
+    Conv {
+        x: Operand,
+        weight: Operand,
+        shape: ConvShape,
+        kept: Kept,
+    },
     LayerNorm {
         x: BufferId,
         moments: BufferId,
     },
+    BatchNorm {
+        x: BufferId,
+        moments: BufferId,
+    },
+    MaxPool {
+        shape: PoolShape,
+        winners: BufferId,
+    },
+    AvgPool {
+        shape: PoolShape,
+    },
+    Add {
+        kept: Kept,
+    },
     Dropout,
+    /// The output is the input: a flattening, or a pooling that the convolution before it does.
+    Same,
 }
 
 /// A product of two operands, checked.

@@ -12,7 +12,7 @@ use crate::plan::{MasterFormat, Purpose};
 impl Compiler<'_> {
     /// The precision of a layer's products; f32 where the layer is opted out.
     pub(super) fn products(&self, node: &str) -> Precision {
-        let chosen = self.model.nodes.iter().any(|n| n.name == node && self.takes_precision(n));
+        let chosen = self.model.nodes.iter().any(|n| n.name == node && n.layer.takes_recipe());
         if chosen { self.config.precision } else { Precision::F32 }
     }
 

@@ -7,7 +7,7 @@ use crate::kernels::bf16::packed_words;
 use crate::kernels::gemm::{Operand, Storage, blocks};
 use crate::kernels::quantise::{Quantise, ScaleSource};
 use crate::kernels::{BufferId, Op};
-use crate::model::{Layer, ModelSpec, Node};
+use crate::model::ModelSpec;
 use crate::plan::{MasterFormat, Purpose, QuantisedRef, TensorRole, WatchedTensor};
 
 impl Compiler<'_> {
@@ -37,11 +37,6 @@ impl Compiler<'_> {
         let wide = master == MasterFormat::F32 || self.config.update.average.is_some();
         (bf16 && wide)
             .then(|| self.buffer(&format!("{name}.bf16"), Purpose::Quantised, words, true))
-    }
-
-    /// Whether a node has products that take the precision of the run.
-    pub(super) fn takes_precision(&self, node: &Node) -> bool {
-        matches!(node.layer, Layer::Dense { high_precision: false, .. })
     }
 
     /// Whether the recipe multiplies this FP8 layer's weight gradient in f32.
@@ -117,7 +112,7 @@ pub(super) fn watched(model: &ModelSpec, precision: Precision) -> Vec<WatchedTen
     let Precision::Fp8(recipe) = precision else { return Vec::new() };
     let mut list = Vec::new();
     for node in &model.nodes {
-        if !matches!(node.layer, Layer::Dense { high_precision: false, .. }) {
+        if !node.layer.takes_recipe() {
             continue;
         }
         for (part, role, format) in [

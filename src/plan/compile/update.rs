@@ -85,9 +85,9 @@ impl Compiler<'_> {
             return;
         }
         for param in &self.params {
-            if let Some(into) = param.accumulator {
+            if let (Some(into), Some(from)) = (param.accumulator, param.gradient) {
                 let len = len(param);
-                ops.push(Op::Accumulate(Accumulate { into, from: param.gradient, len }));
+                ops.push(Op::Accumulate(Accumulate { into, from, len }));
             }
         }
     }
@@ -132,7 +132,7 @@ impl Compiler<'_> {
         let decay = |d: f32| if decays { d } else { 0.0 };
         let layout = StateLayout::new(self.config, info);
         let len = len(param);
-        let (weight, gradient) = (param.weight, used_gradient(param));
+        let (weight, Some(gradient)) = (param.weight, used_gradient(param)) else { return };
         match (self.config.optimizer, param.moments.as_slice()) {
             (Optimizer::AdamW { beta1, beta2, epsilon, weight_decay }, &[first, second]) => {
                 let weight_decay = decay(weight_decay);
@@ -192,24 +192,26 @@ impl Compiler<'_> {
         let (Some(limit), Some(factor)) = (self.config.update.clip_norm, self.gradient_norm) else {
             return;
         };
-        let count = self.params.len();
+        let gradients: Vec<(BufferId, u32)> =
+            self.params.iter().filter_map(|p| Some((used_gradient(p)?, len(p)))).collect();
+        let count = gradients.len();
         let squares = self.transient("clip.squares", Purpose::Workspace, count);
-        let gradients = || self.params.iter().map(|p| (used_gradient(p), len(p)));
         // The whole of `squares` counts as written by its first op.
         ops.push(Op::Fill(Fill { out: squares, words: count as u32, value: 0 }));
-        for (at, (x, len)) in gradients().enumerate() {
+        for (at, &(x, len)) in gradients.iter().enumerate() {
             ops.push(Op::SquareSum(SquareSum { x, out: squares, at: at as u32, len }));
         }
         ops.push(Op::ClipFactor(ClipFactor { squares, len: count as u32, out: factor, limit }));
-        for (x, len) in gradients() {
+        for (x, len) in gradients {
             ops.push(Op::Rescale(Rescale { x, len, factor }));
         }
     }
 }
 
-/// What the optimiser takes: the gradient of the batch, or the sum over several.
-fn used_gradient(param: &PlanParam) -> BufferId {
-    param.accumulator.unwrap_or(param.gradient)
+/// What the optimiser takes: the gradient of the batch, or the sum over several; nothing for the
+/// running statistics of a batch normalisation.
+fn used_gradient(param: &PlanParam) -> Option<BufferId> {
+    param.accumulator.or(param.gradient)
 }
 
 fn len(param: &PlanParam) -> u32 {

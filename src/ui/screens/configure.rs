@@ -4,14 +4,16 @@ use egui::{DragValue, Ui};
 
 use super::count;
 use crate::app::settings::{
-    Field, MAX_BATCH, MAX_EPOCHS, Problem, format_hidden, parse_hidden, problems,
+    Field, MAX_BATCH, MAX_EPOCHS, Problem, format_hidden, parse_hidden, problems, with_architecture,
 };
-use crate::app::{AppState, Command, Engines, PrecisionChoice, Preset, ProjectState, Workspace};
+use crate::app::{
+    AppState, Command, Engines, NetworkChoice, PrecisionChoice, Preset, ProjectState, Workspace,
+};
 use crate::data::{Samples, SplitMethod};
 use crate::device::DeviceChoice;
 use crate::model::Activation;
 use crate::train::config::Schedule;
-use crate::train::{DataSize, TrainConfig};
+use crate::train::{Architecture, Augmentation, DataSize, TrainConfig};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::space;
@@ -67,8 +69,18 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     page(ui, "configure", |ui| {
         title(ui, "How should it train?");
         muted(ui, "The settings below work for most data. Pick a goal, or change what you like.");
-        presets(ui, config, project.data_size(), out);
+        let data = project.data_size();
+        presets(ui, config, data, out);
         ui.add_space(space::S);
+        if data.image.is_some() {
+            section(
+                ui,
+                "Which kind of network?",
+                "How it looks at a picture decides what it can learn, and how long that takes.",
+            );
+            kind(ui, config, data, out);
+            ui.add_space(space::S);
+        }
         section(
             ui,
             "How careful with numbers?",
@@ -82,6 +94,9 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             out,
             |ui, out| {
                 network(ui, config, &wrong, local, out);
+                if data.image.is_some() {
+                    changes(ui, config, out);
+                }
                 learning(ui, config, &wrong, local, out);
             },
             |ui, out| {
@@ -171,6 +186,82 @@ fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Comm
     }
 }
 
+fn kind(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {
+    let choices = NetworkChoice::ALL
+        .map(|c| (c.architecture, c.name.to_owned(), c.term.to_owned(), c.explanation.to_owned()));
+    if let Some(architecture) = choice_cards(ui, Some(config.architecture), &choices) {
+        let config = Box::new(with_architecture(config, architecture, data));
+        out.push(Command::SetConfig { config, what: "the kind of network" });
+    }
+}
+
+/// Random changes of pictures.
+fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    let what = "the random changes";
+    let now = config.augmentation;
+    let mut set_to = |augmentation| set(out, config, what, |c| c.augmentation = augmentation);
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::M;
+        section(
+            ui,
+            "More from each picture",
+            "Small random changes of the training pictures (augmentation) make a model sure of what stays the same.",
+        );
+        labelled(
+            ui,
+            "Mirror at random",
+            "horizontal flip",
+            "Swaps left and right of every second picture. Leave it off for digits, letters and whatever has a direction.",
+            |ui| {
+                let mut flip = now.flip;
+                if ui.checkbox(&mut flip, "").changed() {
+                    set_to(Augmentation { flip, ..now });
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Move at random",
+            "shift (random crop), share of a side",
+            "Moves the picture up to this far in any direction; what leaves it is cut off.",
+            |ui| {
+                if let Some(percent) = drag(ui, now.shift * 100.0, 50.0, " %") {
+                    set_to(Augmentation { shift: percent / 100.0, ..now });
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Turn at random",
+            "rotation, in degrees",
+            "Turns the picture by up to this angle in either direction.",
+            |ui| {
+                if let Some(rotation) = drag(ui, now.rotation, 45.0, "°") {
+                    set_to(Augmentation { rotation, ..now });
+                }
+            },
+        );
+        labelled(
+            ui,
+            "Lighten or darken at random",
+            "brightness, share",
+            "Makes the picture lighter or darker by up to this share.",
+            |ui| {
+                if let Some(percent) = drag(ui, now.brightness * 100.0, 100.0, " %") {
+                    set_to(Augmentation { brightness: percent / 100.0, ..now });
+                }
+            },
+        );
+    });
+}
+
+/// A number from 0 to `most`, once it changes.
+fn drag(ui: &mut Ui, value: f32, most: f32, suffix: &str) -> Option<f32> {
+    let mut value = value;
+    let drag = DragValue::new(&mut value).range(0.0..=most).speed(0.25).suffix(suffix);
+    ui.add(drag).changed().then_some(value)
+}
+
 fn precision(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     let choices: Vec<_> = PrecisionChoice::ALL
         .into_iter()
@@ -209,90 +300,124 @@ fn network(
     local: &mut Local,
     out: &mut Vec<Command>,
 ) {
+    use Architecture::{Auto, Mlp, SmallCnn};
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::M;
         section(ui, "The network", "");
-        labelled(
-            ui,
-            "How large?",
-            "hidden layers: units per layer",
-            "Each number is a layer of units between input and output. More and wider layers can learn finer rules but need more data and time.",
-            |ui| {
-                local.hidden.follow(format_hidden(&config.hidden));
-                let bad =
-                    local.hidden.wrong.is_some() || wrong.iter().any(|p| p.field == Field::Hidden);
-                let response = text_field(ui, &mut local.hidden.text, 160.0, bad);
-                if response.changed() {
-                    match parse_hidden(&local.hidden.text) {
-                        Ok(hidden) => {
-                            local.hidden.wrong = None;
-                            local.hidden.from = format_hidden(&hidden);
-                            set(out, config, "the hidden layers", |c| c.hidden = hidden);
-                        }
-                        Err(why) => local.hidden.wrong = Some(why),
-                    }
-                }
-                if let Some(why) = &local.hidden.wrong {
-                    problem(ui, why);
-                }
-                show_problems(ui, wrong, Field::Hidden);
-            },
-        );
-        labelled(
-            ui,
-            "Shape of each unit's answer",
-            "activation function",
-            "How a unit turns its sum into an answer. ReLU is the usual choice.",
-            |ui| {
-                let choices = [
-                    (Activation::Relu, "ReLU"),
-                    (Activation::Gelu, "GELU"),
-                    (Activation::Silu, "SiLU"),
-                ];
-                if let Some(activation) = segmented(ui, config.activation, &choices) {
-                    set(out, config, "the activation", |c| c.activation = activation);
-                }
-            },
-        );
-        labelled(
-            ui,
-            "Keep layers on one scale",
-            "layer normalisation",
-            "Brings the outputs of each hidden layer to one scale. Helps deeper networks and FP8.",
-            |ui| {
-                let mut on = config.layer_norm;
-                if ui.checkbox(&mut on, "").changed() {
-                    set(out, config, "layer normalisation", |c| c.layer_norm = on);
-                }
-            },
-        );
-        labelled(
-            ui,
-            "Switch off at random",
-            "dropout: share of units",
-            "A share of units is switched off at random in each step, so that the network does not learn rows by heart (overfitting).",
-            |ui| {
-                let mut percent = config.dropout * 100.0;
-                let drag = DragValue::new(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
-                if ui.add(drag).changed() {
-                    set(out, config, "dropout", |c| c.dropout = percent / 100.0);
-                }
-                show_problems(ui, wrong, Field::Dropout);
-            },
-        );
-        labelled(
-            ui,
-            "First and last layer in 32 bits",
-            "high-precision ends",
-            "Keeps the two layers that suffer most from rounding out of FP8.",
-            |ui| {
-                let mut on = config.high_precision_ends;
-                if ui.checkbox(&mut on, "").changed() {
-                    set(out, config, "the first and last layer", |c| c.high_precision_ends = on);
-                }
-            },
-        );
+        // Residual and separable networks have neither of these.
+        if matches!(config.architecture, Auto | Mlp | SmallCnn) {
+            hidden_layers(ui, config, wrong, local, out);
+            activation(ui, config, out);
+        }
+        if matches!(config.architecture, Auto | Mlp) {
+            layer_norm(ui, config, out);
+        }
+        if matches!(config.architecture, Auto | Mlp | SmallCnn) {
+            dropout(ui, config, wrong, out);
+        }
+        high_precision_ends(ui, config, out);
     });
+}
+
+fn hidden_layers(
+    ui: &mut Ui,
+    config: &TrainConfig,
+    wrong: &[Problem],
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    labelled(
+        ui,
+        "How large?",
+        "hidden layers: units per layer",
+        "Each number is a layer of units between input and output. More and wider layers can learn finer rules but need more data and time.",
+        |ui| {
+            local.hidden.follow(format_hidden(&config.hidden));
+            let bad =
+                local.hidden.wrong.is_some() || wrong.iter().any(|p| p.field == Field::Hidden);
+            let response = text_field(ui, &mut local.hidden.text, 160.0, bad);
+            if response.changed() {
+                match parse_hidden(&local.hidden.text) {
+                    Ok(hidden) => {
+                        local.hidden.wrong = None;
+                        local.hidden.from = format_hidden(&hidden);
+                        set(out, config, "the hidden layers", |c| c.hidden = hidden);
+                    }
+                    Err(why) => local.hidden.wrong = Some(why),
+                }
+            }
+            if let Some(why) = &local.hidden.wrong {
+                problem(ui, why);
+            }
+            show_problems(ui, wrong, Field::Hidden);
+        },
+    );
+}
+
+fn activation(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    labelled(
+        ui,
+        "Shape of each unit's answer",
+        "activation function",
+        "How a unit turns its sum into an answer. ReLU is the usual choice.",
+        |ui| {
+            let choices = [
+                (Activation::Relu, "ReLU"),
+                (Activation::Gelu, "GELU"),
+                (Activation::Silu, "SiLU"),
+            ];
+            if let Some(activation) = segmented(ui, config.activation, &choices) {
+                set(out, config, "the activation", |c| c.activation = activation);
+            }
+        },
+    );
+}
+
+fn layer_norm(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    labelled(
+        ui,
+        "Keep layers on one scale",
+        "layer normalisation",
+        "Brings the outputs of each hidden layer to one scale. Helps deeper networks and FP8.",
+        |ui| {
+            let mut on = config.layer_norm;
+            if ui.checkbox(&mut on, "").changed() {
+                set(out, config, "layer normalisation", |c| c.layer_norm = on);
+            }
+        },
+    );
+}
+
+fn dropout(ui: &mut Ui, config: &TrainConfig, wrong: &[Problem], out: &mut Vec<Command>) {
+    labelled(
+        ui,
+        "Switch off at random",
+        "dropout: share of units",
+        "A share of units is switched off at random in each step, so that the network does not learn rows by heart (overfitting).",
+        |ui| {
+            let mut percent = config.dropout * 100.0;
+            let drag = DragValue::new(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
+            if ui.add(drag).changed() {
+                set(out, config, "dropout", |c| c.dropout = percent / 100.0);
+            }
+            show_problems(ui, wrong, Field::Dropout);
+        },
+    );
+}
+
+fn high_precision_ends(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    labelled(
+        ui,
+        "First and last layer in 32 bits",
+        "high-precision ends",
+        "Keeps the two layers that suffer most from rounding out of FP8.",
+        |ui| {
+            let mut on = config.high_precision_ends;
+            if ui.checkbox(&mut on, "").changed() {
+                set(out, config, "the first and last layer", |c| c.high_precision_ends = on);
+            }
+        },
+    );
 }
 
 fn whole(ui: &mut Ui, value: usize, from: usize, to: usize, suffix: &str) -> Option<usize> {

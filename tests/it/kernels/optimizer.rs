@@ -13,7 +13,7 @@ const STEPS: u64 = 6;
 
 /// Step state as the engines compute it.
 fn step_words(optimizer: Optimizer, step: u64) -> Vec<u32> {
-    let input = InputSpec { dense: 1, embeddings: Vec::new() };
+    let input = InputSpec::features(1);
     let activation = fp8_studio::model::Activation::Relu;
     let model = ModelSpec::mlp(input, &[], activation, false, 0.0, false, Head::Regression);
     let update = fp8_studio::plan::UpdateOptions::default();
