@@ -10,6 +10,8 @@ use crate::quality::wording;
 const FEWEST: usize = 30;
 /// Fewest marked images.
 const MARKED: usize = 5;
+/// Smallest share of the class that is marked; less teaches a network nothing.
+const SHARE: f64 = 0.01;
 /// Images of a class looked at.
 const MOST: usize = 1500;
 /// Singular vectors looked at in a part of the picture.
@@ -17,7 +19,11 @@ const COMPONENTS: usize = 3;
 /// Rounds of the power iteration.
 const ITERATIONS: usize = 12;
 /// Deviation in grey levels below which marked images agree on a pixel.
-const AGREE: f64 = 12.0;
+const AGREE: f64 = 4.0;
+/// Grey levels within which another image has the value of a mark.
+const NEAR: f64 = 12.0;
+/// Share of the places around a mark that must look as in other images.
+const USUAL: f64 = 0.8;
 /// Grey levels by which a patch differs from what the class usually shows there.
 const DIFFERS: f64 = 64.0;
 /// Largest share of the picture that a patch covers.
@@ -28,10 +34,11 @@ pub(super) const CHECK: Check = Check {
     title: "A small mark shared by images of one class",
     definition: "Spectral signature per class and part of the picture: pixels standardised within the \
                  class, projected on their first three singular vectors; the images that lie alone at \
-                 one end (at most a third of the class, 5 or more). Serious where these agree (deviation below 12 of 256) in a \
-                 compact patch of at least 4 pixels and at most 1/8 of the picture, 64 levels away \
-                 from the others. Source: Tran, Li, Madry, \"Spectral Signatures in Backdoor \
-                 Attacks\" (2018); the test for a patch is our own.",
+                 one end (1 % to a third of the class, 5 or more). Serious where these agree (deviation \
+                 below 4 of 256) in a compact patch of at least 4 pixels and at most 1/8 of the \
+                 picture, 64 levels away from the others, that ends sharply: 80 % of the pixels \
+                 around it are as in other images. Source: Tran, Li, Madry, \"Spectral Signatures in \
+                 Backdoor Attacks\" (2018); the test for a patch is our own.",
     run: Run::Images(run),
 };
 
@@ -125,7 +132,7 @@ fn in_window(
             if let Some(marked) = apart(&order, &scores)
                 && let Some(patch) = shared_patch(ctx, pixels, &marked, window)
             {
-                return Some((marked, patch));
+                return Some((patch.carriers(pixels), patch));
             }
         }
     }
@@ -178,22 +185,46 @@ struct Patch {
     x: usize,
     y: usize,
     pixels: usize,
+    /// Places of the mark and the value there.
+    values: Vec<(usize, f64)>,
 }
 
-/// Where marked images agree and differ from the rest, if that is a compact patch.
+impl Patch {
+    /// Images that carry the mark, those included that something else sets apart.
+    fn carriers(&self, pixels: &[&[u8]]) -> Vec<usize> {
+        let carries =
+            |p: &&[u8]| self.values.iter().all(|(j, v)| (f64::from(p[*j]) - v).abs() < NEAR);
+        (0..pixels.len()).filter(|i| pixels.get(*i).is_some_and(carries)).collect()
+    }
+}
+
+/// What marked and other images show at one place.
+struct Spot {
+    /// Mean and deviation over the marked images.
+    mean: f64,
+    deviation: f64,
+    /// Mean over the others, and how many of these have nearly the marked ones' value.
+    other: f64,
+    near: usize,
+}
+
+/// Where marked images agree and differ from the rest, if that is a compact patch whose surroundings
+/// are as in any other image: a shape goes on beyond the part that is looked at, a mark ends.
 fn shared_patch(
     ctx: &ImageContext,
     pixels: &[&[u8]],
     marked: &[usize],
     window: &[usize],
 ) -> Option<Patch> {
+    let least = MARKED.max((pixels.len() as f64 * SHARE).ceil() as usize);
+    if marked.len() < least {
+        return None;
+    }
     let mut is_marked = vec![false; pixels.len()];
     marked.iter().for_each(|i| is_marked[*i] = true);
-    let (inside, outside) = (marked.len() as f64, (pixels.len() - marked.len()) as f64);
-    let channels = ctx.images.channels.max(1);
-    let mut spots: Vec<(usize, usize)> = Vec::new();
-    for j in window.iter().copied().step_by(channels) {
-        let (mut sum, mut square, mut other, mut near) = (0.0, 0.0, 0.0, 0);
+    let (inside, outside) = (marked.len() as f64, (pixels.len() - marked.len()).max(1) as f64);
+    let spot = |j: usize| {
+        let (mut sum, mut square, mut other) = (0.0, 0.0, 0.0);
         for (p, m) in pixels.iter().zip(&is_marked) {
             let x = f64::from(p[j]);
             if *m {
@@ -204,24 +235,47 @@ fn shared_patch(
             }
         }
         let mean = sum / inside;
+        let near = pixels.iter().zip(&is_marked);
+        let near = near.filter(|(p, m)| !**m && (f64::from(p[j]) - mean).abs() < NEAR).count();
         let deviation = (square / inside - mean * mean).max(0.0).sqrt();
-        for (p, m) in pixels.iter().zip(&is_marked) {
-            near += usize::from(!m && (f64::from(p[j]) - mean).abs() < AGREE);
-        }
-        // Hardly any other image has this value here.
-        let alone = near as f64 <= 0.1 * outside;
-        if deviation < AGREE && (mean - other / outside.max(1.0)).abs() > DIFFERS && alone {
-            let at = j / channels;
-            spots.push((at % ctx.images.width.max(1), at / ctx.images.width.max(1)));
+        Spot { mean, deviation, other: other / outside, near }
+    };
+    let (channels, width) = (ctx.images.channels.max(1), ctx.images.width.max(1));
+    let mut spots: Vec<(usize, usize)> = Vec::new();
+    let mut values = Vec::new();
+    for j in window.iter().copied().step_by(channels) {
+        let s = spot(j);
+        let alone = s.near as f64 <= 0.1 * outside;
+        if s.deviation < AGREE && (s.mean - s.other).abs() > DIFFERS && alone {
+            spots.push((j / channels % width, j / channels / width));
+            values.push((j, s.mean));
         }
     }
     let x = (spots.iter().map(|s| s.0).min()?, spots.iter().map(|s| s.0).max()?);
     let y = (spots.iter().map(|s| s.1).min()?, spots.iter().map(|s| s.1).max()?);
     let area = (x.1 - x.0 + 1) * (y.1 - y.0 + 1);
-    let picture = ctx.images.width * ctx.images.height;
-    let compact =
-        spots.len() >= 4 && spots.len() * 2 >= area && area as f64 <= AREA * picture as f64;
-    compact.then_some(Patch { x: x.0, y: y.0, pixels: spots.len() })
+    let picture = width * ctx.images.height;
+    if spots.len() < 4 || spots.len() * 2 < area || area as f64 > AREA * picture as f64 {
+        return None;
+    }
+    let (mut ring, mut usual) = (0, 0);
+    for row in y.0.saturating_sub(1)..=(y.1 + 1).min(ctx.images.height.saturating_sub(1)) {
+        for column in x.0.saturating_sub(1)..=(x.1 + 1).min(width - 1) {
+            if (x.0..=x.1).contains(&column) && (y.0..=y.1).contains(&row) {
+                continue;
+            }
+            let s = spot((row * width + column) * channels);
+            ring += 1;
+            usual += usize::from((s.mean - s.other).abs() < DIFFERS / 2.0);
+        }
+    }
+    // In a corner a ring is short, but never missing.
+    (ring > 0 && usual as f64 >= USUAL * ring as f64).then_some(Patch {
+        x: x.0,
+        y: y.0,
+        pixels: spots.len(),
+        values,
+    })
 }
 
 #[cfg(test)]
