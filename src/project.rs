@@ -18,7 +18,9 @@ pub use gate::{Acceptance, Gate};
 pub use samples::{Sample, materialise, samples};
 
 use crate::data::preprocess::PrepConfig;
-use crate::data::{self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig, Step};
+use crate::data::{
+    self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig, SplitMethod, Step,
+};
 use crate::error::{DataError, ProjectError};
 use crate::train::{Architecture, DataSize, TrainConfig};
 
@@ -255,7 +257,21 @@ impl Project {
                 .iter()
                 .any(|s| matches!(s, Step::DropColumns { columns } if columns.contains(name)))
         };
-        self.columns.iter().filter(|(n, _)| !dropped(n)).map(|(n, k)| (n.clone(), *k)).collect()
+        let mut types: BTreeMap<String, ColumnType> = self
+            .columns
+            .iter()
+            .filter(|(n, _)| !dropped(n))
+            .map(|(n, k)| (n.clone(), *k))
+            .collect();
+        // A column that says which rows are tested must not help to predict them, nor a group whose
+        // rows are all in one part.
+        if matches!(self.split.method, SplitMethod::Given | SplitMethod::Group)
+            && let Some(column) = self.split.column.clone().filter(|c| !dropped(c))
+            && self.target.as_ref() != Some(&column)
+        {
+            types.entry(column).or_insert(ColumnType::Ignore);
+        }
+        types
     }
 
     /// How the rows are split, with what the recorded steps say about it.

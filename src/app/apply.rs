@@ -82,7 +82,7 @@ impl AppState {
             Command::Profile(column) => self.profile(column),
             Command::SetSplit(split) => {
                 self.edit("how rows are split", |p| p.split = *split);
-                self.check();
+                self.infer_schema();
             }
             Command::Paste(text) => self.paste(text),
             Command::Train => self.train(),
@@ -295,9 +295,7 @@ impl AppState {
             let steps = self.project().map(|p| p.project.steps.len());
             self.log("steps undone or redone", serde_json::json!({ "steps left": steps }));
             self.do_steps();
-        } else if resplit && !retype {
-            self.check();
-        } else if retype {
+        } else if resplit || retype {
             self.infer_schema();
         }
     }

@@ -254,25 +254,30 @@ fn folder(
         let (images, notes) = idx::open_folder(path, &entries, progress)?;
         return Ok((Samples::Images(images), notes));
     }
-    // A table beside the images that it lists goes before the folders' names.
     let tables: Vec<&PathBuf> = entries.iter().filter(|e| is_table_name(e)).collect();
-    if let [one] = tables.as_slice()
-        && let found @ (Samples::Images(_), _) = file(one, options, progress)?
-    {
-        return Ok(found);
+    // A table beside the images that it lists goes before the folders' names.
+    let only = match tables.as_slice() {
+        [one] => Some(file(one, options, progress)),
+        _ => None,
+    };
+    if let Some(Ok((Samples::Images(_), _))) = &only {
+        return only.unwrap_or(Err(DataError::Cancelled));
     }
     if let Some((images, notes)) = image_folder::open(path, options.image_size, progress)? {
         return Ok((Samples::Images(images), notes));
     }
-    if let Some((table, notes)) = text_folder::open(path, progress)? {
+    if let Some(only) = only {
+        return only;
+    }
+    if tables.is_empty()
+        && let Some((table, notes)) = text_folder::open(path, progress)?
+    {
         return Ok((Samples::Table(table), notes));
     }
     let lower =
         |p: &Path| p.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
-    let tables: Vec<&PathBuf> = entries.iter().filter(|e| is_table_name(e)).collect();
     let find = |word: &str| tables.iter().find(|t| lower(t).contains(word));
     match (tables.as_slice(), find("train"), find("test")) {
-        ([one], _, _) => file(one, options, progress),
         ([_, _], Some(train), Some(test)) if train != test => {
             two_tables(train, test, options, progress)
         }

@@ -1,7 +1,9 @@
 //! Confident learning: which labels contradict predictions that owe nothing to them.
 //!
-//! As cleanlab 2.9, `find_label_issues(filter_by="both")`: rows that are both pruned by noise rate and
-//! off the diagonal of the confident joint. Source: Northcutt, Jiang, Chuang, "Confident Learning",
+//! As cleanlab 2.9, `find_label_issues(filter_by="prune_by_class")`: the confident joint says how many
+//! labels of each class are wrong, and as many of those that the predictions contradict are named,
+//! those least believed first. Counting per class rather than per pair of classes finds errors that are
+//! spread over many pairs, of which each would round to none. Source: Northcutt, Jiang, Chuang, "Confident Learning",
 //! JAIR 70 (2021).
 
 /// A label that is probably wrong.
@@ -49,34 +51,37 @@ pub(super) fn issues(labels: &[u32], probabilities: &[f32], classes: usize) -> V
     let mut off: Vec<Issue> = Vec::new();
     for (i, &label) in labels.iter().enumerate() {
         let given = label as usize;
-        let (Some(better), true) = (confident(i), given < classes) else { continue };
-        joint[given][better] += 1.0;
-        if better != given {
+        if given >= classes {
+            continue;
+        }
+        if let Some(better) = confident(i) {
+            joint[given][better] += 1.0;
+        }
+        let best = row(i).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(j, _)| j);
+        if let Some(better) = best.filter(|b| *b != given) {
             let margin = row(i)[better] - row(i)[given];
             off.push(Issue { at: i, given, better, margin });
         }
     }
-    // Rows of the joint sum to the number of labels; the noise rate of a pair says how many to prune.
-    for (given, counts_row) in joint.iter_mut().enumerate() {
-        let sum: f64 = counts_row.iter().sum();
-        if sum > 0.0 {
-            counts_row.iter_mut().for_each(|c| *c *= counts[given] as f64 / sum);
-        }
-    }
-    off.sort_by(|a, b| b.margin.total_cmp(&a.margin).then(a.at.cmp(&b.at)));
-    let mut left: Vec<Vec<usize>> =
-        joint.iter().map(|r| r.iter().map(|c| c.round() as usize).collect()).collect();
+    // Rows of the joint are brought to the number of labels: what is off the diagonal is wrong.
+    let mut left: Vec<usize> = joint
+        .iter()
+        .enumerate()
+        .map(|(given, r)| {
+            let sum: f64 = r.iter().sum();
+            let wrong = if sum > 0.0 { 1.0 - r[given] / sum } else { 0.0 };
+            (wrong * counts[given] as f64).round() as usize
+        })
+        .collect();
+    let belief = |i: &Issue| row(i.at)[i.given];
+    off.sort_by(|a, b| belief(a).total_cmp(&belief(b)).then(a.at.cmp(&b.at)));
     off.retain(|issue| {
-        let most = row(issue.at)
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .is_some_and(|(j, _)| j != issue.given);
-        let quota = &mut left[issue.given][issue.better];
-        let keep = *quota > 0 && most && issue.margin > 0.0;
-        *quota = quota.saturating_sub(usize::from(keep));
+        let quota = &mut left[issue.given];
+        let keep = *quota > 0;
+        *quota = quota.saturating_sub(1);
         keep
     });
+    off.sort_by(|a, b| b.margin.total_cmp(&a.margin).then(a.at.cmp(&b.at)));
     off
 }
 

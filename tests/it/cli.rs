@@ -378,7 +378,7 @@ fn serious_findings_stop_training_until_fixed_or_accepted() {
         .map(|i| {
             format!(
                 "{},{},{}\n",
-                i * 7919 % 101,
+                i * 7919 % 1009,
                 if i % 3 == 0 { 90 + i % 9 } else { i % 40 },
                 ["b", "a", "a"][i % 3]
             )

@@ -301,6 +301,9 @@ pub struct CheckArgs {
     /// Write a data-quality report, one HTML page that can be printed
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Say how the data differs from another file or project, an earlier version
+    #[arg(long, value_name = "PROJECT|DATA", conflicts_with = "json")]
+    pub compare: Option<PathBuf>,
     /// Write a Croissant description of the data (JSON-LD)
     #[arg(long, value_name = "FILE")]
     pub croissant: Option<PathBuf>,

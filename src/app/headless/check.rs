@@ -7,6 +7,7 @@ use super::{SERIOUS, WARNINGS, source, terminal};
 use crate::app::checking;
 use crate::data::{Dataset, Progress, Samples, Schema, steps};
 use crate::error::{Place, UserError};
+use crate::project::provenance::{self, Version};
 use crate::project::{self, Acceptance, Gate, Project, report as document};
 use crate::quality::fixes::{self, Fix};
 use crate::quality::{Finding, Report, Severity};
@@ -30,6 +31,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, UserError> {
     if let Some(reason) = &args.accept {
         accept(&mut source.project, &report, reason)?;
         source.project.save()?;
+    }
+    if !args.fix.is_empty() || args.accept.is_some() || args.report.is_some() {
+        Version::of(&source.project, &source.dataset)?.keep(&source.project.folder)?;
+    }
+    if let Some(path) = &args.compare {
+        let earlier = source::open_project(path)?.open_data(&Progress::default())?;
+        let lines = provenance::compare(&earlier, &source.dataset);
+        terminal::out(&format!("Against {}:\n  {}\n\n", path.display(), lines.join("\n  ")))?;
     }
     if let Some(path) = &args.report {
         let page = document::html(&source.project, &source.dataset, &source.schema, &report);

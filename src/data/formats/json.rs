@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-use self::rows::Rows;
+use self::rows::{Fields, Rows};
 use super::build;
 use super::text;
 use crate::data::{ImportNote, Progress, Table, invalid};
@@ -70,21 +70,20 @@ fn whole(text: &str, rows: &mut Rows, progress: &Progress) -> Result<(), DataErr
     if text.trim().is_empty() {
         return Err(invalid("This file is empty", "Choose a file that holds a list of objects."));
     }
-    let value: Value = serde_json::from_str(text).map_err(|e| broken(&e, 0))?;
-    let Value::Object(fields) = value else { return Err(no_table()) };
+    let Fields(fields) = serde_json::from_str(text).map_err(|e| broken(&e, 0))?;
     // One list of objects among the fields: {"count": 3, "results": [{…}, …]}.
     let is_rows =
         |v: &Value| v.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(|r| r.is_object()));
     let mut lists = fields.iter().filter(|(_, v)| is_rows(v));
-    if let (Some((name, list)), None) = (lists.next(), lists.next()) {
+    if let (Some((name, _)), None) = (lists.next(), lists.next()) {
         rows.note(format!("The rows are the list \"{name}\"."));
-        return rows.list(&list.to_string(), progress).map_err(|e| stopped(e, progress));
+        return rows.list_in(text, name, progress).map_err(|e| stopped(e, progress));
     }
     by_column(&fields, rows)
 }
 
 /// `{"a": [1, 2], "b": [3, 4]}` or `{"a": {"0": 1, "1": 2}, …}`.
-fn by_column(fields: &serde_json::Map<String, Value>, rows: &mut Rows) -> Result<(), DataError> {
+fn by_column(fields: &[(String, Value)], rows: &mut Rows) -> Result<(), DataError> {
     let column = |v: &Value| -> Option<Vec<Value>> {
         match v {
             Value::Array(a) => Some(a.clone()),

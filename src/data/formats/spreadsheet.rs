@@ -136,17 +136,33 @@ fn text(range: &Range<Data>, notes: &mut Vec<ImportNote>) -> Result<String, Data
             "Delete the empty rows and columns that it spans, or copy the table to a new sheet.",
         ));
     }
-    let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
-    let blank = vec![""; width];
+    // Lines without anything keep the numbers of the rows below, and are no rows.
+    let mut bytes: Vec<u8> = vec![b'\n'; top as usize];
     let failed = |e: ::csv::Error| damaged("workbook", e);
-    for _ in 0..top {
-        writer.write_record(&blank).map_err(failed)?;
+    let filled = |row: &[Data]| row.iter().filter(|c| !cell_text(c).0.trim().is_empty()).count();
+    // Titles above the table stand alone in their rows.
+    let titles = if width < 2 { 0 } else { range.rows().take_while(|r| filled(r) < 2).count() };
+    let titles = if titles < height.min(20) { titles } else { 0 };
+    let titled: Vec<u64> = range
+        .rows()
+        .take(titles)
+        .enumerate()
+        .filter(|(_, r)| filled(r) > 0)
+        .map(|(i, _)| u64::from(top) + i as u64 + 1)
+        .collect();
+    if !titled.is_empty() {
+        let text = format!("{} above the table left out.", count(titled.len(), "row"));
+        notes.push(ImportNote::repair(text, &titled));
     }
     let mut tally = Tally::default();
     let mut errors = Vec::new();
     let mut error_count = 0;
     for (i, row) in range.rows().enumerate() {
         let line = u64::from(top) + i as u64 + 1;
+        if i < titles || filled(row) == 0 {
+            bytes.push(b'\n');
+            continue;
+        }
         let cells = row.iter().map(|cell| {
             let (text, what) = cell_text(cell);
             if what == "error" {
@@ -158,7 +174,9 @@ fn text(range: &Range<Data>, notes: &mut Vec<ImportNote>) -> Result<String, Data
             text
         });
         let cells: Vec<String> = cells.collect();
+        let mut writer = ::csv::Writer::from_writer(&mut bytes);
         writer.write_record(&cells).map_err(failed)?;
+        writer.flush().map_err(|e| damaged("workbook", e))?;
     }
     notes.extend(tally.note());
     if error_count > 0 {
@@ -168,7 +186,6 @@ fn text(range: &Range<Data>, notes: &mut Vec<ImportNote>) -> Result<String, Data
         );
         notes.push(ImportNote::repair(text, &errors));
     }
-    let bytes = writer.into_inner().map_err(|e| damaged("workbook", e))?;
     String::from_utf8(bytes).map_err(|e| damaged("workbook", e))
 }
 

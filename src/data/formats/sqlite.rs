@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Statement};
 
-use super::build::{self, Tally, damaged, number_text};
+use super::build::{self, Tally, damaged, guarded, number_text};
 use crate::data::{ImportNote, ImportOptions, Progress, Table, count, invalid};
 use crate::error::DataError;
 
@@ -17,7 +17,7 @@ pub(crate) fn read(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
-    read_in(path, options, progress).map_err(|e| e.in_file(path))
+    guarded("database", || read_in(path, options, progress)).map_err(|e| e.in_file(path))
 }
 
 fn read_in(
@@ -55,7 +55,7 @@ fn rows(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
-    let names = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names = statement.column_names().map(str::to_owned).collect();
     let mut columns = build::columns(names, &mut notes)?;
     let mut lines = Vec::new();
     let mut tally = Tally::default();
@@ -225,7 +225,7 @@ mod tests {
         let path = database(dir.path());
         let e = open(&path, Some("none"), None).unwrap_err();
         assert!(e.what.contains("no table \"none\"") && e.advice.contains("\"sales\""), "{e}");
-        let e = open(&path, None, Some("SELECT nothing FROM sales")).unwrap_err();
+        let e = open(&path, None, Some("SELECT absent FROM sales")).unwrap_err();
         assert!(e.what.contains("no such column"), "{e}");
         let e = open(&path, None, Some("DELETE FROM sales")).unwrap_err();
         assert!(e.what.contains("would change"), "{e}");

@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
     name: "label_issues",
     title: "Labels that are probably wrong",
     definition: "Rows whose label contradicts the prediction of a model that has not seen them: \
-                 confident joint and pruning by noise rate, on predictions of a cross-validated \
+                 confident joint and pruning by class, on predictions of a cross-validated \
                  network of this program. Warning from 1 % of the rows. Source: confident learning \
                  (Northcutt et al., 2021), cleanlab find_label_issues.",
     run: Run::Predictions(run),

@@ -71,7 +71,7 @@ fn open_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         let file = Button::secondary("Open file…")
             .icon(icons::FILE_CSV)
-            .hint("CSV, TSV, IDX, or a project.toml");
+            .hint("Table, workbook, database, ZIP archive, IDX, or a project.toml; or paste cells");
         if file.blocked(blocked).pressed(ui) {
             out.push(Command::Pick(Pick::DataFile));
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::data::formats::build::{self, Tally, number_text};
@@ -49,6 +49,18 @@ impl Rows {
     ) -> Result<(), serde_json::Error> {
         let mut de = serde_json::Deserializer::from_str(text);
         de.deserialize_seq(List { rows: self, progress })?;
+        de.end()
+    }
+
+    /// The list in a field of an object.
+    pub(super) fn list_in(
+        &mut self,
+        text: &str,
+        name: &str,
+        progress: &Progress,
+    ) -> Result<(), serde_json::Error> {
+        let mut de = serde_json::Deserializer::from_str(text);
+        de.deserialize_map(Inside { list: List { rows: self, progress }, name })?;
         de.end()
     }
 
@@ -120,6 +132,64 @@ impl Rows {
             to.append(from);
         }
         Ok((columns, self.lines))
+    }
+}
+
+/// The fields of an object in their order.
+pub(super) struct Fields(pub(super) Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or a list of objects")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        d.deserialize_map(Read)
+    }
+}
+
+/// An object of which one field is the list.
+struct Inside<'a> {
+    list: List<'a>,
+    name: &'a str,
+}
+
+impl<'de> Visitor<'de> for Inside<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list of objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == self.name {
+                map.next_value_seed(&mut self.list)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut List<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_seq(List { rows: self.rows, progress: self.progress })
     }
 }
 
