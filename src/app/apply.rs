@@ -66,11 +66,24 @@ impl AppState {
             Command::Undo => self.travel(ProjectState::undo_edit),
             Command::Redo => self.travel(ProjectState::redo_edit),
             Command::Check => self.check(),
-            Command::AcceptFindings(accepted) => {
+            Command::AcceptFindings { reason, only } => self.accept(&reason, only),
+            Command::TakeBackAcceptance => {
+                self.edit("accepted findings", |p| p.accepted.clear());
+                self.log("acceptance taken back", serde_json::Value::Null);
+            }
+            Command::PreviewFix { finding, fix } => self.preview(finding, fix),
+            Command::ClosePreview => {
                 if let Some(project) = self.project_mut() {
-                    project.accepted = accepted;
+                    project.preview = None;
                 }
             }
+            Command::ApplyFix => self.apply_fix(),
+            Command::Profile(column) => self.profile(column),
+            Command::SetSplit(split) => {
+                self.edit("how rows are split", |p| p.split = *split);
+                self.check();
+            }
+            Command::Paste(text) => self.paste(text),
             Command::Train => self.train(),
             Command::Control(control) => self.control(control),
             Command::Resume(run) => self.resume(*run),
@@ -123,6 +136,22 @@ impl AppState {
                         Ok(report) => CheckState::Done(Box::new(report)),
                         Err(e) => CheckState::Failed(e),
                     };
+                }
+            }
+            Outcome::Changed { attempt, result } => self.changed(attempt, result),
+            Outcome::Previewed { attempt, result } => {
+                if let Some(preview) = self.project_mut().and_then(|p| p.preview.as_mut())
+                    && preview.attempt == attempt
+                {
+                    preview.effects = Some(result);
+                }
+            }
+            Outcome::Profiled(profile) => {
+                if let (Some(profile), Some(project)) = (profile, self.project_mut())
+                    && let Some((name, open)) = &mut project.profile
+                    && *name == profile.name
+                {
+                    *open = Some(profile);
                 }
             }
             Outcome::Past { run, events } => self.go_on(run, events),
@@ -244,9 +273,17 @@ impl AppState {
         let Some(project) = self.project_mut() else { return };
         let Some(to) = go(project) else { return };
         let retype = to.target != project.project.target || to.columns != project.project.columns;
+        let redo = to.steps != project.project.steps;
+        let resplit = to.split != project.project.split;
         project.project = to;
         self.edited = Some(Instant::now());
-        if retype {
+        if redo {
+            let steps = self.project().map(|p| p.project.steps.len());
+            self.log("steps undone or redone", serde_json::json!({ "steps left": steps }));
+            self.do_steps();
+        } else if resplit && !retype {
+            self.check();
+        } else if retype {
             self.infer_schema();
         }
     }
@@ -260,7 +297,7 @@ impl AppState {
             return;
         };
         project.schema = SchemaState::Inferring(attempt);
-        let (dataset, types) = (Arc::clone(&project.dataset), project.project.columns.clone());
+        let (dataset, types) = (Arc::clone(&project.dataset), project.project.types());
         self.tasks.spawn(
             "Looking at the target",
             false,
@@ -280,22 +317,22 @@ impl AppState {
         let wake = Arc::clone(&self.wake);
         let Some(project) = self.project_mut() else { return };
         let before = std::mem::replace(&mut project.check, CheckState::None);
-        project.accepted = false;
+        project.preview = None;
         let job = project
             .schema()
             .ok()
-            .map(|schema| (Arc::clone(&project.dataset), schema.clone(), project.project.split));
+            .map(|schema| (Arc::clone(&project.dataset), schema.clone(), project.project.clone()));
         if let CheckState::Running { task, .. } = before {
             self.tasks.cancel(task);
         }
-        let Some((dataset, schema, split)) = job else { return };
+        let Some((dataset, schema, basis)) = job else { return };
         let task = self.tasks.spawn(
             "Checking the data",
             true,
             &wake,
             move |progress| Outcome::Checked {
                 attempt,
-                result: services.check(&dataset, &schema, &split, progress),
+                result: services.check(&dataset, &schema, &basis, progress),
             },
             move |e| Outcome::Checked { attempt, result: Err(e) },
         );
@@ -317,7 +354,7 @@ impl AppState {
             dataset: Arc::clone(&project.dataset),
             schema,
             prep: basis.prep.clone(),
-            split: basis.split,
+            split: basis.split_config(),
             config: basis.train.clone(),
             folder: self.services.new_run(&basis.folder),
             resume: false,
@@ -391,7 +428,7 @@ impl AppState {
         let basis = Project {
             target: Some(record.schema.target.clone()),
             prep: record.prep.clone(),
-            split: record.split,
+            split: record.split.clone(),
             train: record.config.clone(),
             ..project.project.clone()
         };
@@ -470,6 +507,8 @@ impl AppState {
     }
 }
 
+pub mod fixes;
+
 impl ProjectState {
     fn undo_edit(&mut self) -> Option<Project> {
         self.undo.undo(&self.project)
@@ -490,10 +529,30 @@ fn load(
         Retry::Sample(id) => services.open_sample(id)?,
         Retry::Path(path) => services.open_project(path)?,
     };
-    let dataset = services.open_data(&project, progress)?;
+    let mut original = services.open_data(&project, progress)?;
+    let mut dataset = original.clone();
+    if !project.steps.is_empty() {
+        match crate::data::steps::apply(&original, &project.steps) {
+            Ok((changed, _)) => dataset = changed,
+            Err(e) => {
+                // The file is not the one the steps were recorded on.
+                let note = crate::data::ImportNote::repair(
+                    format!("The recorded changes were taken off: {}.", UserError::from(e).what),
+                    &[],
+                );
+                project.steps.clear();
+                original.notes.push(note.clone());
+                dataset.notes.push(note);
+            }
+        }
+    }
     if let Samples::Table(table) = &dataset.samples {
         // Columns may have been renamed or removed in the file since.
-        project.columns.retain(|name, _| table.column(name).is_some());
+        let read = match &original.samples {
+            Samples::Table(read) => read,
+            Samples::Images(_) => table,
+        };
+        project.columns.retain(|name, _| read.column(name).is_some());
         if project.target.as_ref().is_none_or(|t| table.column(t).is_none()) {
             project.target = services.suggest_target(&dataset);
         }
@@ -503,11 +562,13 @@ fn load(
     let schema = project
         .target
         .as_ref()
-        .map(|target| services.schema(&dataset, Some(target.as_str()), &project.columns));
+        .map(|target| services.schema(&dataset, Some(target.as_str()), &project.types()));
     project.suggest(&dataset, schema.as_ref().and_then(|s| s.as_ref().ok()));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&project.folder);
-    Ok(LoadedProject { project, dataset: Arc::new(dataset), summaries, schema, interrupted })
+    let original = Arc::new(original);
+    let dataset = if project.steps.is_empty() { Arc::clone(&original) } else { Arc::new(dataset) };
+    Ok(LoadedProject { project, dataset, original, summaries, schema, interrupted })
 }
 
 fn file_name(path: &Path) -> String {

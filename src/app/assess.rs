@@ -81,7 +81,7 @@ impl AppState {
             dataset: Arc::clone(&project.dataset),
             schema: run.schema.clone(),
             prep: basis.prep.clone(),
-            split: basis.split,
+            split: basis.split.clone(),
             config: basis.train.clone(),
             folder: run.folder.clone(),
             resume: false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::services::{Engines, Interrupted, Sample, Services};
 use super::{Pick, Wake};
-use crate::data::{self, ColumnType, Dataset, Progress, Schema, Split, SplitConfig};
+use crate::data::{self, ColumnType, Dataset, Progress, Schema};
 use crate::deploy::Model;
 use crate::device;
 use crate::engine;
@@ -13,7 +13,7 @@ use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
 use crate::export::{self, ExportReport};
 use crate::project::{self, FILE, Project};
-use crate::quality::{self, Report};
+use crate::quality::Report;
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::{self, Job};
 use crate::train::{Event, RunHandle};
@@ -95,11 +95,10 @@ impl Services for Library {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        let split = Split::make(data, schema, split)?;
-        Ok(quality::check(data, schema, Some(&split), progress))
+        super::checking::check(data, schema, project, true, progress)
     }
 
     fn engines(&self) -> Engines {
@@ -183,7 +182,7 @@ impl Services for Library {
             Pick::DataFile => pollster::block_on(
                 dialog
                     .set_title("Open a table, a project or images")
-                    .add_filter("Data and projects", &["csv", "tsv", "txt", "gz", "toml"])
+                    .add_filter("Data and projects", data::import::ENDINGS)
                     .add_filter("All files", &["*"])
                     .pick_file(),
             ),

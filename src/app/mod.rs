@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod assess;
+pub mod checking;
 pub mod columns;
 pub mod command;
 pub mod headless;
@@ -26,7 +27,7 @@ pub use live::LiveRun;
 pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
 pub use project_state::{
-    CheckState, EvaluationState, ExportState, LoadedProject, ProjectState, SchemaState,
+    CheckState, EvaluationState, ExportState, LoadedProject, Preview, ProjectState, SchemaState,
     VerdictState,
 };
 pub use services::{Engines, Interrupted, Sample, Services};

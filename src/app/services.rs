@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Pick, Wake};
-use crate::data::{ColumnType, Dataset, Progress, Schema, SplitConfig};
+use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::device::AdapterInfo;
 use crate::engine::EngineInfo;
 use crate::error::UserError;
@@ -76,7 +76,7 @@ pub trait Services: Send + Sync {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError>;
     /// Looks for engines and tests them.

@@ -186,7 +186,7 @@ fn invalid(what: String, advice: &str) -> ExportError {
 
 /// Rows of the training's own split, if this is the data that the model was trained on.
 fn own_split(info: &ModelInfo, dataset: &Dataset, own: bool) -> Result<Option<Split>, ExportError> {
-    let Some(origin) = info.origin else { return Ok(None) };
+    let Some(origin) = &info.origin else { return Ok(None) };
     if !own && (info.dataset != dataset.name || origin.rows != dataset.len()) {
         return Ok(None);
     }

@@ -48,7 +48,7 @@ pub struct ModelInfo {
 }
 
 /// The data of a training.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Rows.
     pub rows: usize,
@@ -91,7 +91,7 @@ impl ModelInfo {
                 test: s.test.clone(),
                 baseline: s.baseline,
             }),
-            origin: Some(Origin { rows: record.dataset_rows, split: record.split }),
+            origin: Some(Origin { rows: record.dataset_rows, split: record.split.clone() }),
             calibration: None,
         }
     }

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::activation::{code, slope, value};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
+use super::slots::grow;
 use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel};
 use crate::model::Activation;
 
@@ -265,10 +266,7 @@ impl BatchNorm {
         {
             let x = &slots.f32(self.x)[..rows * channels];
             let pieces = x.len().div_ceil(piece);
-            if partial.len() < pieces * 2 * channels {
-                partial.resize(pieces * 2 * channels, 0.0);
-            }
-            let partial = &mut partial[..pieces * 2 * channels];
+            let partial = grow(&mut partial, pieces * 2 * channels);
             x.par_chunks(piece)
                 .zip(partial.par_chunks_mut(2 * channels))
                 .for_each(|(x, out)| moments(x, out));
@@ -385,10 +383,7 @@ impl BatchNormBackward {
         let pieces = (rows * channels).div_ceil(piece);
         // After the pieces' sums, the two means of every channel.
         let words = (pieces + 1) * 2 * channels;
-        if partial.len() < words {
-            partial.resize(words, 0.0);
-        }
-        let (parts, means) = partial[..words].split_at_mut(pieces * 2 * channels);
+        let (parts, means) = grow(&mut partial, words).split_at_mut(pieces * 2 * channels);
         let mut grad = slots.take(self.grad);
         let mut grad_gain = slots.take(self.grad_gain);
         let mut grad_shift = slots.take(self.grad_shift);

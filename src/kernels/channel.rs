@@ -6,6 +6,7 @@ use super::activation::{ActivationBackward, code, slope, value};
 use super::conv::{Conv, Kept};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
+use super::slots::grow;
 use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel};
 use crate::model::Activation;
 
@@ -177,9 +178,7 @@ impl ChannelBackward {
         let per_piece = parallel::rows_per_piece(channels);
         let mut partial = std::mem::take(&mut slots.scratch.left);
         let pieces = rows.div_ceil(per_piece);
-        if partial.len() < pieces * channels {
-            partial.resize(pieces * channels, 0.0);
-        }
+        grow(&mut partial, pieces * channels);
         let mut grad = slots.take(self.grad);
         let part = |piece: usize| {
             let (first, count) = (piece * per_piece, per_piece.min(rows - piece * per_piece));

@@ -163,9 +163,7 @@ fn decode<'a>(
 ) -> &'a [f32] {
     let width = cols.1 - cols.0;
     let len = (rows.1 - rows.0) * width;
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
+    super::slots::grow(scratch, len);
     if operand.storage == Storage::Bf16 {
         let halves: &[u16] = bytemuck::cast_slice(slots.words(operand.buffer));
         let stride = (operand.cols as usize).next_multiple_of(2);

@@ -30,6 +30,15 @@ pub(super) struct Scratch {
     pub summaries: Vec<Summary>,
 }
 
+/// Grows a scratch vector to `len` elements and no further, so that what it takes can be foretold.
+pub(in crate::kernels) fn grow<T: Clone + Default>(vec: &mut Vec<T>, len: usize) -> &mut [T] {
+    if vec.len() < len {
+        vec.reserve_exact(len - vec.len());
+        vec.resize(len, T::default());
+    }
+    &mut vec[..len]
+}
+
 impl Scratch {
     fn bytes(&self) -> u64 {
         let f32s = self.left.capacity() + self.right.capacity() + self.panels.capacity();

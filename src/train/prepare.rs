@@ -135,7 +135,7 @@ pub fn run(
                 schema: job.schema.clone(),
                 prep: job.prep.clone(),
                 preprocessor,
-                split: job.split,
+                split: job.split.clone(),
                 model,
                 config,
                 summary: None,
@@ -196,11 +196,15 @@ fn encode(
     let schema = record.map_or(&job.schema, |r| &r.schema);
     let split_config = record.map_or(&job.split, |r| &r.split);
     let dataset = job.dataset.as_ref();
-    let parts = Split::make(dataset, schema, split_config)?;
+    let mut parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
         None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
     };
+    // Only now: figures are fitted on every row once.
+    if split_config.balance {
+        parts.balance(dataset, schema)?;
+    }
     let train = preprocessor.transform(dataset, &parts.train)?;
     let validation = preprocessor.transform(dataset, &parts.validation)?;
     let test = preprocessor.transform(dataset, &parts.test)?;
@@ -244,7 +248,7 @@ fn balancing_weights(
 }
 
 /// What the encoded rows look like to a network.
-fn inputs(preprocessor: &Preprocessor) -> InputSpec {
+pub(super) fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     let table =
         |e: EmbeddingWidth| EmbeddingSpec { name: e.name, cardinality: e.cardinality, dim: e.dim };
     InputSpec {
@@ -258,7 +262,7 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     }
 }
 
-fn head(task: &Task) -> Head {
+pub(super) fn head(task: &Task) -> Head {
     match task {
         Task::Binary { classes } | Task::Multiclass { classes } => {
             Head::Classes { count: classes.len() }

@@ -64,6 +64,15 @@ fn shortcuts(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     let zoom = state.prefs.zoom;
     let command = Modifiers::COMMAND;
     let typing = ui.ctx().text_edit_focused();
+    let pasted = ui.ctx().input(|i| {
+        i.events.iter().find_map(|e| match e {
+            egui::Event::Paste(text) if !typing => Some(text.clone()),
+            _ => None,
+        })
+    });
+    if let Some(text) = pasted.filter(|t| crate::app::apply::fixes::is_table(t)) {
+        out.push(Command::Paste(text));
+    }
     ui.ctx().input_mut(|i| {
         if i.consume_key(command, Key::O) {
             out.push(Command::Pick(Pick::DataFile));

@@ -9,6 +9,7 @@ mod cpu_engine;
 mod data;
 mod evaluation;
 mod export;
+mod formats;
 mod golden;
 mod golden_cnn;
 mod golden_codec;

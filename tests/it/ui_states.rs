@@ -256,7 +256,14 @@ fn serious_findings_block_training_until_accepted() {
     assert!(w.node("Start training").accesskit_node().is_disabled());
     w.see("Check found serious problems. Fix or accept them.");
     w.click("Step 3: Check, needs a look");
+    assert!(w.node("Accept and go on").accesskit_node().is_disabled(), "without a reason");
+    let field = "Why they do no harm here";
+    w.node(field).focus();
+    w.settle();
+    w.node(field).type_text("The island is known beforehand.");
+    w.settle();
     w.click("Accept and go on");
+    w.see("accepted: The island is known beforehand.");
     w.click("Next: Configure");
     w.click("Start training");
     assert_eq!(w.script.runs.lock().unwrap().len(), 1);

@@ -11,8 +11,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use fp8_studio::app::{Engines, Interrupted, Library, Pick, Sample, Services, Store, Wake};
 use fp8_studio::data::{
-    Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, SplitConfig,
-    Table,
+    Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
 use fp8_studio::device::AdapterInfo;
 use fp8_studio::engine::EngineInfo;
@@ -96,6 +95,10 @@ pub fn project(name: &str, data: &str) -> Project {
         prep: Default::default(),
         split: Default::default(),
         train: TrainConfig::default(),
+        steps: Vec::new(),
+        accepted: Vec::new(),
+        shares: BTreeMap::new(),
+        licence: String::new(),
     }
 }
 
@@ -260,10 +263,10 @@ impl Services for Script {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        let _ = (schema, split, progress);
+        let _ = (schema, project, progress);
         let findings = self.findings.lock().unwrap().clone();
         let checks = ["missing values", "duplicates", "target leakage", "rare classes"];
         Ok(Report {
@@ -543,7 +546,7 @@ pub fn interrupted(project: &Project) -> Interrupted {
             schema,
             prep: project.prep.clone(),
             preprocessor,
-            split: project.split,
+            split: project.split.clone(),
             model: project.train.model(input, Head::Classes { count: 3 }).unwrap(),
             config: project.train.clone(),
             recipe: String::new(),
@@ -805,10 +808,10 @@ impl Services for Answers {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        self.library.check(data, schema, split, progress)
+        self.library.check(data, schema, project, progress)
     }
     fn engines(&self) -> Engines {
         self.library.engines()

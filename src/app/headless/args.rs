@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::data::SplitMethod;
 use crate::device::DeviceChoice;
 use crate::fp8::Recipe;
 use crate::train::{Architecture, Augmentation};
@@ -84,12 +85,19 @@ Ctrl-C stops and keeps the best model so far; a second Ctrl-C ends at once (the 
 resumed from its last checkpoint). What is not given comes from the project, or is a default that
 suits a small table.")]
 pub struct TrainArgs {
-    /// A project folder, or data: a CSV or TSV table, a folder of images, a folder of IDX files
+    /// A project folder, or data: a table (CSV, Excel, JSON, SQLite, Parquet and more), a folder of
+    /// images or of texts, or a ZIP archive of one
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict [default: as the project says, else a guess that is shown]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Train anyway although the check found serious problems; the reason goes to the audit log
+    #[arg(long, value_name = "REASON")]
+    pub accept: Option<String>,
+    /// Cross-validate in this many folds instead of training one model to keep
+    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "out"])]
+    pub folds: Option<usize>,
     /// Number format of the matrix products: 8-bit (fp8), 16-bit (bf16) or 32-bit (f32)
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
@@ -265,12 +273,77 @@ pub struct CheckArgs {
     /// A project folder, or data
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict [default: as the project says, else a guess that is shown]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Findings as JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// Leave out the checks for which models have to be trained (labels, weak segments)
+    #[arg(long)]
+    pub quick: bool,
+    /// Do a fix that a finding offers, and record it in the project; may be given several times
+    #[arg(long, value_name = "CHECK:N")]
+    pub fix: Vec<String>,
+    /// Accept the serious findings; the reason goes to the project's audit log
+    #[arg(long, value_name = "REASON")]
+    pub accept: Option<String>,
+    /// Shares that groups should have, e.g. sex=f:0.5,m:0.5; may be given several times
+    #[arg(long, value_name = "COLUMN=VALUE:SHARE,…")]
+    pub expect: Vec<String>,
+    /// Write a data-quality report, one HTML page that can be printed
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write a Croissant description of the data (JSON-LD)
+    #[arg(long, value_name = "FILE")]
+    pub croissant: Option<PathBuf>,
+}
+
+/// What of the data is used, and how it is split.
+#[derive(Debug, Default, Clone, Args)]
+pub struct DataArgs {
+    /// Column to predict [default: as the project says, else a guess that is shown]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Sheet of a workbook or table of a database [default: the largest]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+    /// Query that gives the rows of an SQLite database
+    #[arg(long, value_name = "SQL", conflicts_with = "sheet")]
+    pub query: Option<String>,
+    /// How rows are split into training, validation and test
+    #[arg(long)]
+    pub split: Option<SplitArg>,
+    /// Column that the split goes by (for group, time and given)
+    #[arg(long, value_name = "COLUMN")]
+    pub split_by: Option<String>,
+}
+
+/// How rows are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    /// By chance, classes keeping their shares (the default)
+    Stratified,
+    /// By chance alone
+    Random,
+    /// By chance, rows with the same value in a column together
+    Group,
+    /// The latest rows by a column of dates or numbers are the test
+    Time,
+    /// As a column says: train, validation, test
+    Given,
+}
+
+impl From<SplitArg> for SplitMethod {
+    fn from(arg: SplitArg) -> Self {
+        match arg {
+            SplitArg::Stratified => Self::Stratified,
+            SplitArg::Random => Self::Random,
+            SplitArg::Group => Self::Group,
+            SplitArg::Time => Self::Time,
+            SplitArg::Given => Self::Given,
+        }
+    }
 }
 
 /// `eval`.
@@ -314,9 +387,9 @@ pub struct CompareArgs {
     /// A project folder, or data
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict [default: as the project says, else a guess that is shown]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Most passes over the training rows
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,

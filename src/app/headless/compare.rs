@@ -15,7 +15,7 @@ use crate::train::Job;
 /// Compares and shows what came of it.
 pub(super) fn run(args: &CompareArgs) -> Result<(), UserError> {
     let assumptions = assumptions(args)?;
-    let source = source::open(&args.source, args.target.as_deref(), true)?;
+    let source = source::open_with(&args.source, &args.data, true)?;
     let mut job = job(source);
     job.config.epochs = args.epochs.unwrap_or(job.config.epochs);
     if let Some(device) = args.device {
@@ -87,12 +87,13 @@ fn costs(v: &Verdict, a: &Assumptions) -> String {
 /// A training with the project's own settings; its folder is set by the comparison.
 pub(super) fn job(source: Source) -> Job {
     let Source { project, dataset, schema } = source;
+    let split = project.split_config();
     Job {
         project: project.name,
         dataset: Arc::new(dataset),
         schema,
         prep: project.prep,
-        split: project.split,
+        split,
         config: project.train,
         folder: PathBuf::new(),
         resume: false,

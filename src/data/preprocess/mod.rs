@@ -21,7 +21,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use self::columns::{ColumnFit, PixelFit};
-use super::{ColumnType, Task};
+use super::{ColumnType, Step, Task};
 
 /// Standard deviations at which values are held.
 pub const LIMIT: f64 = 20.0;
@@ -120,6 +120,9 @@ pub struct Preprocessor {
     task: Task,
     scale: Option<TargetScale>,
     inputs: Inputs,
+    /// Recorded rules done to cells before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Step>,
 }
 
 impl Preprocessor {

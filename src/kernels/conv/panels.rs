@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::ConvShape;
 use super::pieces::{Groups, Run};
 use super::tile::{Kernel, Mode};
-use super::window::Reader;
+use super::window::{Reader, grow};
 use crate::kernels::parallel;
 
 /// Decoded filters.
@@ -31,16 +31,14 @@ pub(super) fn filters<'a>(
 ) -> Filters<'a> {
     let cols = shape.filter_len();
     let len = shape.filters_len();
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
-    parallel::rows(&mut scratch[..len], cols, |row0, piece| {
+    let values = grow(scratch, len);
+    parallel::rows(values, cols, |row0, piece| {
         for (i, row) in piece.chunks_exact_mut(cols.max(1)).enumerate() {
             reader.read(row0 + i, 0, row);
         }
     });
     let (kernel, depth) = (shape.kernel as usize, shape.group_channels());
-    Filters { values: &scratch[..len], kernel, depth }
+    Filters { values, kernel, depth }
 }
 
 /// Top half of an f32: its bf16, exact for FP8 values.

@@ -312,9 +312,7 @@ impl ConvWeightGradient {
         let (words, rows) = (layout.sums(), shape.rows as usize);
         let (chunks, per_chunk) = layout.chunks(rows);
         let mut sums = std::mem::take(&mut slots.scratch.left);
-        if sums.len() < chunks * words {
-            sums.resize(chunks * words, 0.0);
-        }
+        grow(&mut sums, chunks * words);
         let mut taken = slots.take(self.grad_weight);
         let call = Call {
             layout,

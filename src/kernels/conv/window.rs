@@ -3,6 +3,7 @@
 use super::super::Slots;
 use super::super::gemm::{Operand, Storage, blocks};
 use super::super::simd::widest;
+pub(super) use super::super::slots::grow;
 use super::ConvShape;
 use super::tile::{Kernel, MAX_WIDTH};
 use crate::fp8::{Scale, bf16, slice};
@@ -215,10 +216,7 @@ impl<'a> Lines<'a> {
             return;
         }
         let len = width * self.channels;
-        if pooled.len() < len {
-            pooled.resize(len, T::default());
-        }
-        let pooled = &mut pooled[..len];
+        let pooled = grow(pooled, len);
         self.reader.read(sample, y / 2 * len, pooled);
         let winners = &winners[(sample * height + y / 2) * width * stride..];
         T::place(y, width, pooled, (winners, stride), self.channels, dst);
@@ -356,14 +354,6 @@ pub(super) struct Scratch {
     pub pooled16: Vec<u16>,
     /// A line of values.
     pub line: Vec<u32>,
-}
-
-/// Grows a vector of scratch.
-pub(super) fn grow(vec: &mut Vec<u32>, words: usize) -> &mut [u32] {
-    if vec.len() < words {
-        vec.resize(words, 0);
-    }
-    &mut vec[..words]
 }
 
 /// Words past a window that the last row's vector may reach into.

@@ -46,9 +46,7 @@ pub fn product(
     let pairs = k.div_ceil(2);
     let panel_words = pairs * PANEL;
     let columns = n.div_ceil(PANEL);
-    if panels.len() < columns * panel_words {
-        panels.resize(columns * panel_words, 0);
-    }
+    crate::kernels::slots::grow(panels, columns * panel_words);
     let panels = &mut panels[..columns * panel_words];
     let serial = m * n * k < SERIAL_WORK;
     // SAFETY: `available` checked the processor's features, for this and the calls below.

@@ -1,6 +1,7 @@
 //! One file per step.
 
 pub mod check;
+mod column_profile;
 pub mod configure;
 pub mod data;
 pub mod evaluate;
