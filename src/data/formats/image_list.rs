@@ -86,7 +86,7 @@ fn label_column<'a>(
         });
     }
     let named = |name: &&str| others().find(|c| c.name().eq_ignore_ascii_case(name));
-    if let Some(column) = LABELS.iter().find_map(|n| named(&n)) {
+    if let Some(column) = LABELS.iter().find_map(named) {
         return Ok(column);
     }
     let repeats = |c: &&Column| {

@@ -55,7 +55,7 @@ fn rows(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
-    let names = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names = statement.column_names().map(str::to_owned).collect();
     let mut columns = build::columns(names, &mut notes)?;
     let mut lines = Vec::new();
     let mut tally = Tally::default();
