@@ -55,11 +55,11 @@ pub fn plot(title: &str, x: &str, y: &str, traces: &[Trace<'_>]) -> String {
             out,
             "<line class=\"grid\" x1=\"{px:.1}\" y1=\"12\" x2=\"{px:.1}\" y2=\"{bottom}\"/><text x=\"{px:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text><line class=\"grid\" x1=\"{LEFT}\" y1=\"{py:.1}\" x2=\"{}\" y2=\"{py:.1}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             bottom + 15.0,
-            tick(vx),
+            tick(vx, x1 - x0),
             WIDTH - 12.0,
             LEFT - 6.0,
             py + 4.0,
-            tick(vy)
+            tick(vy, y1 - y0)
         );
     }
     let _ = write!(
@@ -107,12 +107,13 @@ pub fn plot(title: &str, x: &str, y: &str, traces: &[Trace<'_>]) -> String {
     out
 }
 
-fn tick(v: f64) -> String {
-    match v.abs() {
-        a if a >= 1e5 || (a > 0.0 && a < 1e-3) => format!("{v:.1e}"),
-        a if a >= 100.0 => format!("{v:.0}"),
-        _ => format!("{v:.2}"),
+/// A value on an axis that spans so much, with as many digits as tell two marks apart.
+fn tick(v: f64, span: f64) -> String {
+    if v.abs() >= 1e5 || (span > 0.0 && span < 1e-4) {
+        return format!("{v:.2e}");
     }
+    let digits = (2.0 - span.max(1e-9).log10().ceil()).clamp(0.0, 6.0) as usize;
+    format!("{v:.digits$}")
 }
 
 /// True against predicted classes as a coloured table.
@@ -140,4 +141,28 @@ pub fn confusion(c: &Confusion) -> String {
         out += "</tr>";
     }
     out + "</table>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_can_be_told_apart() {
+        assert_eq!([0.0, 0.25, 1.0].map(|v| tick(v, 1.0)), ["0.00", "0.25", "1.00"]);
+        assert_eq!([0.8625, 0.8629].map(|v| tick(v, 0.0016)), ["0.8625", "0.8629"]);
+        assert_eq!([22.0, 37.25].map(|v| tick(v, 61.0)), ["22", "37"]);
+    }
+
+    #[test]
+    fn text_of_the_user_stays_text() {
+        let trace = Trace {
+            name: "<b>",
+            points: vec![[0.0, f64::NAN], [0.0, 1.0], [1.0, 2.0]],
+            scattered: false,
+            dashed: true,
+        };
+        let svg = plot("a & b", "x", "y", &[trace]);
+        assert!(svg.contains("a &amp; b") && svg.contains("&lt;b&gt;") && !svg.contains("NaN"));
+    }
 }
