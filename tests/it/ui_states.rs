@@ -102,11 +102,11 @@ fn images_are_shown_as_images() {
     w.see("More from each picture");
     let before = config(&w);
     assert_eq!(before.architecture, Architecture::SmallCnn);
-    w.click("Plain");
+    w.click("Plain (multi-layer perceptron (MLP))");
     let plain = config(&w);
     assert_eq!(plain.architecture, Architecture::Mlp);
     assert_ne!(plain.epochs, before.epochs);
-    w.click("Looks for small patterns");
+    w.click("Looks for small patterns (small convolutional network (CNN))");
     assert_eq!(config(&w), before);
 }
 
