@@ -1,5 +1,9 @@
 //! The versioned project file, `project.toml` in a project folder, and the embedded samples.
 
+mod audit;
+mod gate;
+pub mod provenance;
+pub mod report;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -9,10 +13,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use audit::{AuditEntry, audit_log, record};
+pub use gate::{Acceptance, Gate};
 pub use samples::{Sample, materialise, samples};
 
 use crate::data::preprocess::PrepConfig;
-use crate::data::{self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig};
+use crate::data::{self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig, Step};
 use crate::error::{DataError, ProjectError};
 use crate::train::{Architecture, DataSize, TrainConfig};
 
@@ -56,6 +62,18 @@ pub struct Project {
     /// Training.
     #[serde(default)]
     pub train: TrainConfig,
+    /// Recorded changes to the data, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// Serious findings that were accepted, each with a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Acceptance>,
+    /// Shares that groups should have, by column and value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Licence of the data, as the user knows it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub licence: String,
 }
 
 impl Project {
@@ -122,7 +140,8 @@ impl Project {
         if self.data.as_os_str().is_empty() {
             return Err("it names no data".to_owned());
         }
-        let SplitConfig { validation, test, .. } = self.split;
+        let SplitConfig { validation, test, .. } = &self.split;
+        let (validation, test) = (*validation, *test);
         if !(0.0..1.0).contains(&validation)
             || !(0.0..1.0).contains(&test)
             || validation + test > 0.9
@@ -173,6 +192,10 @@ impl Project {
             prep: PrepConfig::default(),
             split: SplitConfig::default(),
             train: TrainConfig::default(),
+            steps: Vec::new(),
+            accepted: Vec::new(),
+            shares: BTreeMap::new(),
+            licence: String::new(),
         })
     }
 
@@ -187,12 +210,16 @@ impl Project {
         self.folder.join("runs")
     }
 
-    /// Reads the data as the project says. Columns get the types that the user has set.
+    /// Reads the data as the project says. Columns get the types that the user has set; recorded
+    /// steps are done.
     ///
     /// # Errors
-    /// As [`data::open`].
+    /// As [`data::open`] and [`data::steps::apply`].
     pub fn open_data(&self, progress: &Progress) -> Result<Dataset, DataError> {
         let mut dataset = data::open(&self.dataset_path(), &self.import, progress)?;
+        if !self.steps.is_empty() {
+            dataset = data::steps::apply(&dataset, &self.steps)?.0;
+        }
         if let data::Samples::Table(table) = &mut dataset.samples {
             for column in table.columns_mut() {
                 if let Some(kind) = self.columns.get(column.name()) {
@@ -218,7 +245,23 @@ impl Project {
     /// # Errors
     /// As [`Schema::infer`].
     pub fn schema(&self, dataset: &Dataset) -> Result<Schema, DataError> {
-        Schema::infer(dataset, self.target.as_deref(), &self.columns)
+        Schema::infer(dataset, self.target.as_deref(), &self.types())
+    }
+
+    /// Types set by the user, without those of columns that steps leave out.
+    pub fn types(&self) -> BTreeMap<String, ColumnType> {
+        let dropped = |name: &String| {
+            self.steps
+                .iter()
+                .any(|s| matches!(s, Step::DropColumns { columns } if columns.contains(name)))
+        };
+        self.columns.iter().filter(|(n, _)| !dropped(n)).map(|(n, k)| (n.clone(), *k)).collect()
+    }
+
+    /// How the rows are split, with what the recorded steps say about it.
+    pub fn split_config(&self) -> SplitConfig {
+        let balance = self.split.balance || self.steps.contains(&Step::Balance);
+        SplitConfig { balance, ..self.split.clone() }
     }
 }
 
@@ -234,14 +277,32 @@ fn plain(e: &toml::de::Error) -> String {
     e.message().replace('\n', " ")
 }
 
+/// Settings that are left out of a file when they are empty.
+const OPTIONAL: [&str; 12] = [
+    "steps",
+    "accepted",
+    "shares",
+    "licence",
+    "split.column",
+    "target",
+    "import.delimiter",
+    "import.header",
+    "import.image_size",
+    "import.part",
+    "import.query",
+    "import.label",
+];
+
 /// The first setting in `table` that the program does not know.
 fn unknown_key(table: &toml::Table, known: &toml::Table, path: &str) -> Option<String> {
     table.iter().find_map(|(key, value)| {
         let name = format!("{path}{key}");
         match (value, known.get(key)) {
-            (_, None) => Some(name),
+            (_, None) if !OPTIONAL.contains(&name.as_str()) => Some(name),
+            (_, None) => None,
             // Can be written in several ways, and knows its own keys.
             _ if name == "train.precision" => None,
+            _ if name == "split.column" || name == "shares" => None,
             (toml::Value::Table(a), Some(toml::Value::Table(b))) => {
                 unknown_key(a, b, &format!("{name}."))
             }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::prefs::{ZOOM_MAX, ZOOM_MIN};
 use super::{
-    AppState, CheckState, Command, ExportState, Interrupted, LiveRun, LoadedProject, Outcome, Pick,
-    ProjectState, SchemaState, Services, Step, StepStatus, Tone, Workspace, columns,
+    AppState, CheckState, Command, EvaluationState, ExportState, Interrupted, LiveRun,
+    LoadedProject, Outcome, Pick, ProjectState, SchemaState, Services, Step, StepStatus, Tone,
+    VerdictState, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
 use crate::error::{DataError, UserError};
@@ -32,6 +33,7 @@ impl AppState {
             Command::Go(step) => {
                 if !matches!(self.status(step), StepStatus::Locked(_)) {
                     self.step = step;
+                    self.assess_if_needed();
                 }
             }
             Command::Pick(what) => self.pick(what),
@@ -64,15 +66,31 @@ impl AppState {
             Command::Undo => self.travel(ProjectState::undo_edit),
             Command::Redo => self.travel(ProjectState::redo_edit),
             Command::Check => self.check(),
-            Command::AcceptFindings(accepted) => {
+            Command::AcceptFindings { reason, only } => self.accept(&reason, only),
+            Command::TakeBackAcceptance => {
+                self.edit("accepted findings", |p| p.accepted.clear());
+                self.log("acceptance taken back", serde_json::Value::Null);
+            }
+            Command::PreviewFix { finding, fix } => self.preview(finding, fix),
+            Command::ClosePreview => {
                 if let Some(project) = self.project_mut() {
-                    project.accepted = accepted;
+                    project.preview = None;
                 }
             }
+            Command::ApplyFix => self.apply_fix(),
+            Command::Profile(column) => self.profile(column),
+            Command::SetSplit(split) => {
+                self.edit("how rows are split", |p| p.split = *split);
+                self.check();
+            }
+            Command::Paste(text) => self.paste(text),
             Command::Train => self.train(),
             Command::Control(control) => self.control(control),
             Command::Resume(run) => self.resume(*run),
             Command::IgnoreInterrupted(run) => self.interrupted.retain(|i| i.run != run),
+            Command::Evaluate => self.evaluate(),
+            Command::Compare => self.compare(),
+            Command::Report(path) => self.report(path),
             Command::Export(path) => self.export(path),
             Command::CancelTask(id) => self.tasks.cancel(id),
             Command::Dismiss(id) => self.notifications.dismiss(id),
@@ -92,6 +110,7 @@ impl AppState {
         match outcome {
             Outcome::Picked { path: None, .. } => {}
             Outcome::Picked { what: Pick::ExportTo, path: Some(path) } => self.export(path),
+            Outcome::Picked { what: Pick::ReportTo, path: Some(path) } => self.report(path),
             Outcome::Picked { path: Some(path), .. } => self.open(Retry::Path(path)),
             Outcome::Opened { attempt, result } => self.opened(attempt, result),
             Outcome::Schema { attempt, result } => {
@@ -119,6 +138,22 @@ impl AppState {
                     };
                 }
             }
+            Outcome::Changed { attempt, result } => self.changed(attempt, result),
+            Outcome::Previewed { attempt, result } => {
+                if let Some(preview) = self.project_mut().and_then(|p| p.preview.as_mut())
+                    && preview.attempt == attempt
+                {
+                    preview.effects = Some(result);
+                }
+            }
+            Outcome::Profiled(profile) => {
+                if let (Some(profile), Some(project)) = (profile, self.project_mut())
+                    && let Some((name, open)) = &mut project.profile
+                    && *name == profile.name
+                {
+                    *open = Some(profile);
+                }
+            }
             Outcome::Past { run, events } => self.go_on(run, events),
             Outcome::Interrupted(found) => {
                 for run in found {
@@ -129,12 +164,15 @@ impl AppState {
             }
             Outcome::Engines(engines) => self.engines = Some(engines),
             Outcome::Exported { attempt, result } => self.exported(attempt, result),
+            Outcome::Evaluated { attempt, result } => self.evaluated(attempt, result),
+            Outcome::Compared { attempt, result } => self.compared(attempt, result),
+            Outcome::Reported(result) => self.reported(result),
             Outcome::Saved(Ok(())) => {}
             Outcome::Saved(Err(e)) | Outcome::Failed(e) => self.notifications.error(&e),
         }
     }
 
-    fn attempt(&mut self) -> u64 {
+    pub(super) fn attempt(&mut self) -> u64 {
         self.attempts += 1;
         self.attempts
     }
@@ -235,9 +273,17 @@ impl AppState {
         let Some(project) = self.project_mut() else { return };
         let Some(to) = go(project) else { return };
         let retype = to.target != project.project.target || to.columns != project.project.columns;
+        let redo = to.steps != project.project.steps;
+        let resplit = to.split != project.project.split;
         project.project = to;
         self.edited = Some(Instant::now());
-        if retype {
+        if redo {
+            let steps = self.project().map(|p| p.project.steps.len());
+            self.log("steps undone or redone", serde_json::json!({ "steps left": steps }));
+            self.do_steps();
+        } else if resplit && !retype {
+            self.check();
+        } else if retype {
             self.infer_schema();
         }
     }
@@ -251,7 +297,7 @@ impl AppState {
             return;
         };
         project.schema = SchemaState::Inferring(attempt);
-        let (dataset, types) = (Arc::clone(&project.dataset), project.project.columns.clone());
+        let (dataset, types) = (Arc::clone(&project.dataset), project.project.types());
         self.tasks.spawn(
             "Looking at the target",
             false,
@@ -271,22 +317,22 @@ impl AppState {
         let wake = Arc::clone(&self.wake);
         let Some(project) = self.project_mut() else { return };
         let before = std::mem::replace(&mut project.check, CheckState::None);
-        project.accepted = false;
+        project.preview = None;
         let job = project
             .schema()
             .ok()
-            .map(|schema| (Arc::clone(&project.dataset), schema.clone(), project.project.split));
+            .map(|schema| (Arc::clone(&project.dataset), schema.clone(), project.project.clone()));
         if let CheckState::Running { task, .. } = before {
             self.tasks.cancel(task);
         }
-        let Some((dataset, schema, split)) = job else { return };
+        let Some((dataset, schema, basis)) = job else { return };
         let task = self.tasks.spawn(
             "Checking the data",
             true,
             &wake,
             move |progress| Outcome::Checked {
                 attempt,
-                result: services.check(&dataset, &schema, &split, progress),
+                result: services.check(&dataset, &schema, &basis, progress),
             },
             move |e| Outcome::Checked { attempt, result: Err(e) },
         );
@@ -308,7 +354,7 @@ impl AppState {
             dataset: Arc::clone(&project.dataset),
             schema,
             prep: basis.prep.clone(),
-            split: basis.split,
+            split: basis.split_config(),
             config: basis.train.clone(),
             folder: self.services.new_run(&basis.folder),
             resume: false,
@@ -326,6 +372,8 @@ impl AppState {
                     run.remember(past);
                     project.run = Some(run);
                     project.export = ExportState::None;
+                    project.evaluation = EvaluationState::None;
+                    project.verdict = VerdictState::None;
                 }
                 self.step = Step::Train;
             }
@@ -380,7 +428,7 @@ impl AppState {
         let basis = Project {
             target: Some(record.schema.target.clone()),
             prep: record.prep.clone(),
-            split: record.split,
+            split: record.split.clone(),
             train: record.config.clone(),
             ..project.project.clone()
         };
@@ -415,7 +463,7 @@ impl AppState {
     }
 
     /// Notifies; without a toast when the step that shows it is in view.
-    fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
+    pub(super) fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
         if self.step == shown_in {
             self.notifications.note(tone, title, details);
         } else {
@@ -459,6 +507,8 @@ impl AppState {
     }
 }
 
+pub mod fixes;
+
 impl ProjectState {
     fn undo_edit(&mut self) -> Option<Project> {
         self.undo.undo(&self.project)
@@ -479,10 +529,30 @@ fn load(
         Retry::Sample(id) => services.open_sample(id)?,
         Retry::Path(path) => services.open_project(path)?,
     };
-    let dataset = services.open_data(&project, progress)?;
+    let mut original = services.open_data(&project, progress)?;
+    let mut dataset = original.clone();
+    if !project.steps.is_empty() {
+        match crate::data::steps::apply(&original, &project.steps) {
+            Ok((changed, _)) => dataset = changed,
+            Err(e) => {
+                // The file is not the one the steps were recorded on.
+                let note = crate::data::ImportNote::repair(
+                    format!("The recorded changes were taken off: {}.", UserError::from(e).what),
+                    &[],
+                );
+                project.steps.clear();
+                original.notes.push(note.clone());
+                dataset.notes.push(note);
+            }
+        }
+    }
     if let Samples::Table(table) = &dataset.samples {
         // Columns may have been renamed or removed in the file since.
-        project.columns.retain(|name, _| table.column(name).is_some());
+        let read = match &original.samples {
+            Samples::Table(read) => read,
+            Samples::Images(_) => table,
+        };
+        project.columns.retain(|name, _| read.column(name).is_some());
         if project.target.as_ref().is_none_or(|t| table.column(t).is_none()) {
             project.target = services.suggest_target(&dataset);
         }
@@ -492,11 +562,13 @@ fn load(
     let schema = project
         .target
         .as_ref()
-        .map(|target| services.schema(&dataset, Some(target.as_str()), &project.columns));
+        .map(|target| services.schema(&dataset, Some(target.as_str()), &project.types()));
     project.suggest(&dataset, schema.as_ref().and_then(|s| s.as_ref().ok()));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&project.folder);
-    Ok(LoadedProject { project, dataset: Arc::new(dataset), summaries, schema, interrupted })
+    let original = Arc::new(original);
+    let dataset = if project.steps.is_empty() { Arc::clone(&original) } else { Arc::new(dataset) };
+    Ok(LoadedProject { project, dataset, original, summaries, schema, interrupted })
 }
 
 fn file_name(path: &Path) -> String {

@@ -1,14 +1,20 @@
 //! Everything that can be asked of the application, by a person or by a finished task.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::columns::ColumnSummary;
 use super::services::{Engines, Interrupted};
 use super::{LoadedProject, Pick, Preset, Step};
 use crate::app::prefs::ThemeChoice;
-use crate::data::{ColumnType, Schema};
+use crate::data::steps::Effect;
+use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
 use crate::quality::Report;
+use crate::quality::fixes::Fix;
+use crate::quality::profile::Profile;
 use crate::train::{Control, Event, TrainConfig};
 
 /// The only way to change [`super::AppState`].
@@ -50,8 +56,32 @@ pub enum Command {
     Redo,
     /// Check the data.
     Check,
-    /// Accept serious findings, or take that back.
-    AcceptFindings(bool),
+    /// Accept the serious findings that are open, with a reason.
+    AcceptFindings {
+        /// Why.
+        reason: String,
+        /// Only this finding of the report.
+        only: Option<usize>,
+    },
+    /// Take all acceptances back.
+    TakeBackAcceptance,
+    /// Work out what a fix of a finding would change.
+    PreviewFix {
+        /// Finding of the report.
+        finding: usize,
+        /// What would be done.
+        fix: Fix,
+    },
+    /// Leave the previewed fix.
+    ClosePreview,
+    /// Do the previewed fix.
+    ApplyFix,
+    /// Look at one column up close, or close that.
+    Profile(Option<String>),
+    /// Choose how rows are split.
+    SetSplit(Box<SplitConfig>),
+    /// Open a table that was copied in a spreadsheet.
+    Paste(String),
     /// Start training.
     Train,
     /// Control the run.
@@ -60,6 +90,12 @@ pub enum Command {
     Resume(Box<Interrupted>),
     /// Leave an interrupted run as it is and do not offer it again in this session.
     IgnoreInterrupted(PathBuf),
+    /// Judge the newest model.
+    Evaluate,
+    /// Train the same in FP8, bf16 and f32, and compare.
+    Compare,
+    /// Write the report.
+    Report(PathBuf),
     /// Write the model file.
     Export(PathBuf),
     /// Stop a background task.
@@ -110,10 +146,42 @@ pub enum Outcome {
         /// What was found.
         result: Result<Report, UserError>,
     },
+    /// Recorded steps were done to the data, or cannot be.
+    Changed {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// The data and its columns in figures.
+        result: Result<(Arc<Dataset>, Vec<ColumnSummary>), UserError>,
+    },
+    /// A column was looked at.
+    Profiled(Option<Box<Profile>>),
+    /// The effect of a fix was worked out, or it cannot be done.
+    Previewed {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What each step would do.
+        result: Result<Vec<Effect>, UserError>,
+    },
     /// Interrupted runs were looked for.
     Interrupted(Vec<Interrupted>),
     /// Engines were looked for.
     Engines(Engines),
+    /// A model was judged, or could not be.
+    Evaluated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What was found.
+        result: Result<Box<Evaluation>, UserError>,
+    },
+    /// Precisions were compared, or could not be.
+    Compared {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What came of it.
+        result: Result<Box<Verdict>, UserError>,
+    },
+    /// A report was written, or not.
+    Reported(Result<PathBuf, UserError>),
     /// A model file was written, or not.
     Exported {
         /// Which attempt, to tell a late answer from the one waited for.

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::services::{Engines, Interrupted, Sample, Services};
 use super::{Pick, Wake};
-use crate::data::{self, ColumnType, Dataset, Progress, Schema, Split, SplitConfig};
+use crate::data::{self, ColumnType, Dataset, Progress, Schema};
+use crate::deploy::Model;
 use crate::device;
 use crate::engine;
 use crate::error::UserError;
+use crate::eval::{self, Evaluation, Options, Verdict, verdict};
 use crate::export::{self, ExportReport};
 use crate::project::{self, FILE, Project};
-use crate::quality::{self, Report};
+use crate::quality::Report;
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::{self, Job};
 use crate::train::{Event, RunHandle};
@@ -93,11 +95,10 @@ impl Services for Library {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        let split = Split::make(data, schema, split)?;
-        Ok(quality::check(data, schema, Some(&split), progress))
+        super::checking::check(data, schema, project, true, progress)
     }
 
     fn engines(&self) -> Engines {
@@ -139,6 +140,37 @@ impl Services for Library {
         })
     }
 
+    fn evaluate(
+        &self,
+        run: &Path,
+        data: &Dataset,
+        progress: &Progress,
+    ) -> Result<Evaluation, UserError> {
+        let run = RunFolder::open(run)?;
+        let model = Model::of_run(&run)?;
+        let options = Options { own_data: true, ..Options::default() };
+        let found = eval::examine(&model, data, options, progress)?;
+        if let Some(calibrations) = found.calibrations() {
+            run.keep_calibrations(calibrations)?;
+        }
+        Ok(found)
+    }
+
+    fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError> {
+        verdict::in_scratch(job, progress)
+    }
+
+    fn report(
+        &self,
+        run: &Path,
+        evaluation: &Evaluation,
+        verdict: Option<&Verdict>,
+        to: &Path,
+    ) -> Result<(), UserError> {
+        let run = RunFolder::open(run)?;
+        Ok(export::report::write(&run.record, evaluation, verdict, to)?)
+    }
+
     fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
         let run = RunFolder::open(run)?;
         Ok(export::export_run(&run, to)?)
@@ -150,7 +182,7 @@ impl Services for Library {
             Pick::DataFile => pollster::block_on(
                 dialog
                     .set_title("Open a table, a project or images")
-                    .add_filter("Data and projects", &["csv", "tsv", "txt", "gz", "toml"])
+                    .add_filter("Data and projects", data::import::ENDINGS)
                     .add_filter("All files", &["*"])
                     .pick_file(),
             ),
@@ -164,11 +196,19 @@ impl Services for Library {
                     .set_file_name(format!("{suggestion}.safetensors"))
                     .save_file(),
             ),
+            Pick::ReportTo => pollster::block_on(
+                dialog
+                    .set_title("Save the report")
+                    .add_filter("Web page", &["html"])
+                    .set_file_name(format!("{suggestion}-report.html"))
+                    .save_file(),
+            ),
         };
         picked.map(|file| {
             let path = file.path().to_owned();
             match what {
                 Pick::ExportTo if path.extension().is_none() => path.with_extension("safetensors"),
+                Pick::ReportTo if path.extension().is_none() => path.with_extension("html"),
                 _ => path,
             }
         })

@@ -272,8 +272,10 @@ impl LiveRun {
                     validation_loss: validation.loss,
                     metric: validation.metrics.first().copied(),
                 };
-                // A quick run sends less than one progress event an epoch.
-                self.train_loss.push(epoch as f64, f64::from(train_loss));
+                // A quick run sends less than one progress event an epoch; then the mean serves.
+                if self.train_loss.last().is_none_or(|(x, _)| x <= epoch.saturating_sub(1) as f64) {
+                    self.train_loss.push(epoch as f64, f64::from(train_loss));
+                }
                 if validation.rows > 0 {
                     self.validation_loss.push(epoch as f64, f64::from(validation.loss));
                 }

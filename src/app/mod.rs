@@ -1,6 +1,8 @@
 //! Application state and the commands that change it. Knows nothing of how it is drawn.
 
 pub mod apply;
+mod assess;
+pub mod checking;
 pub mod columns;
 pub mod command;
 pub mod headless;
@@ -24,7 +26,10 @@ pub use library::Library;
 pub use live::LiveRun;
 pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
-pub use project_state::{CheckState, ExportState, LoadedProject, ProjectState, SchemaState};
+pub use project_state::{
+    CheckState, EvaluationState, ExportState, LoadedProject, Preview, ProjectState, SchemaState,
+    VerdictState,
+};
 pub use services::{Engines, Interrupted, Sample, Services};
 pub use settings::{NetworkChoice, PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
@@ -50,14 +55,23 @@ pub enum Step {
     Configure,
     /// Train and watch.
     Train,
+    /// Judge the model.
+    Evaluate,
     /// Take the model along.
     Export,
 }
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 6] =
-        [Self::Home, Self::Data, Self::Check, Self::Configure, Self::Train, Self::Export];
+    pub const ALL: [Self; 7] = [
+        Self::Home,
+        Self::Data,
+        Self::Check,
+        Self::Configure,
+        Self::Train,
+        Self::Evaluate,
+        Self::Export,
+    ];
 
     /// Name.
     pub fn name(self) -> &'static str {
@@ -67,6 +81,7 @@ impl Step {
             Self::Check => "Check",
             Self::Configure => "Configure",
             Self::Train => "Train",
+            Self::Evaluate => "Evaluate",
             Self::Export => "Export",
         }
     }
@@ -98,6 +113,8 @@ pub enum Pick {
     Folder,
     /// Where to write the model file.
     ExportTo,
+    /// Where to write the report.
+    ReportTo,
 }
 
 /// What is open.

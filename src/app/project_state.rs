@@ -5,12 +5,16 @@ use std::sync::Arc;
 use super::columns::ColumnSummary;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
+use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
 use crate::model::{Head, InputSpec};
-use crate::project::Project;
+use crate::project::{Gate, Project};
 use crate::quality::Report;
+use crate::quality::fixes::Fix;
+use crate::quality::profile::Profile;
 use crate::train::{DataSize, RunState};
 
 /// What opening a project gives.
@@ -18,8 +22,10 @@ use crate::train::{DataSize, RunState};
 pub struct LoadedProject {
     /// Project.
     pub project: Project,
-    /// Data.
+    /// Data, with recorded steps done.
     pub dataset: Arc<Dataset>,
+    /// Data as read.
+    pub original: Arc<Dataset>,
     /// Columns in figures.
     pub summaries: Vec<ColumnSummary>,
     /// What the target makes of it, if there is a target.
@@ -41,6 +47,19 @@ pub enum SchemaState {
     Unusable(UserError),
 }
 
+/// A fix and what it would change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// Finding of the report.
+    pub finding: usize,
+    /// The fix.
+    pub fix: Fix,
+    /// What each step would do; `None` while that is worked out.
+    pub effects: Option<Result<Vec<Effect>, UserError>>,
+    /// Tells a late answer from the one waited for.
+    pub attempt: u64,
+}
+
 /// What may be wrong with the data, as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CheckState {
@@ -56,6 +75,42 @@ pub enum CheckState {
     /// Found.
     Done(Box<Report>),
     /// Could not be looked for.
+    Failed(UserError),
+}
+
+/// How good the model is, as far as it is known.
+#[derive(Debug)]
+pub enum EvaluationState {
+    /// Not looked at.
+    None,
+    /// Being looked at.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Evaluation>),
+    /// Could not be looked at.
+    Failed(UserError),
+}
+
+/// What FP8 cost or saved, as far as it is known.
+#[derive(Debug)]
+pub enum VerdictState {
+    /// Not compared.
+    None,
+    /// Being compared.
+    Running {
+        /// Tells a late answer from the one waited for.
+        attempt: u64,
+        /// The background task.
+        task: u64,
+    },
+    /// Known.
+    Done(Arc<Verdict>),
+    /// Could not be compared.
     Failed(UserError),
 }
 
@@ -85,12 +140,20 @@ pub struct ProjectState {
     pub schema: SchemaState,
     /// What may be wrong with the data.
     pub check: CheckState,
-    /// Whether serious findings were accepted.
-    pub accepted: bool,
+    /// A column looked at up close; without figures while they are worked out.
+    pub profile: Option<(String, Option<Box<Profile>>)>,
+    /// A fix that is looked at before it is done.
+    pub preview: Option<Preview>,
+    /// The data as read, before recorded steps.
+    pub original: Arc<Dataset>,
     /// Edits.
     pub undo: Undo<Project>,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
+    /// How good its model is.
+    pub evaluation: EvaluationState,
+    /// What FP8 cost or saved.
+    pub verdict: VerdictState,
     /// The model file.
     pub export: ExportState,
 }
@@ -109,9 +172,13 @@ impl ProjectState {
             summaries: loaded.summaries,
             schema,
             check: CheckState::None,
-            accepted: false,
+            profile: None,
+            preview: None,
+            original: loaded.original,
             undo: Undo::default(),
             run: None,
+            evaluation: EvaluationState::None,
+            verdict: VerdictState::None,
             export: ExportState::None,
         }
     }
@@ -149,16 +216,21 @@ impl ProjectState {
         if let Err(why) = self.schema() {
             return Some(why);
         }
-        if let CheckState::Done(report) = &self.check
-            && report.blocks()
-            && !self.accepted
-        {
+        if self.gate_blocks() {
             return Some("Check found serious problems. Fix or accept them.");
         }
         if !settings::problems(&self.project.train).is_empty() {
             return Some("A setting in Configure is out of range.");
         }
         None
+    }
+
+    /// Whether serious findings are neither fixed nor accepted.
+    pub fn gate_blocks(&self) -> bool {
+        match &self.check {
+            CheckState::Done(report) => Gate::of(report, &self.project.accepted).blocks(),
+            _ => false,
+        }
     }
 
     /// Whether the run's result was made with other data or settings than are chosen now.
@@ -169,6 +241,7 @@ impl ProjectState {
                 || a.columns != b.columns
                 || a.prep != b.prep
                 || a.split != b.split
+                || a.steps != b.steps
                 || a.train != b.train
         })
     }
@@ -242,9 +315,7 @@ impl ProjectState {
                 },
                 CheckState::Running { .. } => StepStatus::Busy,
                 CheckState::Failed(_) => StepStatus::Attention,
-                CheckState::Done(report) if report.blocks() && !self.accepted => {
-                    StepStatus::Attention
-                }
+                CheckState::Done(_) if self.gate_blocks() => StepStatus::Attention,
                 CheckState::Done(_) => StepStatus::Done,
             },
             Step::Configure => match (&self.schema, state) {
@@ -263,6 +334,16 @@ impl ProjectState {
                 Some(RunState::Done) if self.stale() => StepStatus::Stale,
                 Some(RunState::Done) => StepStatus::Done,
                 Some(_) => StepStatus::Busy,
+            },
+            Step::Evaluate => match (&self.evaluation, state) {
+                (_, state) if state != Some(RunState::Done) => {
+                    StepStatus::Locked("Train a model first.")
+                }
+                (EvaluationState::Running { .. }, _) => StepStatus::Busy,
+                (EvaluationState::Failed(_), _) => StepStatus::Attention,
+                _ if self.stale() => StepStatus::Stale,
+                (EvaluationState::Done(_), _) => StepStatus::Done,
+                (EvaluationState::None, _) => StepStatus::Open,
             },
             Step::Export => match (&self.export, state) {
                 (_, state) if state != Some(RunState::Done) => {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Pick, Wake};
-use crate::data::{ColumnType, Dataset, Progress, Schema, SplitConfig};
+use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::device::AdapterInfo;
 use crate::engine::EngineInfo;
 use crate::error::UserError;
+use crate::eval::{Evaluation, Verdict};
 use crate::export::ExportReport;
 use crate::project::Project;
 use crate::quality::Report;
@@ -75,7 +76,7 @@ pub trait Services: Send + Sync {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError>;
     /// Looks for engines and tests them.
@@ -88,6 +89,24 @@ pub trait Services: Send + Sync {
     fn interrupted(&self, project: &Path) -> Vec<Interrupted>;
     /// What a run told before it was cut off.
     fn past_events(&self, run: &Path) -> Vec<Event>;
+    /// Judges the best model of a run on the test rows of its data, and keeps with the run what
+    /// corrects its probabilities.
+    fn evaluate(
+        &self,
+        run: &Path,
+        data: &Dataset,
+        progress: &Progress,
+    ) -> Result<Evaluation, UserError>;
+    /// Trains in FP8, bf16 and f32 and compares.
+    fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError>;
+    /// Writes the report of a run.
+    fn report(
+        &self,
+        run: &Path,
+        evaluation: &Evaluation,
+        verdict: Option<&Verdict>,
+        to: &Path,
+    ) -> Result<(), UserError>;
     /// Writes the best model of a run to a file and proves that the file predicts the same.
     fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError>;
     /// Asks for a file or folder; blocks until the dialog is closed.

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::formats::archive::{self, Archive};
 use super::formats::magic::{self, Content};
-use super::formats::{bytes, csv, idx, image_folder};
+use super::formats::spreadsheet::{self, Kind};
+use super::formats::{arrow, bytes, csv, idx, image_folder, image_list, json, sqlite, text_folder};
 use super::{Dataset, ImportNote, Samples, Table, count, invalid};
 use crate::error::DataError;
 
@@ -22,6 +24,12 @@ pub struct ImportOptions {
     /// Width and height to which the images of a folder are brought; by default the commonest
     /// size, made smaller to fit 32 × 32.
     pub image_size: Option<(usize, usize)>,
+    /// Sheet of a workbook or table of a database; by default the largest.
+    pub part: Option<String>,
+    /// Query (SQL) that gives the rows of a database.
+    pub query: Option<String>,
+    /// Column with the classes of the images that a table lists.
+    pub label: Option<String>,
 }
 
 /// A delimiter is stored as text: `";"`.
@@ -59,9 +67,10 @@ impl Progress {
     }
 }
 
-/// Opens a file or folder, detecting its format from content and name: a delimited text table
-/// (also packed with gzip), an IDX image file or a folder of them, a folder of images, a folder with
-/// a table or with a train and a test table.
+/// Opens a file or folder, detecting its format from content and name: a delimited text table, JSON
+/// or JSON Lines (both also packed with gzip), a workbook, an SQLite database, Parquet, Arrow, an IDX
+/// image file or a folder of them, a folder of images or of texts, a table that lists images, a folder
+/// with a table or with a train and a test table, or a ZIP archive of any of these.
 ///
 /// # Errors
 /// [`DataError::Io`] when the system refuses, [`DataError::Invalid`] with place and advice when the
@@ -84,7 +93,7 @@ pub fn open(
 pub(crate) fn name_of(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = absolute.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let known = [".gz", ".csv", ".tsv", ".tab", ".txt"];
+    let known: Vec<&str> = TABLES.into_iter().chain([".gz", ".txt", ".zip"]).collect();
     let mut name = name.as_str();
     if absolute.is_file() {
         for _ in 0..2 {
@@ -101,11 +110,33 @@ fn file(
     progress: &Progress,
 ) -> Result<(Samples, Vec<ImportNote>), DataError> {
     let content = bytes::load(path, progress)?;
+    let table = |(table, notes)| Ok((Samples::Table(table), notes));
+    let workbook =
+        |kind| spreadsheet::read(path, &content, kind, options, progress).and_then(table);
     match magic::identify(&content) {
         Content::Text => {
-            let (table, notes) = csv::read(path, &content, options, progress)?;
+            let (table, mut notes) = csv::read(path, &content, options, progress)?;
+            if let Some((images, more)) = image_list::open(path, &table, options, progress)? {
+                notes.retain(|n| n.repair);
+                notes.extend(more);
+                return Ok((Samples::Images(images), notes));
+            }
             Ok((Samples::Table(table), notes))
         }
+        Content::Json => json::read(path, &content, progress).and_then(table),
+        Content::Sqlite => sqlite::read(path, options, progress).and_then(table),
+        Content::Parquet => arrow::read_parquet(path, progress).and_then(table),
+        Content::Arrow => arrow::read_arrow(path, &content, progress).and_then(table),
+        Content::OldWorkbook => workbook(Kind::Xls),
+        Content::Zip => match archive::identify(&content).map_err(|e| e.in_file(path))? {
+            Archive::Spreadsheet(kind) => workbook(kind),
+            Archive::Document(what) => Err(invalid(
+                format!("This is {what}, not a table"),
+                "Copy the table into a spreadsheet and save that.",
+            )
+            .in_file(path)),
+            Archive::Files => unpacked(path, &content, options, progress),
+        },
         Content::Idx(_) => {
             drop(content);
             let (images, notes) = idx::open_file(path, progress)?;
@@ -117,10 +148,86 @@ fn file(
         )
         .in_file(path)),
         Content::Other(what, advice) => {
-            Err(invalid(format!("This is {what}, not a text table"), advice).in_file(path))
+            Err(invalid(format!("This is {what}, not a table"), advice).in_file(path))
         }
     }
 }
+
+/// What a ZIP archive holds, read as if it were a folder.
+fn unpacked(
+    path: &Path,
+    content: &[u8],
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<(Samples, Vec<ImportNote>), DataError> {
+    let io = |source| DataError::Io { path: path.to_owned(), source };
+    let temporary = tempfile::tempdir().map_err(io)?;
+    // Places are told as if the archive were a folder.
+    let inside = |p: &Path| path.join(p.strip_prefix(temporary.path()).unwrap_or(p));
+    let at = |e: DataError| match e {
+        DataError::Io { path: p, source } => DataError::Io { path: inside(&p), source },
+        DataError::Invalid { what, mut place, advice } => {
+            place.path = Some(place.path.map_or_else(|| path.to_owned(), |p| inside(&p)));
+            DataError::Invalid { what, place, advice }
+        }
+        DataError::Cancelled => DataError::Cancelled,
+    };
+    archive::unpack(content, temporary.path(), progress).map_err(at)?;
+    progress.done.store(0, Ordering::Relaxed);
+    let mut root = temporary.path().to_owned();
+    // An archive often holds one folder that holds all the rest.
+    let mut only = loop {
+        match entries(&root).map_err(at)?.as_slice() {
+            [one] if one.is_dir() && !is_class_folder(one)? => root.clone_from(one),
+            [one] if one.is_file() => break Some(one.clone()),
+            _ => break None,
+        }
+    };
+    let read = match only.take() {
+        Some(one) => file(&one, options, progress),
+        None => folder(&root, options, progress),
+    };
+    let (mut samples, mut notes) = read.map_err(at)?;
+    if let Samples::Images(images) = &mut samples {
+        for p in &mut images.paths {
+            *p = inside(p);
+        }
+    }
+    let prefix = temporary.path().display().to_string();
+    for note in &mut notes {
+        note.text = note.text.replace(&prefix, &path.display().to_string());
+    }
+    notes.insert(0, ImportNote::info("The archive is read as a folder."));
+    Ok((samples, notes))
+}
+
+/// Whether a folder holds files, not only folders: then its name may be a class.
+fn is_class_folder(folder: &Path) -> Result<bool, DataError> {
+    let inside = entries(folder)?;
+    let table = |p: &PathBuf| is_table_name(p);
+    Ok(!inside.is_empty()
+        && inside.iter().all(|p| p.is_file())
+        && !inside.iter().any(|p| table(p) || idx::is_images_name(p)))
+}
+
+/// Whether a name is that of a table of any format.
+fn is_table_name(path: &Path) -> bool {
+    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    TABLES.iter().any(|x| name.ends_with(x)) && path.is_file()
+}
+
+/// Endings of the files that can be opened, for dialogs.
+pub const ENDINGS: &[&str] = &[
+    "csv", "tsv", "tab", "txt", "gz", "json", "jsonl", "ndjson", "xlsx", "xlsm", "xlsb", "xls",
+    "ods", "parquet", "pq", "arrow", "feather", "ipc", "db", "sqlite", "sqlite3", "zip", "toml",
+];
+
+/// Endings of tables.
+const TABLES: [&str; 19] = [
+    ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xlsb", ".xls",
+    ".ods", ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".db", ".sqlite", ".sqlite3",
+];
 
 /// Entries of a folder that are not hidden, by name.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -147,19 +254,22 @@ fn folder(
         let (images, notes) = idx::open_folder(path, &entries, progress)?;
         return Ok((Samples::Images(images), notes));
     }
+    // A table beside the images that it lists goes before the folders' names.
+    let tables: Vec<&PathBuf> = entries.iter().filter(|e| is_table_name(e)).collect();
+    if let [one] = tables.as_slice()
+        && let found @ (Samples::Images(_), _) = file(one, options, progress)?
+    {
+        return Ok(found);
+    }
     if let Some((images, notes)) = image_folder::open(path, options.image_size, progress)? {
         return Ok((Samples::Images(images), notes));
     }
+    if let Some((table, notes)) = text_folder::open(path, progress)? {
+        return Ok((Samples::Table(table), notes));
+    }
     let lower =
         |p: &Path| p.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
-    let tables: Vec<&PathBuf> = entries
-        .iter()
-        .filter(|e| {
-            let name = lower(e);
-            let name = name.strip_suffix(".gz").unwrap_or(&name);
-            [".csv", ".tsv", ".tab"].iter().any(|x| name.ends_with(x)) && e.is_file()
-        })
-        .collect();
+    let tables: Vec<&PathBuf> = entries.iter().filter(|e| is_table_name(e)).collect();
     let find = |word: &str| tables.iter().find(|t| lower(t).contains(word));
     match (tables.as_slice(), find("train"), find("test")) {
         ([one], _, _) => file(one, options, progress),
@@ -173,7 +283,7 @@ fn folder(
                 format!("This folder holds {}", count(tables.len(), "table"))
             },
             if tables.is_empty() {
-                "Open a CSV file, or a folder that has one folder of images per class."
+                "Open a table, or a folder that has one folder of images or of texts per class."
             } else {
                 "Open one of the files, or keep one with \"train\" and one with \"test\" in its name."
             },
@@ -188,9 +298,13 @@ fn two_tables(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<(Samples, Vec<ImportNote>), DataError> {
-    let read = |path: &Path| -> Result<(Table, Vec<ImportNote>), DataError> {
-        let content = bytes::load(path, progress)?;
-        csv::read(path, &content, options, progress)
+    let read = |path: &Path| match file(path, options, progress)? {
+        (Samples::Table(table), notes) => Ok((table, notes)),
+        (Samples::Images(_), _) => Err(invalid(
+            "The train and the test file list images",
+            "Put them into one table with a column \"split\" that says train or test.",
+        )
+        .in_file(path)),
     };
     let (mut table, mut notes) = read(train)?;
     let (other, other_notes) = read(test)?;

@@ -10,6 +10,7 @@ pub mod preprocess;
 pub mod rng;
 pub mod schema;
 pub mod split;
+pub mod steps;
 pub mod table;
 pub mod target;
 #[cfg(test)]
@@ -20,7 +21,8 @@ pub(crate) use import::name_of;
 pub use import::{ImportOptions, Progress, open};
 pub use preprocess::{Encoded, Preprocessor, TargetData};
 pub use schema::{ColumnType, Schema, Task};
-pub use split::{Split, SplitConfig};
+pub use split::{Split, SplitConfig, SplitMethod};
+pub use steps::Step;
 pub use table::{Column, Table};
 pub use target::{Targets, targets};
 

@@ -46,6 +46,14 @@ impl NumberFormat {
     }
 }
 
+impl NumberFormat {
+    /// A number as this format writes it, without separators between thousands.
+    pub fn write(self, v: f64) -> String {
+        let text = super::formats::build::number_text(v);
+        if self == Self::DecimalComma { text.replace('.', ",") } else { text }
+    }
+}
+
 /// What the cells of a column say about its number format.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NumberEvidence {

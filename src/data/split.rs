@@ -1,7 +1,12 @@
 //! Train, validation and test rows, chosen before anything is fitted.
 //!
-//! Classes keep their shares in every part; a regression is split evenly over ten ranges of its
-//! target. The same data, settings and seed give the same split on every machine.
+//! By default classes keep their shares in every part; a regression is split evenly over ten ranges of
+//! its target. Rows can also be split blindly, by group (all rows of one customer in one part), by
+//! time (the latest rows are the test), or as a column says. The same data, settings and seed give
+//! the same split on every machine.
+
+mod by_column;
+mod folds;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +17,41 @@ use crate::error::DataError;
 
 /// Fewest rows with a target that can be split.
 pub const MIN_ROWS: usize = 10;
+/// How often one row is repeated at most when classes are balanced.
+pub const MOST_REPEATS: usize = 50;
 /// Ranges of a regression target over which the parts are spread.
 const RANGES: usize = 10;
 
+/// What decides which part a row goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitMethod {
+    /// By chance, classes keeping their shares.
+    #[default]
+    Stratified,
+    /// By chance alone.
+    Random,
+    /// By chance, rows with the same value in a column together.
+    Group,
+    /// By a column of dates or numbers: the last rows are the test, those before them validation.
+    Time,
+    /// As a column says: train, validation, test.
+    Given,
+}
+
+impl SplitMethod {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Self; 5] =
+        [Self::Stratified, Self::Random, Self::Group, Self::Time, Self::Given];
+
+    /// Whether it needs a column.
+    pub fn needs_column(self) -> bool {
+        matches!(self, Self::Group | Self::Time | Self::Given)
+    }
+}
+
 /// How to split.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SplitConfig {
     /// Share of rows for validation.
@@ -25,11 +60,24 @@ pub struct SplitConfig {
     pub test: f64,
     /// Shuffling seed.
     pub seed: u64,
+    /// What decides the part of a row.
+    pub method: SplitMethod,
+    /// The column that [`SplitMethod::Group`], [`SplitMethod::Time`] and [`SplitMethod::Given`] go by.
+    pub column: Option<String>,
+    /// Whether rows of rarer classes are repeated in training so that all classes weigh alike.
+    pub balance: bool,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.2, seed: 0 }
+        Self {
+            validation: 0.1,
+            test: 0.2,
+            seed: 0,
+            method: SplitMethod::default(),
+            column: None,
+            balance: false,
+        }
     }
 }
 
@@ -101,8 +149,55 @@ impl Split {
             }
         }
         let test_share = if given.is_some() { 0.0 } else { config.test };
-        split.share_out(groups, config.validation, test_share, &mut Rng::new(config.seed));
+        let mut rng = Rng::new(config.seed);
+        match config.method {
+            SplitMethod::Stratified => {
+                split.share_out(groups, config.validation, test_share, &mut rng);
+            }
+            SplitMethod::Random => {
+                let mut all = groups.concat();
+                all.sort_unstable();
+                split.share_out(vec![all], config.validation, test_share, &mut rng);
+            }
+            SplitMethod::Group | SplitMethod::Time | SplitMethod::Given => {
+                let mut rows = groups.concat();
+                rows.sort_unstable();
+                split.by_column(dataset, config, rows, test_share, &mut rng)?;
+            }
+        }
         Ok(split)
+    }
+
+    /// Repeats training rows of the rarer classes so that every class has about as many as the
+    /// commonest, at most [`MOST_REPEATS`] times each. Does nothing for numbers.
+    ///
+    /// # Errors
+    /// The target column is not there.
+    pub fn balance(&mut self, dataset: &Dataset, schema: &Schema) -> Result<(), DataError> {
+        let Targets::Classes(codes) = targets(dataset, schema)? else { return Ok(()) };
+        let class = |row: &u32| codes.get(*row as usize).copied().flatten().unwrap_or(0) as usize;
+        let mut counts = vec![0usize; schema.task.classes().len().max(1)];
+        for row in &self.train {
+            if let Some(n) = counts.get_mut(class(row)) {
+                *n += 1;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(0);
+        let mut train = Vec::with_capacity(self.train.len());
+        let mut seen = vec![0usize; counts.len()];
+        for row in &self.train {
+            let c = class(row);
+            let n = counts.get(c).copied().unwrap_or(1).max(1);
+            // Whole repeats, and one more for the first rows of what is left over.
+            let wanted = most.min(n * MOST_REPEATS);
+            let extra = usize::from(seen.get(c).is_some_and(|s| *s < wanted % n));
+            if let Some(s) = seen.get_mut(c) {
+                *s += 1;
+            }
+            train.extend(std::iter::repeat_n(*row, (wanted / n + extra).max(1)));
+        }
+        self.train = train;
+        Ok(())
     }
 
     /// Deals every group out to the parts.
@@ -269,7 +364,7 @@ mod tests {
         assert!(e.contains("Only 9 rows have a target"), "{e}");
         let (d, schema) = classes(&["a", "b"].repeat(10));
         for (validation, test) in [(0.5, 0.5), (-0.1, 0.2), (f64::NAN, 0.1)] {
-            let config = SplitConfig { validation, test, seed: 0 };
+            let config = SplitConfig { validation, test, ..SplitConfig::default() };
             assert!(Split::make(&d, &schema, &config).is_err());
         }
     }
@@ -282,7 +377,7 @@ mod tests {
             let mut values: Vec<&str> = codes.iter().map(|c| ["a", "b", "c", "d"][*c]).collect();
             values.extend(["a", "b"]);
             let (d, schema) = classes(&values);
-            let s = Split::make(&d, &schema, &SplitConfig { validation, test, seed }).unwrap();
+            let s = Split::make(&d, &schema, &SplitConfig { validation, test, seed, ..SplitConfig::default() }).unwrap();
             let mut all = [s.train.clone(), s.validation.clone(), s.test.clone()].concat();
             for part in [&s.train, &s.validation, &s.test] {
                 prop_assert!(part.is_sorted());

@@ -3,6 +3,7 @@
 use super::ColumnType;
 use super::date::{Days, parse_date};
 use super::number::NumberFormat;
+use super::steps::Step;
 
 /// Spellings that mean "no value", compared without case and surrounding spaces. "none" is not one:
 /// in a column of words it is often an answer ("other debtors: none").
@@ -44,6 +45,21 @@ impl Column {
             day_first: false,
             bytes: String::new(),
             ends: Vec::new(),
+        }
+    }
+
+    /// An empty column of the same name, type and format.
+    pub(crate) fn like(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            kind: self.kind,
+            inferred: self.inferred,
+            reason: self.reason.clone(),
+            format: self.format,
+            format_unsure: self.format_unsure,
+            day_first: self.day_first,
+            bytes: String::with_capacity(self.bytes.len()),
+            ends: Vec::with_capacity(self.ends.len()),
         }
     }
 
@@ -168,18 +184,60 @@ pub struct Table {
     columns: Vec<Column>,
     lines: Vec<u64>,
     test_start: Option<usize>,
+    rules: Vec<Step>,
 }
 
 impl Table {
     /// Builds a table from columns of equal length and the file row (from 1) of each table row.
     pub fn new(columns: Vec<Column>, lines: Vec<u64>) -> Self {
         debug_assert!(columns.iter().all(|c| c.len() == lines.len()));
-        Self { columns, lines, test_start: None }
+        Self { columns, lines, test_start: None, rules: Vec::new() }
     }
 
     /// Rows at or past this index came as a test set of their own (a second file).
     pub fn test_start(&self) -> Option<usize> {
         self.test_start
+    }
+
+    /// Rules that were done to its cells and have to be done to the rows a model predicts.
+    pub fn rules(&self) -> &[Step] {
+        &self.rules
+    }
+
+    /// Notes which rules were done.
+    pub(crate) fn note_rules(&mut self, rules: Vec<Step>) {
+        self.rules = rules;
+    }
+
+    /// Keeps the rows for which `keep` holds.
+    pub(crate) fn retain_rows(&mut self, keep: impl Fn(usize) -> bool) {
+        let kept: Vec<usize> = (0..self.rows()).filter(|r| keep(*r)).collect();
+        for column in &mut self.columns {
+            let mut new = column.like();
+            kept.iter().for_each(|r| new.push(column.raw(*r)));
+            *column = new;
+        }
+        if let Some(start) = self.test_start {
+            self.test_start = Some(kept.iter().filter(|r| **r < start).count());
+        }
+        self.lines = kept.iter().map(|r| self.line(*r)).collect();
+    }
+
+    /// Leaves columns out.
+    pub(crate) fn drop_columns(&mut self, names: &[String]) {
+        self.columns.retain(|c| !names.contains(&c.name));
+    }
+
+    /// Puts a column of the same name and length in place of the old one.
+    pub(crate) fn replace(&mut self, new: Column) {
+        if let Some(old) = self.columns.iter_mut().find(|c| c.name == new.name) {
+            *old = new;
+        }
+    }
+
+    /// Makes the rows from this index on a test set of their own.
+    pub(crate) fn set_test_start(&mut self, row: usize) {
+        self.test_start = (row < self.rows()).then_some(row);
     }
 
     /// Appends the rows of a table with the same columns, as a test set.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::data::{Dataset, Encoded, Samples, Table};
 use crate::engine::Engine;
 use crate::error::{DataError, ExportError, Place};
-use crate::eval;
+use crate::eval::{self, Calibration};
 use crate::export::{self, ModelFile, ModelInfo};
 use crate::model::Head;
+use crate::train::run_folder::RunFolder;
 
 /// Rows per call of the network.
 const BATCH: usize = 256;
@@ -39,7 +40,15 @@ pub enum Prediction {
 impl Model {
     /// Reads a model file and checks that it is complete and consistent.
     pub fn load(path: &Path) -> Result<Self, ExportError> {
-        let file = export::safetensors::read(path)?;
+        Self::new(path, export::safetensors::read(path)?)
+    }
+
+    /// The best model of a run, as an exported file would hold it.
+    pub fn of_run(run: &RunFolder) -> Result<Self, ExportError> {
+        Self::new(&run.path, export::model_of_run(run)?)
+    }
+
+    fn new(path: &Path, file: ModelFile) -> Result<Self, ExportError> {
         let (prep, input) = (&file.info.preprocessor, &file.info.model.input);
         let tables = prep.embeddings();
         let fits = prep.dense_width() == input.dense
@@ -73,7 +82,7 @@ impl Model {
     /// Sets up the network for predicting.
     pub fn predictor(self) -> Result<Predictor, ExportError> {
         let engine = export::evaluator(&self.file, BATCH)?;
-        Ok(Predictor { model: self, engine, unknown: BTreeMap::new() })
+        Ok(Predictor { model: self, engine, unknown: BTreeMap::new(), calibration: None })
     }
 }
 
@@ -82,6 +91,7 @@ pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
     unknown: BTreeMap<String, usize>,
+    calibration: Option<Calibration>,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -91,6 +101,12 @@ impl std::fmt::Debug for Predictor {
 }
 
 impl Predictor {
+    /// Corrects probabilities from now on; `None` takes them as the network gives them. The class
+    /// with the largest corrected probability is predicted.
+    pub fn calibrate(&mut self, calibration: Option<Calibration>) {
+        self.calibration = calibration;
+    }
+
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
@@ -112,8 +128,14 @@ impl Predictor {
         let outputs = self.outputs(rows)?;
         Ok(match self.model.file.info.model.head {
             Head::Classes { count } => {
-                let probabilities = eval::softmax(&outputs, count);
-                let indices = eval::predicted_classes(&outputs, count);
+                let probabilities = match &self.calibration {
+                    None => eval::softmax(&outputs, count),
+                    Some(c) => c.apply(&outputs, count).into_iter().map(|p| p as f32).collect(),
+                };
+                let indices = match &self.calibration {
+                    None => eval::predicted_classes(&outputs, count),
+                    Some(_) => eval::predicted_classes(&probabilities, count),
+                };
                 indices
                     .into_iter()
                     .zip(probabilities.chunks_exact(count.max(1)))

@@ -1,8 +1,28 @@
 //! How good a model is: outputs of the network on encoded rows and the scores made from them.
 
+pub mod attack;
+pub mod baselines;
+pub mod bootstrap;
+pub mod calibration;
 pub mod classes;
+pub mod conformal;
+pub mod curves;
+pub mod evaluation;
+pub mod fairness;
+pub mod groups;
+pub mod outcomes;
+pub mod perturb;
+pub mod robustness;
+pub mod scorer;
+pub mod slices;
+pub mod verdict;
 
+pub use bootstrap::Interval;
+pub use calibration::{Calibration, Calibrations};
 pub use classes::{ClassScores, Confusion};
+pub use evaluation::{Evaluation, Measured, Options, Part, evaluate as examine};
+pub use outcomes::{ClassOutcomes, Outcomes, ValueOutcomes};
+pub use verdict::Verdict;
 
 use crate::data::{Encoded, Preprocessor, TargetData, Task};
 use crate::engine::{Batch, Engine};

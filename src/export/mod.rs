@@ -3,14 +3,15 @@
 
 pub mod model_file;
 pub mod proof;
+pub mod report;
 pub mod safetensors;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use model_file::{Blocks, ModelFile, ModelInfo, Results, StoredTensor, StoredValues};
-pub use proof::{Proof, evaluator};
+pub use model_file::{Blocks, ModelFile, ModelInfo, Origin, Results, StoredTensor, StoredValues};
+pub use proof::{Proof, evaluator, live};
 
 use crate::error::ExportError;
 use crate::train::run_folder::RunFolder;
@@ -49,8 +50,14 @@ pub struct TensorReport {
 /// and compared with the live model on a fixed batch; only then does it replace `path`.
 pub fn export_run(run: &RunFolder, path: &Path) -> Result<ExportReport, ExportError> {
     let params = run.best_params()?;
-    let info = ModelInfo::from_record(&run.record);
-    export(info, &params, path)
+    export(ModelInfo::of_run(run), &params, path)
+}
+
+/// The best model of a run as a file would hold it.
+pub fn model_of_run(run: &RunFolder) -> Result<ModelFile, ExportError> {
+    let info = ModelInfo::of_run(run);
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
+    ModelFile::from_engine(info, live.as_mut())
 }
 
 /// As [`export_run`], from the parameters themselves.
@@ -59,7 +66,7 @@ pub fn export(
     params: &[crate::model::init::Param],
     path: &Path,
 ) -> Result<ExportReport, ExportError> {
-    let mut live = proof::live(&info, params)?;
+    let mut live = proof::live(&info, params, proof::ROWS)?;
     let file = ModelFile::from_engine(info, live.as_mut())?;
     let pending = safetensors::PendingFile::write(&file, path)?;
     let proof = proof::prove(live.as_mut(), pending.temporary(), path)?;
@@ -85,6 +92,6 @@ pub fn export(
 /// Compares a model file that was written before with the live model of the run it came from.
 pub fn verify(run: &RunFolder, path: &Path) -> Result<Proof, ExportError> {
     let info = ModelInfo::from_record(&run.record);
-    let mut live = proof::live(&info, &run.best_params()?)?;
+    let mut live = proof::live(&info, &run.best_params()?, proof::ROWS)?;
     proof::prove(live.as_mut(), path, path)
 }

@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Preprocessor, Schema};
+use crate::data::{Preprocessor, Schema, SplitConfig};
 use crate::engine::{Engine, host};
 use crate::error::{EngineError, ExportError};
+use crate::eval::Calibrations;
 use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::model::{Head, ModelSpec};
 use crate::train::TrainConfig;
-use crate::train::run_folder::RunRecord;
+use crate::train::run_folder::{RunFolder, RunRecord};
 
 /// Version written by this program, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -38,6 +39,21 @@ pub struct ModelInfo {
     pub settings: TrainConfig,
     /// How good it is; `None` for a run that was exported before it finished.
     pub results: Option<Results>,
+    /// How the data were split, so that the test rows are known later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Corrections of the probabilities, fitted on validation rows when the model was evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrations>,
+}
+
+/// The data of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Rows.
+    pub rows: usize,
+    /// How they were split.
+    pub split: SplitConfig,
 }
 
 /// Scores of the exported model.
@@ -75,7 +91,14 @@ impl ModelInfo {
                 test: s.test.clone(),
                 baseline: s.baseline,
             }),
+            origin: Some(Origin { rows: record.dataset_rows, split: record.split.clone() }),
+            calibration: None,
         }
+    }
+
+    /// As [`ModelInfo::from_record`], with what evaluating the run left in its folder.
+    pub fn of_run(run: &RunFolder) -> Self {
+        Self { calibration: run.calibrations(), ..Self::from_record(&run.record) }
     }
 
     /// The parts that must fit each other do: head and classes; sizes are sane.
@@ -89,6 +112,9 @@ impl ModelInfo {
                 return Err("the network predicts a number but classes are named".to_owned());
             }
             _ => {}
+        }
+        if self.calibration.as_ref().is_some_and(|c| !c.fits(classes)) {
+            return Err("its calibration cannot be used".to_owned());
         }
         self.expected().map(|_| ())
     }

@@ -12,7 +12,7 @@ use crate::model::{InputSpec, ModelSpec};
 use crate::plan::{self, Optimizer, PlanConfig, UpdateOptions};
 
 /// Rows of the batch that is compared: more than one tile of the kernels, and not a multiple.
-const ROWS: usize = 67;
+pub(super) const ROWS: usize = 67;
 /// Largest accepted difference relative to the largest output. Both sides multiply the same
 /// numbers, so only the order of f32 sums may differ.
 const TOLERANCE: f32 = 1e-5;
@@ -42,9 +42,14 @@ fn open(
     Ok(engine)
 }
 
-/// The model as it is evaluated in training: the run's precision, master weights quantised.
-pub(super) fn live(info: &ModelInfo, params: &[Param]) -> Result<Box<dyn Engine>, EngineError> {
-    open(&info.model, info.settings.precision, params, ROWS)
+/// The model as it is evaluated in training: the run's precision, master weights quantised; up to
+/// `batch` rows at a time, on the CPU engine.
+pub fn live(
+    info: &ModelInfo,
+    params: &[Param],
+    batch: usize,
+) -> Result<Box<dyn Engine>, EngineError> {
+    open(&info.model, info.settings.precision, params, batch)
 }
 
 /// The model of a file, ready to evaluate up to `batch` rows at a time: FP8 weights are decoded

@@ -5,7 +5,7 @@ pub mod compile;
 pub mod memory;
 mod options;
 
-pub use compile::compile;
+pub use compile::{compile, compile_with_input_gradient};
 pub use options::{MAX_ACCUMULATE, MasterFormat, MomentFormat, UpdateOptions};
 
 use crate::fp8::Precision;
@@ -213,6 +213,9 @@ pub struct Plan {
     /// Norm of all gradients of the last update before clipping, and the factor that they were
     /// scaled by, f32 `[2]`; none without clipping.
     pub gradient_norm: Option<BufferId>,
+    /// Gradient of the mean loss with respect to what the first layer sees, f32
+    /// `[batch, input.width()]`; only of [`compile_with_input_gradient`].
+    pub input_gradient: Option<BufferId>,
 }
 
 impl Plan {
@@ -239,7 +242,7 @@ impl Plan {
     /// Buffers that outlive their last use to the end of the training step, so that the host can
     /// read them: all gradients.
     pub fn kept(&self) -> Vec<BufferId> {
-        self.params.iter().filter_map(|p| p.gradient).collect()
+        self.params.iter().filter_map(|p| p.gradient).chain(self.input_gradient).collect()
     }
 
     /// Bytes that the plan's memory takes.

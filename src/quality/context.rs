@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::knn::{Graph, K, Points};
-use super::{pps, rng, stats};
+use super::{Shares, pps, rng, stats};
 use crate::data::table::NO_CODE;
 use crate::data::{Column, ColumnType, Progress, Schema, Split, Table, Task};
+use crate::train::crossval::OutOfFold;
 
 /// What a column is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,12 +220,31 @@ pub(crate) struct Labels<'a> {
     pub(crate) split: Option<&'a Split>,
 }
 
+/// Predictions of classes by models that have not seen the rows.
+pub(crate) struct Predictions<'a> {
+    pub(crate) oof: &'a OutOfFold,
+    pub(crate) classes: &'a [String],
+    /// Target column.
+    pub(crate) column: Option<&'a str>,
+    /// Rows with a label in all.
+    pub(crate) of: usize,
+    pub(crate) table: Option<&'a TableContext<'a>>,
+}
+
+impl Predictions<'_> {
+    pub(crate) fn class(&self, class: usize) -> String {
+        self.classes.get(class).map(|c| super::wording::short(c)).unwrap_or_default()
+    }
+}
+
 /// A table and what the checks share about it.
 pub(crate) struct TableContext<'a> {
     pub(crate) table: &'a Table,
     pub(crate) columns: Vec<Col<'a>>,
     pub(crate) split: Option<&'a Split>,
     pub(crate) orders: pps::Orders,
+    /// Shares that groups should have.
+    pub(crate) shares: &'a Shares,
     target: Option<usize>,
     /// Rows that are equal in every used column, the target included.
     pub(crate) all_groups: Groups,
@@ -247,6 +267,7 @@ impl<'a> TableContext<'a> {
         table: &'a Table,
         schema: &'a Schema,
         split: Option<&'a Split>,
+        shares: &'a Shares,
         progress: &Progress,
     ) -> Self {
         let kinds: FxHashMap<&str, ColumnType> =
@@ -273,6 +294,7 @@ impl<'a> TableContext<'a> {
             columns,
             split,
             orders: pps::Orders::default(),
+            shares,
             all_groups: Groups::default(),
             feature_groups: Groups::default(),
             neighbours: None,

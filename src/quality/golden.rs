@@ -310,7 +310,8 @@ fn drift_per_column_and_overlap() {
         (0..table.rows() as u32).filter(|&r| age.number(r as usize) > Some(above)).collect();
     let train: Vec<u32> = (0..20_000).collect();
     let test = &older[older.len() - 9000..];
-    let context = TableContext::new(table, &schema, None, &Progress::default());
+    let context =
+        TableContext::new(table, &schema, None, Box::leak(Box::default()), &Progress::default());
     all_agree(context.features().map(|c| {
         let Comparison { value, .. } = compare_columns(c, &train, test).unwrap();
         agrees(c.name, value, &golden["tables"]["adult_drift"][c.name][0], 1e-9)

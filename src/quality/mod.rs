@@ -8,13 +8,16 @@
 
 mod boost;
 pub mod checks;
+mod confident;
 mod context;
+pub mod fixes;
 #[cfg(test)]
 mod golden;
 mod image_context;
 mod knn;
 mod patterns;
 pub mod pps;
+pub mod profile;
 mod report;
 mod rng;
 pub mod stats;
@@ -26,7 +29,10 @@ use serde::Serialize;
 pub use checks::Check;
 pub use report::{CheckStatus, Report};
 
+use std::collections::BTreeMap;
+
 use crate::data::{Dataset, Progress, Schema, Split};
+use crate::train::crossval::OutOfFold;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -79,5 +85,40 @@ pub fn check(
     split: Option<&Split>,
     progress: &Progress,
 ) -> Report {
-    report::run(dataset, schema, split, progress)
+    report::run(dataset, schema, split, &Extra::default(), progress)
+}
+
+/// Shares that groups should have, by column and value.
+pub type Shares = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// What opens further checks.
+#[derive(Debug)]
+pub struct Extra {
+    /// Predictions of classes by cross-validated models; opens the checks of labels and segments.
+    pub predictions: Option<OutOfFold>,
+    /// Why there are none, if so.
+    pub without: &'static str,
+    /// Shares that groups should have.
+    pub shares: Shares,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Self {
+            predictions: None,
+            without: "needs predictions of a cross-validated model",
+            shares: Shares::new(),
+        }
+    }
+}
+
+/// As [`check`], with what opens further checks.
+pub fn check_with(
+    dataset: &Dataset,
+    schema: &Schema,
+    split: Option<&Split>,
+    extra: &Extra,
+    progress: &Progress,
+) -> Report {
+    report::run(dataset, schema, split, extra, progress)
 }

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::checks::{CHECKS, Check, Run};
-use super::context::{Labels, TableContext};
+use super::context::{Labels, Predictions, TableContext};
 use super::image_context::ImageContext;
-use super::{Finding, Severity, wording};
+use super::{Extra, Finding, Severity, wording};
 use crate::data::{Dataset, Progress, Samples, Schema, Split};
 
 /// What became of one check.
@@ -107,6 +107,7 @@ pub(super) fn run(
     dataset: &Dataset,
     schema: &Schema,
     split: Option<&Split>,
+    extra: &Extra,
     progress: &Progress,
 ) -> Report {
     let cancelled = || progress.cancel.load(Ordering::Relaxed);
@@ -116,7 +117,7 @@ pub(super) fn run(
         Samples::Table(t) => {
             columns = t.columns().len();
             progress.total.store((columns + CHECKS.len()) as u64, Ordering::Relaxed);
-            table = Some(TableContext::new(t, schema, split, progress));
+            table = Some(TableContext::new(t, schema, split, &extra.shares, progress));
             images = None;
         }
         Samples::Images(set) => {
@@ -130,6 +131,13 @@ pub(super) fn run(
         .as_ref()
         .and_then(|t| t.labels())
         .or_else(|| images.as_ref().map(ImageContext::labels));
+    let predictions = extra.predictions.as_ref().map(|oof| Predictions {
+        oof,
+        classes: schema.task.classes(),
+        column: table.is_some().then_some(schema.target.as_str()),
+        of: dataset.len(),
+        table: table.as_ref(),
+    });
     let run = |check: &'static Check| -> Option<Result<Vec<Finding>, String>> {
         if !applies(check, table.as_ref(), images.as_ref(), labels.as_ref()) {
             return None;
@@ -142,6 +150,10 @@ pub(super) fn run(
             (Run::Table(f), Some(t), _, _) => f(t),
             (Run::Images(f), _, Some(i), _) => f(i),
             (Run::Labels(f), _, _, Some(l)) => f(l),
+            (Run::Predictions(f), ..) => match &predictions {
+                Some(p) => f(p),
+                None => return Some(Err(extra.without.to_owned())),
+            },
             (Run::Split(f), Some(t), _, _) if t.split.is_some() => f(t),
             (Run::Split(_), ..) => return Some(Err("needs the split into parts".to_owned())),
             _ => return None,
@@ -195,6 +207,6 @@ fn applies(
     match check.run {
         Run::Table(_) | Run::Split(_) => table.is_some(),
         Run::Images(_) => images.is_some(),
-        Run::Labels(_) => labels.is_some(),
+        Run::Labels(_) | Run::Predictions(_) => labels.is_some(),
     }
 }

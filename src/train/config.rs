@@ -102,6 +102,15 @@ pub struct TrainConfig {
     pub patience: usize,
     /// Seed of initial weights, order and dropout.
     pub seed: u64,
+    /// Column whose groups are weighted so that group and class are independent in the training
+    /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reweigh: Option<String>,
+    /// Trains on rows changed so as to mislead the network (adversarial training by one step from
+    /// a random start, Wong et al. 2020), each value by at most this: standard deviations of number
+    /// columns, or the way from black to white of pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<f32>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -128,6 +137,8 @@ impl Default for TrainConfig {
             epochs: 30,
             patience: 8,
             seed: 0,
+            reweigh: None,
+            adversarial: None,
             device: DeviceChoice::Auto,
         }
     }
@@ -162,6 +173,11 @@ impl TrainConfig {
         }
         if !(1..=1_000_000).contains(&self.epochs) {
             return fail("epochs", format!("{} is not in 1 to 1000000", self.epochs));
+        }
+        if let Some(size) = self.adversarial
+            && !(size > 0.0 && size <= 10.0)
+        {
+            return fail("adversarial training", format!("{size} is not above 0 and up to 10"));
         }
         let decay = match self.optimizer {
             Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {

@@ -28,6 +28,8 @@ const AHEAD: std::ops::RangeInclusive<usize> = 2..=256;
 pub(super) struct Source {
     /// Training rows.
     pub data: Arc<Encoded>,
+    /// What every row counts; `None` for all alike.
+    pub weights: Option<Arc<Vec<f32>>>,
     /// Size and, per channel, black and white, where rows are images.
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What is done to images.
@@ -47,6 +49,10 @@ impl Source {
         let rows = order.get(number * size..).unwrap_or_default();
         let rows = rows.get(..size).unwrap_or(rows);
         eval::fill_batch(batch, &self.data, rows.iter().map(|&r| r as usize));
+        if let Some(weights) = &self.weights {
+            let of = |row: &u32| weights.get(*row as usize).copied().unwrap_or(1.0);
+            batch.weights.iter_mut().zip(rows).for_each(|(weight, row)| *weight = of(row));
+        }
         let Some((shape, levels)) = &self.images else { return };
         if self.augmentation.is_nothing() {
             return;
@@ -138,7 +144,15 @@ mod tests {
             unknown: Vec::new(),
         };
         let images = Some((shape, vec![[0.0, 5.0]; 2]));
-        Source { data: Arc::new(data), images, augmentation, seed: 9, batch: 5, epochs: 3 }
+        Source {
+            data: Arc::new(data),
+            weights: None,
+            images,
+            augmentation,
+            seed: 9,
+            batch: 5,
+            epochs: 3,
+        }
     }
 
     fn all(source: &Source, at: (usize, usize)) -> Vec<Batch> {
@@ -170,6 +184,16 @@ mod tests {
             }
         }
         assert_eq!(batches[4].rows, 3);
+    }
+
+    #[test]
+    fn rows_keep_their_weights() {
+        let weights = (0..23).map(|row| row as f32 * 0.5).collect();
+        let source = Source { weights: Some(Arc::new(weights)), ..source(Augmentation::default()) };
+        for batch in all(&source, (0, 0)) {
+            let of: Vec<f32> = batch.targets.iter().map(|row| *row as f32 * 0.5).collect();
+            assert_eq!(batch.weights, of);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod config;
+pub mod crossval;
 mod diagnosis;
 pub mod event;
 mod files;

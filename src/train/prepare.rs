@@ -13,12 +13,14 @@ use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
 use super::{Control, Event, RunState, worker::Job};
 use crate::data::preprocess::EmbeddingWidth;
-use crate::data::{Encoded, Preprocessor, Split, TargetData, Task};
+use crate::data::{Dataset, Encoded, Preprocessor, Samples, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
 use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
+use crate::eval::attack::Attacker;
+use crate::eval::groups::Grouping;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
@@ -36,6 +38,10 @@ pub struct Prepared {
     pub test: Encoded,
     /// Size and, per channel, black and white, where rows are images.
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
+    /// What every training row counts; `None` for all alike.
+    pub weights: Option<Arc<Vec<f32>>>,
+    /// Makes misleading rows, if they are trained on.
+    pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
     /// The engine, its parameters loaded.
@@ -49,6 +55,7 @@ struct Encoding {
     train: Encoded,
     validation: Encoded,
     test: Encoded,
+    weights: Option<Vec<f32>>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -94,7 +101,7 @@ pub fn run(
     preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
-    let Encoding { train, validation, test, meaning, preprocessor, model } = encoding;
+    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
         return Err(TrainError::Config {
@@ -103,6 +110,13 @@ pub fn run(
         });
     }
 
+    let attacker = match config.adversarial {
+        Some(_) => {
+            let params = init(&model, config.seed);
+            Some(Attacker::of(&model, &params, preprocessor.movable(), batch)?)
+        }
+        None => None,
+    };
     let mut keyed = config.clone();
     keyed.device = DeviceChoice::Auto;
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
@@ -121,7 +135,7 @@ pub fn run(
                 schema: job.schema.clone(),
                 prep: job.prep.clone(),
                 preprocessor,
-                split: job.split,
+                split: job.split.clone(),
                 model,
                 config,
                 summary: None,
@@ -139,8 +153,9 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
-    let train = Arc::new(train);
-    let data = Prepared { train, validation, test, images, meaning, engine, fallback };
+    let (train, weights) = (Arc::new(train), weights.map(Arc::new));
+    let data =
+        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -181,11 +196,15 @@ fn encode(
     let schema = record.map_or(&job.schema, |r| &r.schema);
     let split_config = record.map_or(&job.split, |r| &r.split);
     let dataset = job.dataset.as_ref();
-    let parts = Split::make(dataset, schema, split_config)?;
+    let mut parts = Split::make(dataset, schema, split_config)?;
     let preprocessor = match record {
         Some(r) => r.preprocessor.clone(),
         None => Preprocessor::fit(dataset, schema, &job.prep, &parts.train)?,
     };
+    // Only now: figures are fitted on every row once.
+    if split_config.balance {
+        parts.balance(dataset, schema)?;
+    }
     let train = preprocessor.transform(dataset, &parts.train)?;
     let validation = preprocessor.transform(dataset, &parts.validation)?;
     let test = preprocessor.transform(dataset, &parts.test)?;
@@ -202,11 +221,34 @@ fn encode(
         None => config.model(inputs(&preprocessor), head(preprocessor.task()))?,
     };
     let meaning = Meaning::of(&preprocessor);
-    Ok(Encoding { train, validation, test, meaning, preprocessor, model })
+    let weights = match &config.reweigh {
+        Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
+        None => None,
+    };
+    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+}
+
+/// See [`super::TrainConfig::reweigh`].
+fn balancing_weights(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    target: &TargetData,
+) -> Result<Vec<f32>, TrainError> {
+    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    let found = match &dataset.samples {
+        Samples::Table(table) => table.column(column),
+        Samples::Images(_) => None,
+    };
+    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
+    let TargetData::Classes(classes) = target else {
+        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
+    };
+    Ok(Grouping::by_value(found, rows).independence_weights(classes))
 }
 
 /// What the encoded rows look like to a network.
-fn inputs(preprocessor: &Preprocessor) -> InputSpec {
+pub(super) fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     let table =
         |e: EmbeddingWidth| EmbeddingSpec { name: e.name, cardinality: e.cardinality, dim: e.dim };
     InputSpec {
@@ -220,7 +262,7 @@ fn inputs(preprocessor: &Preprocessor) -> InputSpec {
     }
 }
 
-fn head(task: &Task) -> Head {
+pub(super) fn head(task: &Task) -> Head {
     match task {
         Task::Binary { classes } | Task::Multiclass { classes } => {
             Head::Classes { count: classes.len() }

@@ -17,6 +17,7 @@ use super::{Event, RunState, Summary, TrainConfig, checkpoint};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Preprocessor, Schema, SplitConfig};
 use crate::error::TrainError;
+use crate::eval::Calibrations;
 use crate::model::init::Param;
 use crate::model::{ModelSpec, ParamInfo};
 
@@ -27,6 +28,8 @@ pub const VERSION: u32 = 1;
 pub const RECORD: &str = "run.json";
 const EVENTS: &str = "events.jsonl";
 const LOCK: &str = "run.lock";
+/// Corrections of the model's probabilities.
+const CALIBRATION: &str = "calibration.json";
 const RUNS: &str = "runs";
 
 /// Everything needed to resume, export or explain a run.
@@ -165,6 +168,24 @@ impl RunFolder {
             events.extend(serde_json::from_slice::<Event>(&line));
         }
         Ok(events)
+    }
+
+    /// Corrections of the model's probabilities that evaluating it left here.
+    pub fn calibrations(&self) -> Option<Calibrations> {
+        let text = fs::read(self.path.join(CALIBRATION)).ok()?;
+        let classes = self.record.schema.task.classes().len();
+        let found: Calibrations = serde_json::from_slice(&text).ok()?;
+        found.fits(classes).then_some(found)
+    }
+
+    /// Keeps corrections of the model's probabilities for its export.
+    pub fn keep_calibrations(&self, calibrations: &Calibrations) -> Result<(), TrainError> {
+        let path = self.path.join(CALIBRATION);
+        let json = serde_json::to_vec_pretty(calibrations).map_err(|e| TrainError::Checkpoint {
+            what: format!("cannot write the calibration: {e}"),
+            path: path.clone(),
+        })?;
+        write_atomic(&path, &json)
     }
 
     /// Whether some process is training this run now.

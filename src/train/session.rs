@@ -19,10 +19,12 @@ use super::reporter::Reporter;
 use super::run_folder::{RunFolder, RunLock};
 use super::schedule::LearningRate;
 use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
+use crate::data::rng::Rng;
 use crate::device::DeviceChoice;
-use crate::engine::{self, Batch, EngineInfo, StepParams};
-use crate::error::TrainError;
+use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
+use crate::error::{EngineError, TrainError};
 use crate::eval;
+use crate::eval::attack::{Attacker, Method};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::plan::{self, PlanConfig};
@@ -199,6 +201,7 @@ impl<'a> Session<'a> {
         let mut staged = Staged::default();
         let source = loader::Source {
             data: Arc::clone(&self.data.train),
+            weights: self.data.weights.clone(),
             images: self.data.images.clone(),
             augmentation: self.config.augmentation,
             seed: self.config.seed,
@@ -279,7 +282,13 @@ impl<'a> Session<'a> {
             let step = self.at.step + i;
             StepParams { step, learning_rate: self.rate.at(step), seed }
         }));
-        let losses = self.data.engine.train(batches, params)?;
+        let losses = match (&mut self.data.attacker, self.config.adversarial) {
+            (Some(attacker), Some(size)) => {
+                let engine = self.data.engine.as_mut();
+                adversarial_steps(engine, attacker, size, batches, params)?
+            }
+            _ => self.data.engine.train(batches, params)?,
+        };
         for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
             if !loss.is_finite() {
                 return Err(self.diverged(loss, step.step));
@@ -380,4 +389,23 @@ impl<'a> Session<'a> {
         self.folder.record.summary = Some(summary);
         self.enter(RunState::Done)
     }
+}
+
+/// Trains on misleading versions of the batches: one step of 1.25 ε from a random start within ε.
+fn adversarial_steps(
+    engine: &mut dyn Engine,
+    attacker: &mut Attacker,
+    size: f32,
+    batches: &mut [Batch],
+    params: &[StepParams],
+) -> Result<Vec<f32>, EngineError> {
+    let mut losses = Vec::with_capacity(batches.len());
+    for (batch, step) in batches.iter_mut().zip(params) {
+        attacker.load(&engine.read_params()?)?;
+        // The same step of the same run meets the same rows, also after a pause.
+        let mut rng = Rng::new((u64::from(step.seed) << 32) ^ step.step);
+        attacker.change(batch, Method::RandomFgsm, size, &mut rng)?;
+        losses.extend(engine.train(std::slice::from_ref(batch), std::slice::from_ref(step))?);
+    }
+    Ok(losses)
 }

@@ -241,7 +241,7 @@ mod tests {
         let mut text = String::from("a,b,y\n");
         (0..100).for_each(|i| text += &format!("{}.5,{},{}.5\n", i % 9, i % 7, i % 11));
         let (dataset, schema) = table(&text, "y");
-        let split = SplitConfig { validation: 0.1, test: 0.4, seed: 0 };
+        let split = SplitConfig { validation: 0.1, test: 0.4, ..SplitConfig::default() };
         assert_eq!(DataSize::of(&dataset, Some(&schema), &split), size(50, 2, true));
         assert_eq!(DataSize::of(&dataset, None, &split), size(50, 2, false));
     }

@@ -64,6 +64,15 @@ fn shortcuts(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     let zoom = state.prefs.zoom;
     let command = Modifiers::COMMAND;
     let typing = ui.ctx().text_edit_focused();
+    let pasted = ui.ctx().input(|i| {
+        i.events.iter().find_map(|e| match e {
+            egui::Event::Paste(text) if !typing => Some(text.clone()),
+            _ => None,
+        })
+    });
+    if let Some(text) = pasted.filter(|t| crate::app::apply::fixes::is_table(t)) {
+        out.push(Command::Paste(text));
+    }
     ui.ctx().input_mut(|i| {
         if i.consume_key(command, Key::O) {
             out.push(Command::Pick(Pick::DataFile));
@@ -86,7 +95,7 @@ fn shortcuts(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
         if !typing && i.consume_key(command, Key::Y) {
             out.push(Command::Redo);
         }
-        let numbers = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
+        let numbers = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
         for (key, step) in numbers.into_iter().zip(Step::ALL) {
             if i.consume_key(command, key) {
                 out.push(Command::Go(step));
@@ -138,6 +147,7 @@ fn step_icon(step: Step) -> char {
         Step::Check => icons::LIST_CHECKS,
         Step::Configure => icons::SLIDERS_HORIZONTAL,
         Step::Train => icons::CHART_LINE_UP,
+        Step::Evaluate => icons::SCALES,
         Step::Export => icons::EXPORT,
     }
 }

@@ -372,6 +372,85 @@ fn check_tells_by_its_exit_code() {
 }
 
 #[test]
+fn serious_findings_stop_training_until_fixed_or_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..300)
+        .map(|i| {
+            format!(
+                "{},{},{}\n",
+                i * 7919 % 101,
+                if i % 3 == 0 { 90 + i % 9 } else { i % 40 },
+                ["b", "a", "a"][i % 3]
+            )
+        })
+        .collect();
+    std::fs::create_dir(dir.path().join("p")).unwrap();
+    std::fs::write(dir.path().join("p/t.csv"), format!("x,leak,y\n{rows}")).unwrap();
+    let project = "version = 1\nname = \"leaky\"\ndata = \"t.csv\"\ntarget = \"y\"\n";
+    std::fs::write(dir.path().join("p/project.toml"), project).unwrap();
+    let folder = dir.path().join("p");
+    let train = ["train", text(&folder), "--device", "cpu", "--epochs", "1", "--quiet"];
+    let message = refused(train);
+    assert!(
+        message.contains("\"leak\" alone predicts") && message.contains("--accept"),
+        "{message}"
+    );
+    let seen = run(["check", text(&folder), "--quick"]);
+    assert_eq!(seen.code, 4);
+    assert!(seen.out.contains("--fix target_leakage:1"), "{}", seen.out);
+    let accepted = [&train[..], &["--accept", "The leak is known beforehand"]].concat();
+    done(accepted);
+    let saved = std::fs::read_to_string(folder.join("project.toml")).unwrap();
+    assert!(saved.contains("The leak is known beforehand"), "{saved}");
+    let log = std::fs::read_to_string(folder.join("decisions.jsonl")).unwrap();
+    assert!(log.contains("known beforehand"), "{log}");
+    assert_eq!(run(["check", text(&folder), "--quick"]).code, 3, "accepted");
+
+    std::fs::write(folder.join("project.toml"), project).unwrap();
+    refused(train);
+    let report = dir.path().join("report.html");
+    let fixed = run([
+        "check",
+        text(&folder),
+        "--quick",
+        "--fix",
+        "target_leakage:1",
+        "--report",
+        text(&report),
+        "--croissant",
+        text(&dir.path().join("c.json")),
+    ]);
+    assert_ne!(fixed.code, 4, "{}", fixed.out);
+    done(train);
+    let page = std::fs::read_to_string(report).unwrap();
+    assert!(page.contains("Leave out &quot;leak&quot;") && page.contains("SHA-256"), "{page}");
+    let c: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("c.json")).unwrap()).unwrap();
+    assert_eq!(c["conformsTo"], "http://mlcommons.org/croissant/1.0");
+    assert_eq!(c["distribution"][0]["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn cross_validation_shows_the_spread() {
+    let p = penguins();
+    let shown = done([
+        "train",
+        text(&p.folder),
+        "--device",
+        "cpu",
+        "--epochs",
+        "5",
+        "--folds",
+        "3",
+        "--quiet",
+        "--json",
+    ]);
+    let spreads: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(spreads[0]["folds"].as_array().unwrap().len(), 3);
+    assert!(refused(["train", text(&p.folder), "--folds", "1"]).contains("at least 2 folds"));
+}
+
+#[test]
 fn info_names_every_adapter_with_a_passed_self_test() {
     let info = done(["info", "--json"]).out;
     let info: serde_json::Value = serde_json::from_str(&info).unwrap();

@@ -5,7 +5,9 @@ use fp8_studio::engine::{Batch, Engine, StepParams};
 use fp8_studio::fp8::{Precision, Recipe, hash};
 use fp8_studio::model::init::{Param, init};
 use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, Layer, ModelSpec, Node};
-use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile, memory};
+use fp8_studio::plan::{
+    Optimizer, PlanConfig, UpdateOptions, compile, compile_with_input_gradient, memory,
+};
 
 const ROWS: usize = 7;
 
@@ -189,5 +191,51 @@ fn gradients_of_every_recipe_point_where_the_f32_gradient_points() {
         let mut planted = grads;
         planted[0].reverse();
         assert!(cosine(&exact, &planted) < 0.99, "{name}: a reversed gradient passes");
+    }
+}
+
+/// Central differences at every input against the gradient that attacks use.
+#[test]
+fn the_gradient_of_the_inputs_is_right() {
+    for (activation, norm, tables) in
+        [(Activation::Gelu, false, 0), (Activation::Silu, true, 2), (Activation::Relu, false, 1)]
+    {
+        let table = |i| EmbeddingSpec { name: format!("t{i}"), cardinality: 5, dim: 3 };
+        let input =
+            InputSpec { dense: 6, embeddings: (0..tables).map(table).collect(), image: None };
+        let head = Head::Classes { count: 3 };
+        let model = ModelSpec::mlp(input, &[9, 7], activation, norm, 0.0, false, head);
+        let config = PlanConfig {
+            batch: ROWS + 2,
+            precision: Precision::F32,
+            optimizer: Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 },
+            update: UpdateOptions::default(),
+        };
+        let plan = compile_with_input_gradient(&model, &config).unwrap();
+        assert_eq!(memory::check(&plan), Vec::<String>::new());
+        let id = plan.input_gradient.unwrap();
+        assert!(compile(&model, &config).unwrap().input_gradient.is_none());
+        let mut engine = CpuEngine::open(plan).unwrap();
+        let params = init(&model, 4);
+        let mut batch = batch(&model);
+        at(&mut engine, &params, &batch);
+        let found: Vec<f32> = engine.read(id).unwrap().into_iter().map(f32::from_bits).collect();
+        let width = model.input.width();
+        let mut largest = 0f32;
+        for row in 0..ROWS {
+            for i in 0..6 {
+                let old = batch.dense[row * 6 + i];
+                let mut loss = |v: f32| {
+                    batch.dense[row * 6 + i] = v;
+                    f64::from(at(&mut engine, &params, &batch).0)
+                };
+                let slope = (loss(old + 2e-3) - loss(old - 2e-3)) / 4e-3;
+                batch.dense[row * 6 + i] = old;
+                let exact = found[row * width + i];
+                assert!(close(slope, exact), "row {row}, input {i}: {slope} is not {exact}");
+                largest = largest.max(exact.abs());
+            }
+        }
+        assert!(largest > 0.02 && !close(f64::from(largest) * 1.1, largest), "{largest}");
     }
 }

@@ -29,7 +29,7 @@ fn train(mut project: Project, change: impl FnOnce(&mut TrainConfig)) -> Summary
         dataset: Arc::new(dataset),
         schema,
         prep: project.prep.clone(),
-        split: project.split,
+        split: project.split.clone(),
         config: TrainConfig { device: DeviceChoice::Cpu, ..project.train.clone() },
         folder: folder.clone(),
         resume: false,

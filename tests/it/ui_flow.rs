@@ -24,12 +24,14 @@ fn from_home_to_a_model_file_in_few_clicks() {
     w.settle();
     w.see("Training");
     w.see("Epoch 11 of 30");
-    assert!(w.node("Next: Export").accesskit_node().is_disabled());
+    assert!(w.node("Next: Evaluate").accesskit_node().is_disabled());
     go_on(&run, 11, 30);
     finish(&run, StopReason::Completed);
     w.settle();
     w.see("Of 100 new rows, it gets about 97 right.");
     w.see("about 44 right");
+    w.click("Next: Evaluate");
+    w.see("Of 100 new rows");
     w.click("Next: Export");
     let to = std::env::temp_dir().join("penguins.safetensors");
     w.script.picks.lock().unwrap().insert("export", to.clone());
@@ -142,7 +144,7 @@ fn the_keyboard_is_enough() {
     assert_eq!(w.harness.state().state.step, Step::Train);
     finish(&w.run(), StopReason::Completed);
     w.settle();
-    w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num6);
+    w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num7);
     w.settle();
     assert_eq!(w.harness.state().state.step, Step::Export);
 }

@@ -24,6 +24,7 @@ fn a_sample_is_trained_and_exported_by_clicking() {
     press(&mut w, "Next: Configure");
     press(&mut w, "Fast");
     press(&mut w, "Start training");
+    press(&mut w, "Next: Evaluate");
     press(&mut w, "Next: Export");
     let run = w.state().state.run().unwrap();
     let summary = run.summary.as_ref().unwrap();

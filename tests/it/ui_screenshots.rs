@@ -102,11 +102,19 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     finish(&rest, StopReason::Completed);
     w.settle();
     take(&mut w, folder, &format!("{tag}-5-train-done"));
+    w.click("Next: Evaluate");
+    take(&mut w, folder, &format!("{tag}-6-evaluate"));
+    for tab in ["Mistakes", "Groups", "Confidence", "Robustness", "FP8"] {
+        w.click(tab);
+        take(&mut w, folder, &format!("{tag}-6-evaluate-{}", tab.to_lowercase()));
+    }
+    w.click("Compare now");
+    take(&mut w, folder, &format!("{tag}-6-evaluate-fp8-done"));
     w.click("Next: Export");
-    take(&mut w, folder, &format!("{tag}-6-export"));
+    take(&mut w, folder, &format!("{tag}-7-export"));
     script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
     w.click("Save model file…");
-    take(&mut w, folder, &format!("{tag}-6-export-done"));
+    take(&mut w, folder, &format!("{tag}-7-export-done"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Fast");

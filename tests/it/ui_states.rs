@@ -223,6 +223,7 @@ fn trained(w: &mut Window) {
     play(&w.run(), 30);
     finish(&w.run(), StopReason::Completed);
     w.settle();
+    w.click("Next: Evaluate");
     w.click("Next: Export");
 }
 
@@ -255,7 +256,14 @@ fn serious_findings_block_training_until_accepted() {
     assert!(w.node("Start training").accesskit_node().is_disabled());
     w.see("Check found serious problems. Fix or accept them.");
     w.click("Step 3: Check, needs a look");
+    assert!(w.node("Accept and go on").accesskit_node().is_disabled(), "without a reason");
+    let field = "Why they do no harm here";
+    w.node(field).focus();
+    w.settle();
+    w.node(field).type_text("The island is known beforehand.");
+    w.settle();
     w.click("Accept and go on");
+    w.see("accepted: The island is known beforehand.");
     w.click("Next: Configure");
     w.click("Start training");
     assert_eq!(w.script.runs.lock().unwrap().len(), 1);
@@ -321,4 +329,43 @@ fn the_name_check_finds_a_planted_nameless_control() {
     });
     harness.run_steps(2);
     assert_eq!(unnamed(&harness).len(), 2);
+}
+
+#[test]
+fn a_model_is_judged_in_every_state() {
+    let mut w = Window::new();
+    let planted = UserError::new("The test rows cannot be read", "Open the data again.");
+    *w.script.fail_evaluation.lock().unwrap() = Some(planted);
+    trained(&mut w);
+    w.click("Step 6: Evaluate, needs a look");
+    w.see("The model could not be judged");
+    w.see("Open the data again.");
+    *w.script.fail_evaluation.lock().unwrap() = None;
+    w.click("Try again");
+    w.see("Of 100 new rows, it gets about 88 right");
+    w.see("clearly better than simple answers");
+    w.click("Mistakes");
+    let cell = w.texts().into_iter().find(|t| t.starts_with("Truly Adelie, called Chinstrap"));
+    let cell = cell.expect("no cell of the confusion matrix");
+    w.click(&cell);
+    w.see("Answered");
+    w.click("Groups");
+    w.see("Demographic parity difference");
+    w.click("Confidence");
+    w.see("With isotonic regression");
+    w.click("Robustness");
+    w.see("Letting a person look");
+    w.see("typing errors in 5 % of words");
+    w.click("FP8");
+    *w.script.fail_comparison.lock().unwrap() = Some(UserError::new("No space left", ""));
+    w.click("Compare now");
+    w.see("No space left");
+    *w.script.fail_comparison.lock().unwrap() = None;
+    w.click("Compare again");
+    w.see("FP8 is slower on this machine");
+    w.see("f32 → int8");
+    w.see("An hour of cloud CPU");
+    w.script.picks.lock().unwrap().insert("report", "/tmp/r.html".into());
+    w.click("Save report…");
+    assert_eq!(*w.script.reports.lock().unwrap(), [PathBuf::from("/tmp/r.html")]);
 }

@@ -11,12 +11,21 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use fp8_studio::app::{Engines, Interrupted, Library, Pick, Sample, Services, Store, Wake};
 use fp8_studio::data::{
-    Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, SplitConfig,
-    Table,
+    Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
 use fp8_studio::device::AdapterInfo;
 use fp8_studio::engine::EngineInfo;
 use fp8_studio::error::{Place, UserError};
+use fp8_studio::eval::calibration::reliability;
+use fp8_studio::eval::curves::thresholds;
+use fp8_studio::eval::evaluation::{Baseline, CalibrationReport, ClassCurve, measure};
+use fp8_studio::eval::groups::groupings;
+use fp8_studio::eval::robustness::{Attacked, Changed, Robustness, referrals};
+use fp8_studio::eval::verdict::{Arm, How, Verdict};
+use fp8_studio::eval::{
+    Calibrations, ClassOutcomes, Confusion, Evaluation, Interval, Measured, Options as EvalOptions,
+    Outcomes, Part, fairness, slices,
+};
 use fp8_studio::export::{ExportReport, TensorReport as ExportedTensor};
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
@@ -60,6 +69,9 @@ pub struct Script {
     pub hold_open: std::sync::atomic::AtomicBool,
     pub fail_start: Mutex<Option<UserError>>,
     pub fail_export: Mutex<Option<UserError>>,
+    pub fail_evaluation: Mutex<Option<UserError>>,
+    pub fail_comparison: Mutex<Option<UserError>>,
+    pub reports: Mutex<Vec<PathBuf>>,
 }
 
 pub fn error(what: &str, advice: &str, row: u64) -> UserError {
@@ -83,6 +95,10 @@ pub fn project(name: &str, data: &str) -> Project {
         prep: Default::default(),
         split: Default::default(),
         train: TrainConfig::default(),
+        steps: Vec::new(),
+        accepted: Vec::new(),
+        shares: BTreeMap::new(),
+        licence: String::new(),
     }
 }
 
@@ -247,10 +263,10 @@ impl Services for Script {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        let _ = (schema, split, progress);
+        let _ = (schema, project, progress);
         let findings = self.findings.lock().unwrap().clone();
         let checks = ["missing values", "duplicates", "target leakage", "rare classes"];
         Ok(Report {
@@ -313,6 +329,36 @@ impl Services for Script {
         all.iter().filter(|i| i.project == project).cloned().collect()
     }
 
+    fn evaluate(
+        &self,
+        _: &Path,
+        data: &Dataset,
+        progress: &Progress,
+    ) -> Result<Evaluation, UserError> {
+        if let Some(e) = self.fail_evaluation.lock().unwrap().clone() {
+            return Err(e);
+        }
+        Ok(evaluation(data, progress))
+    }
+
+    fn compare(&self, _: &Job, _: &Progress) -> Result<Verdict, UserError> {
+        match self.fail_comparison.lock().unwrap().clone() {
+            Some(e) => Err(e),
+            None => Ok(verdict()),
+        }
+    }
+
+    fn report(
+        &self,
+        _: &Path,
+        _: &Evaluation,
+        _: Option<&Verdict>,
+        to: &Path,
+    ) -> Result<(), UserError> {
+        self.reports.lock().unwrap().push(to.to_owned());
+        Ok(())
+    }
+
     fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
         if let Some(e) = self.fail_export.lock().unwrap().clone() {
             return Err(e);
@@ -338,8 +384,143 @@ impl Services for Script {
             Pick::DataFile => "file",
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
+            Pick::ReportTo => "report",
         };
         self.picks.lock().unwrap().get(key).cloned()
+    }
+}
+
+/// An evaluation of 68 rows, of which every ninth is answered wrongly.
+fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
+    let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
+    let (classes, target, truth) = match &data.samples {
+        Samples::Table(t) => {
+            let classes = ["Adelie", "Chinstrap", "Gentoo"].map(String::from).to_vec();
+            let column = t.column("species").unwrap();
+            let class =
+                |r: &u32| classes.iter().position(|c| c == column.raw(*r as usize)).unwrap() as u32;
+            let truth = rows.iter().map(class).collect::<Vec<u32>>();
+            (classes.clone(), "species", truth)
+        }
+        Samples::Images(i) => {
+            let truth = rows.iter().map(|r| i.labels[*r as usize]).collect();
+            (i.classes.clone(), "label", truth)
+        }
+    };
+    let n = classes.len();
+    let answer = |(i, t): (usize, &u32)| {
+        let given = if i % 9 == 4 { (*t as usize + 1) % n } else { *t as usize };
+        let sure = 0.55 + 0.44 * ((i * 29 % 31) as f64 / 31.0);
+        (0..n).map(move |c| if c == given { sure } else { (1.0 - sure) / (n - 1) as f64 })
+    };
+    let p = truth.iter().enumerate().flat_map(answer).collect();
+    let c = ClassOutcomes::from_probabilities(&classes, truth, p);
+    let groups = groupings(data, target, &rows);
+    let fairness =
+        groups.iter().map(|g| fairness::compare(&c, &fairness::called(&c, 1), 1, g, 0)).collect();
+    let fitted = Calibrations::fit(&c);
+    let curve = |class: usize| {
+        let positive: Vec<bool> = c.truth.iter().map(|t| *t as usize == class).collect();
+        let points = thresholds(&positive, &c.column(class).collect::<Vec<_>>());
+        ClassCurve { class: classes[class].clone(), points }
+    };
+    let curves = (0..n).map(curve).collect();
+    let reliability = reliability(&c.confidence(), &c.hits());
+    let confusion = Confusion::new(&classes, &c.truth, &c.predicted);
+    let referrals = referrals(&c, &c);
+    let outcomes = Outcomes::Classes(c);
+    let options = EvalOptions { replicates: 100, ..EvalOptions::default() };
+    let metrics = measure(&outcomes, true, options, progress).unwrap();
+    Evaluation {
+        project: "Penguins".into(),
+        dataset: data.name.clone(),
+        part: Part::Test,
+        rows: rows.len(),
+        target: target.into(),
+        classes,
+        notes: vec!["There are only 68 rows: the intervals are wide.".into()],
+        baselines: vec![Baseline {
+            name: "always the commonest class",
+            metrics: vec![Measured { value: 0.438, ..metrics[0].clone() }],
+        }],
+        metrics,
+        confusion: Some(confusion),
+        curves,
+        calibration: Some(CalibrationReport {
+            model: reliability.clone(),
+            temperature: Some(reliability.clone()),
+            isotonic: Some(reliability),
+            fitted,
+        }),
+        ranges: None,
+        slices: slices::find(&outcomes, &groups),
+        fairness,
+        mitigations: vec![],
+        robustness: Robustness {
+            rows: 68,
+            clean: 0.88,
+            changes: vec![Changed {
+                what: "typing errors in 5 % of words".into(),
+                score: 0.85,
+                interval: Some(Interval { low: 0.78, high: 0.91 }),
+            }],
+            columns: vec![Changed {
+                what: "island empty".into(),
+                score: 0.8,
+                interval: Some(Interval { low: 0.7, high: 0.88 }),
+            }],
+            attacks: [(0.0, 0.88, 0.88), (0.1, 0.7, 0.6), (0.4, 0.4, 0.2)]
+                .map(|(epsilon, fgsm, pgd)| Attacked { epsilon, fgsm, pgd })
+                .into(),
+            unit: "standard deviations per number",
+            referrals,
+            strangeness: None,
+        },
+        row_numbers: rows,
+        outcomes,
+        groupings: groups,
+    }
+}
+
+/// A comparison in which FP8 is slower and smaller.
+fn verdict() -> Verdict {
+    let arm = |name, how, score: f64, seconds: Option<f64>, file_bytes| Arm {
+        name,
+        how,
+        score,
+        interval: Interval { low: score - 0.03, high: score + 0.03 },
+        difference: score - 0.971,
+        difference_interval: Interval { low: -0.02, high: 0.01 },
+        loss: 0.08,
+        loss_gap: 0.002,
+        ece: Some(0.021),
+        worst_slice: Some(("island = Dream".into(), 0.91)),
+        agreement: 0.985,
+        train_seconds: seconds,
+        core_seconds: seconds.map(|s| 2.0 * s),
+        train_rows_per_second: seconds.map(|s| 10_000.0 / s),
+        latency_p50: 14.0,
+        latency_p95: 19.0,
+        throughput: vec![(1, 70_000.0), (128, 900_000.0)],
+        file_bytes,
+        memory_bytes: 80_000,
+        pareto: name == "FP8" || name == "f32",
+    };
+    Verdict {
+        project: "Penguins".into(),
+        rows: 68,
+        metric: MetricKind::Accuracy,
+        engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
+        seed: 0,
+        arms: vec![
+            arm("f32", How::Trained, 0.971, Some(0.9), 8_400),
+            arm("FP8", How::Trained, 0.956, Some(2.1), 5_100),
+            arm("bf16", How::Trained, 0.971, Some(1.2), 8_400),
+            arm("f32 → FP8", How::Rounded, 0.956, None, 5_100),
+            arm("f32 → int8", How::Rounded, 0.971, None, 5_300),
+        ],
+        card: vec!["FP8 is slower on this machine: 2.1 s instead of 0.9 s.".into()],
+        slower: true,
     }
 }
 
@@ -365,7 +546,7 @@ pub fn interrupted(project: &Project) -> Interrupted {
             schema,
             prep: project.prep.clone(),
             preprocessor,
-            split: project.split,
+            split: project.split.clone(),
             model: project.train.model(input, Head::Classes { count: 3 }).unwrap(),
             config: project.train.clone(),
             recipe: String::new(),
@@ -627,10 +808,10 @@ impl Services for Answers {
         &self,
         data: &Dataset,
         schema: &Schema,
-        split: &SplitConfig,
+        project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError> {
-        self.library.check(data, schema, split, progress)
+        self.library.check(data, schema, project, progress)
     }
     fn engines(&self) -> Engines {
         self.library.engines()
@@ -646,6 +827,26 @@ impl Services for Answers {
     }
     fn past_events(&self, run: &Path) -> Vec<Event> {
         self.library.past_events(run)
+    }
+    fn evaluate(
+        &self,
+        run: &Path,
+        data: &Dataset,
+        progress: &Progress,
+    ) -> Result<Evaluation, UserError> {
+        self.library.evaluate(run, data, progress)
+    }
+    fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError> {
+        self.library.compare(job, progress)
+    }
+    fn report(
+        &self,
+        run: &Path,
+        evaluation: &Evaluation,
+        verdict: Option<&Verdict>,
+        to: &Path,
+    ) -> Result<(), UserError> {
+        self.library.report(run, evaluation, verdict, to)
     }
     fn export(&self, run: &Path, to: &Path) -> Result<ExportReport, UserError> {
         self.library.export(run, to)

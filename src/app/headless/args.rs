@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::data::SplitMethod;
 use crate::device::DeviceChoice;
 use crate::fp8::Recipe;
 use crate::train::{Architecture, Augmentation};
@@ -33,6 +34,9 @@ Examples:
   fp8-studio samples penguins                   copy one to this folder
   fp8-studio check penguins                     look for problems in its data
   fp8-studio train penguins                     train its model
+  fp8-studio eval penguins                      how good it is, and for whom it fails
+  fp8-studio compare penguins                   what training in 8 bits cost or saved
+  fp8-studio report penguins                    all of that in one web page
   fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
 
@@ -51,6 +55,12 @@ pub enum Command {
     Train(TrainArgs),
     /// Look for problems in data before training
     Check(CheckArgs),
+    /// Show how good a model is, for whom it fails, and whether its probabilities can be trusted
+    Eval(EvalArgs),
+    /// Train the same in 8, 16 and 32 bits and show what 8 bits cost or saved
+    Compare(CompareArgs),
+    /// Write all that is known about a model into one web page
+    Report(ReportArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
     /// Predict every row of a table with an exported model
@@ -75,12 +85,19 @@ Ctrl-C stops and keeps the best model so far; a second Ctrl-C ends at once (the 
 resumed from its last checkpoint). What is not given comes from the project, or is a default that
 suits a small table.")]
 pub struct TrainArgs {
-    /// A project folder, or data: a CSV or TSV table, a folder of images, a folder of IDX files
+    /// A project folder, or data: a table (CSV, Excel, JSON, SQLite, Parquet and more), a folder of
+    /// images or of texts, or a ZIP archive of one
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict [default: as the project says, else a guess that is shown]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Train anyway although the check found serious problems; the reason goes to the audit log
+    #[arg(long, value_name = "REASON")]
+    pub accept: Option<String>,
+    /// Cross-validate in this many folds instead of training one model to keep
+    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "out"])]
+    pub folds: Option<usize>,
     /// Number format of the matrix products: 8-bit (fp8), 16-bit (bf16) or 32-bit (f32)
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
@@ -112,6 +129,13 @@ pub struct TrainArgs {
     /// Rows per training step
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
+    #[arg(long, value_name = "COLUMN")]
+    pub reweigh: Option<String>,
+    /// Train on misleading rows: each value is changed by at most this (pixels from 0 to 1, numbers
+    /// in standard deviations)
+    #[arg(long, value_name = "X")]
+    pub adversarial: Option<f32>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
@@ -249,12 +273,159 @@ pub struct CheckArgs {
     /// A project folder, or data
     #[arg(value_name = "PROJECT|DATA")]
     pub source: PathBuf,
-    /// Column to predict [default: as the project says, else a guess that is shown]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Findings as JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// Leave out the checks for which models have to be trained (labels, weak segments)
+    #[arg(long)]
+    pub quick: bool,
+    /// Do a fix that a finding offers, and record it in the project; may be given several times
+    #[arg(long, value_name = "CHECK:N")]
+    pub fix: Vec<String>,
+    /// Accept the serious findings; the reason goes to the project's audit log
+    #[arg(long, value_name = "REASON")]
+    pub accept: Option<String>,
+    /// Shares that groups should have, e.g. sex=f:0.5,m:0.5; may be given several times
+    #[arg(long, value_name = "COLUMN=VALUE:SHARE,…")]
+    pub expect: Vec<String>,
+    /// Write a data-quality report, one HTML page that can be printed
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write a Croissant description of the data (JSON-LD)
+    #[arg(long, value_name = "FILE")]
+    pub croissant: Option<PathBuf>,
+}
+
+/// What of the data is used, and how it is split.
+#[derive(Debug, Default, Clone, Args)]
+pub struct DataArgs {
+    /// Column to predict [default: as the project says, else a guess that is shown]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Sheet of a workbook or table of a database [default: the largest]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+    /// Query that gives the rows of an SQLite database
+    #[arg(long, value_name = "SQL", conflicts_with = "sheet")]
+    pub query: Option<String>,
+    /// How rows are split into training, validation and test
+    #[arg(long)]
+    pub split: Option<SplitArg>,
+    /// Column that the split goes by (for group, time and given)
+    #[arg(long, value_name = "COLUMN")]
+    pub split_by: Option<String>,
+}
+
+/// How rows are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    /// By chance, classes keeping their shares (the default)
+    Stratified,
+    /// By chance alone
+    Random,
+    /// By chance, rows with the same value in a column together
+    Group,
+    /// The latest rows by a column of dates or numbers are the test
+    Time,
+    /// As a column says: train, validation, test
+    Given,
+}
+
+impl From<SplitArg> for SplitMethod {
+    fn from(arg: SplitArg) -> Self {
+        match arg {
+            SplitArg::Stratified => Self::Stratified,
+            SplitArg::Random => Self::Random,
+            SplitArg::Group => Self::Group,
+            SplitArg::Time => Self::Time,
+            SplitArg::Given => Self::Given,
+        }
+    }
+}
+
+/// `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio eval projects/penguins                    its newest model, on its test rows
+  fp8-studio eval model.safetensors projects/penguins  an exported file, on the project's test rows
+  fp8-studio eval model.safetensors new.csv            on new rows whose answers are known
+  fp8-studio eval projects/adult_census --group sex    how women and men are treated
+
+On the data that the model was trained on, only the test rows of its split are used. Every figure
+has a 95 % interval from resampling rows (bootstrap; --seed) and stands beside what simple models
+reach. Evaluating a run also fits corrections of its probabilities on validation rows and keeps them
+in the run folder; exports take them along, and `predict --calibrated` uses them.")]
+pub struct EvalArgs {
+    /// A model file, a run folder, or a project (its newest run)
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// Column whose groups are compared for fairness
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
+    /// Seed of the resampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The network of the project is trained in FP8, bf16 and f32 with the same seed and split, and the f32
+model is rounded to FP8 and int8 afterwards. All are compared on the test rows. Times are those of
+this machine. Nothing is kept but what is shown.")]
+pub struct CompareArgs {
+    /// A project folder, or data
+    #[arg(value_name = "PROJECT|DATA")]
+    pub source: PathBuf,
+    /// What of the data, and how it is split
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Most passes over the training rows
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// What computes the trainings
+    #[arg(long)]
+    pub device: Option<DeviceArg>,
+    /// Predictions a day, for the costs
+    #[arg(long, value_name = "N")]
+    pub load: Option<f64>,
+    /// Price of an hour in a place, such as "cloud CPU=0.08"; can be given several times
+    #[arg(long, value_name = "PLACE=PRICE")]
+    pub price: Vec<String>,
+    /// Everything as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page holds the model card, all figures with intervals, mistakes, calibration, groups, a risk
+register and a section on human oversight to be filled in. It needs no other file and no network;
+print it from a browser for a PDF.")]
+pub struct ReportArgs {
+    /// A run folder, or a project (its newest run)
+    #[arg(value_name = "RUN|PROJECT")]
+    pub model: PathBuf,
+    /// A project, or data with the target column [default: the data of the model's project]
+    #[arg(value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// File to write
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Also train in 8, 16 and 32 bits and compare (takes about three trainings)
+    #[arg(long)]
+    pub compare: bool,
 }
 
 /// `export`.
@@ -287,6 +458,18 @@ pub struct PredictArgs {
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Correct the probabilities with what evaluating the model found, see `eval`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "temperature")]
+    pub calibrated: Option<CalibrationArg>,
+}
+
+/// How probabilities are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CalibrationArg {
+    /// One temperature for all
+    Temperature,
+    /// A rising function per class
+    Isotonic,
 }
 
 /// `info`.

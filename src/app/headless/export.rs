@@ -16,7 +16,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), UserError> {
 }
 
 /// The run of a folder: the folder itself, or the newest of a project that has a model.
-fn newest(source: &Path) -> Result<RunFolder, UserError> {
+pub(super) fn newest(source: &Path) -> Result<RunFolder, UserError> {
     if source.join(run_folder::RECORD).is_file() {
         return Ok(RunFolder::open(source)?);
     }

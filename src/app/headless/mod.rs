@@ -2,10 +2,13 @@
 
 pub mod args;
 mod check;
+mod compare;
 mod describe;
+mod eval;
 mod export;
 mod info;
 mod predict;
+mod report;
 mod samples;
 mod source;
 pub mod terminal;
@@ -29,6 +32,9 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
     match command {
         Command::Train(args) => train::run(args).map(|()| 0),
         Command::Check(args) => check::run(args),
+        Command::Eval(args) => eval::run(args).map(|()| 0),
+        Command::Compare(args) => compare::run(args).map(|()| 0),
+        Command::Report(args) => report::run(args).map(|()| 0),
         Command::Export(args) => export::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),

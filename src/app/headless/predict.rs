@@ -4,25 +4,28 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::PredictArgs;
+use super::args::{CalibrationArg, PredictArgs};
 use super::terminal;
 use crate::data::{self, Dataset, ImportOptions, Progress, Samples};
 use crate::deploy::{Model, Prediction};
 use crate::error::{ExportError, UserError};
+use crate::eval::Calibration;
 
 /// Predicts and writes CSV.
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     let model = Model::load(&args.model)?;
+    let calibration = calibration(&model, args)?;
     let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
     super::source::notes(&data, true);
     match &args.output {
-        None => match write(model, &data, BufWriter::new(io::stdout().lock())) {
+        None => match write(model, calibration, &data, BufWriter::new(io::stdout().lock())) {
             // A reader that went away, as `head` does.
             Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|e| e.of(&args.input, Path::new("standard output"))),
         },
         Some(path) => {
-            let result = to_file(model, &data, path).map_err(|e| e.of(&args.input, path));
+            let result =
+                to_file(model, calibration, &data, path).map_err(|e| e.of(&args.input, path));
             if result.is_ok() {
                 let rows = terminal::count(data.len());
                 terminal::note(&format!("Wrote {rows} predictions to {}", path.display()));
@@ -32,9 +35,29 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     }
 }
 
-fn to_file(model: Model, data: &Dataset, path: &Path) -> Result<(), Failure> {
+/// The correction asked for, as it is stored with the model.
+fn calibration(model: &Model, args: &PredictArgs) -> Result<Option<Calibration>, UserError> {
+    let Some(how) = args.calibrated else { return Ok(None) };
+    let stored = model.info().calibration.as_ref().ok_or_else(|| {
+        UserError::new(
+            "This model has no calibration stored with it",
+            "Evaluate its run first (fp8-studio eval RUN), then export it again.",
+        )
+    })?;
+    Ok(Some(match how {
+        CalibrationArg::Temperature => stored.by_temperature(),
+        CalibrationArg::Isotonic => stored.by_isotonic(),
+    }))
+}
+
+fn to_file(
+    model: Model,
+    calibration: Option<Calibration>,
+    data: &Dataset,
+    path: &Path,
+) -> Result<(), Failure> {
     let file = File::create(path).map_err(Failure::Write)?;
-    write(model, data, BufWriter::new(file))
+    write(model, calibration, data, BufWriter::new(file))
 }
 
 enum Failure {
@@ -68,9 +91,15 @@ impl Failure {
 }
 
 /// One line per sample: where it is, the prediction, the probability of every class.
-fn write(model: Model, data: &Dataset, to: impl Write) -> Result<(), Failure> {
+fn write(
+    model: Model,
+    calibration: Option<Calibration>,
+    data: &Dataset,
+    to: impl Write,
+) -> Result<(), Failure> {
     let classes = model.info().schema.task.classes().to_vec();
     let mut predictor = model.predictor()?;
+    predictor.calibrate(calibration);
     let mut csv = csv::Writer::from_writer(to);
     let first = if matches!(data.samples, Samples::Images(_)) { "image" } else { "row" };
     let mut header = vec![first.to_owned(), "prediction".to_owned()];

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::args::DataArgs;
 use super::terminal;
 use crate::data::{Dataset, Progress, Schema};
 use crate::error::{Place, UserError};
@@ -16,10 +17,21 @@ pub(super) struct Source {
 
 /// Opens a project or data; `target` replaces the project's. `say` tells what was done to the data
 /// while reading, and what was guessed.
-pub(super) fn open(path: &Path, target: Option<&str>, say: bool) -> Result<Source, UserError> {
+pub(super) fn open_with(path: &Path, args: &DataArgs, say: bool) -> Result<Source, UserError> {
     let mut project = open_project(path)?;
-    if let Some(target) = target {
-        project.target = Some(target.to_owned());
+    if let Some(target) = &args.target {
+        project.target = Some(target.clone());
+    }
+    if args.sheet.is_some() || args.query.is_some() {
+        project.import.part.clone_from(&args.sheet);
+        project.import.query.clone_from(&args.query);
+    }
+    if let Some(method) = args.split {
+        project.split.method = method.into();
+        project.split.column = None;
+    }
+    if let Some(column) = &args.split_by {
+        project.split.column = Some(column.clone());
     }
     let dataset = project.open_data(&Progress::default())?;
     if say {

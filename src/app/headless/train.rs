@@ -11,9 +11,12 @@ use serde::Serialize;
 use super::args::{PrecisionArg, TrainArgs};
 use super::source::{self, Source};
 use super::{describe, terminal};
-use crate::app::settings;
-use crate::error::UserError;
+use crate::app::{checking, settings};
+use crate::data::{Progress, Split};
+use crate::error::{Place, UserError};
 use crate::fp8::Precision;
+use crate::project::Gate;
+use crate::train::crossval::{self, Study};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
 
@@ -28,7 +31,13 @@ struct Report<'a> {
 
 /// Trains and shows the results.
 pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
-    let source = source::open(&args.source, args.target.as_deref(), !args.quiet)?;
+    let mut source = source::open_with(&args.source, &args.data, !args.quiet)?;
+    if !args.resume {
+        gate(args, &mut source)?;
+    }
+    if let Some(k) = args.folds {
+        return cross_validate(args, &source, k);
+    }
     let job = job(args, source)?;
     let (project, folder, precision) =
         (job.project.clone(), job.folder.clone(), job.config.precision);
@@ -63,6 +72,81 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     }
 }
 
+/// Training waits for serious findings to be fixed or accepted, as in the window.
+fn gate(args: &TrainArgs, source: &mut Source) -> Result<(), UserError> {
+    // Without the checks that train models: none of those is serious on a table.
+    let report = checking::check(
+        &source.dataset,
+        &source.schema,
+        &source.project,
+        false,
+        &Progress::default(),
+    )?;
+    if let Some(reason) = &args.accept {
+        super::check::accept(&mut source.project, &report, reason)?;
+        source.project.save()?;
+    }
+    let gate = Gate::of(&report, &source.project.accepted);
+    if !gate.blocks() {
+        return Ok(());
+    }
+    let found: Vec<String> = gate.open.iter().map(|f| format!("\n  - {}", f.title)).collect();
+    Err(UserError {
+        what: format!(
+            "The check found {} that training waits for:{}",
+            if found.len() == 1 {
+                "a serious problem".to_owned()
+            } else {
+                format!("{} serious problems", found.len())
+            },
+            found.concat()
+        ),
+        place: Place { path: Some(source.project.dataset_path()), ..Place::default() },
+        advice: "Fix them (`fp8-studio check` lists the fixes), or train with --accept REASON."
+            .to_owned(),
+    })
+}
+
+/// Trains k models, each tested on rows that it has not seen, and shows the spread of the scores.
+fn cross_validate(args: &TrainArgs, source: &Source, k: usize) -> Result<(), UserError> {
+    let mut config = source.project.train.clone();
+    let data = DataSize::of(&source.dataset, Some(&source.schema), &source.project.split);
+    apply(args, data, &mut config)?;
+    let split = source.project.split_config();
+    let parts = Split::make(&source.dataset, &source.schema, &split)?;
+    // The test rows stay locked away; folds are made of all others.
+    let mut rows = [parts.train, parts.validation].concat();
+    rows.sort_unstable();
+    let study = Study {
+        dataset: &source.dataset,
+        schema: &source.schema,
+        prep: &source.project.prep,
+        split: &split,
+        config: &config,
+    };
+    let result = crossval::run(&study, &rows, k, &Progress::default())?;
+    let spreads = result.spreads();
+    if args.json {
+        return terminal::json(&spreads);
+    }
+    let mut table = vec![vec![String::new(), "mean".to_owned(), "± std".to_owned()]];
+    table[0].extend((1..=k).map(|i| format!("fold {i}")));
+    for spread in &spreads {
+        let mut line = vec![
+            spread.metric.clone(),
+            format!("{:.4}", spread.mean),
+            format!("{:.4}", spread.std),
+        ];
+        line.extend(spread.folds.iter().map(|x| format!("{x:.4}")));
+        table.push(line);
+    }
+    terminal::out(&format!(
+        "{k} folds of {} rows; the test rows were left alone.\n{}",
+        terminal::count(rows.len()),
+        terminal::table(&table)
+    ))
+}
+
 /// A message for every Ctrl-C or request to end; the second one ends the process.
 fn interrupts() -> Result<Receiver<()>, UserError> {
     let (sender, receiver) = channel::bounded(4);
@@ -88,12 +172,13 @@ fn job(args: &TrainArgs, source: Source) -> Result<Job, UserError> {
         folder = run.path;
         config = TrainConfig { device: config.device, ..run.record.config };
     }
+    let split = project.split_config();
     Ok(Job {
         project: project.name,
         dataset: Arc::new(dataset),
         schema,
         prep: project.prep,
-        split: project.split,
+        split,
         config,
         folder,
         resume: args.resume,
@@ -136,6 +221,10 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
     config.seed = args.seed.unwrap_or(config.seed);
     config.learning_rate = args.lr.unwrap_or(config.learning_rate);
     config.batch_size = args.batch.unwrap_or(config.batch_size);
+    config.adversarial = args.adversarial.or(config.adversarial);
+    if args.reweigh.is_some() {
+        config.reweigh.clone_from(&args.reweigh);
+    }
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use csv::ByteRecord;
 use rayon::prelude::*;
 
 use self::header::Body;
+pub(crate) use self::header::unique_names;
 use self::rows::{Part, merge, parse};
 use super::dialect::{self, Dialect};
 use super::text;
@@ -41,6 +42,29 @@ pub(crate) fn read(
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
     read_in(path, bytes, options, progress, CHUNK).map_err(|e| e.in_file(path))
+}
+
+/// Reads a table that another format was turned into: what is said about delimiters and encoding
+/// would be about that text, not about the user's file.
+pub(crate) fn read_converted(
+    path: &Path,
+    text: &str,
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
+    let (table, notes) = read(path, text.as_bytes(), options, progress)?;
+    let about_text = |n: &ImportNote| {
+        !n.repair && (n.text.contains("UTF-8") || n.text.contains("separate the columns"))
+    };
+    let named = notes.iter().any(|n| n.text.contains("the first row holds the names"));
+    let mut kept: Vec<ImportNote> = notes.into_iter().filter(|n| !about_text(n)).collect();
+    let header = if named {
+        "The first row holds the names."
+    } else {
+        "There is no row of names, so columns are called by their number."
+    };
+    kept.insert(0, ImportNote::info(header));
+    Ok((table, kept))
 }
 
 fn read_in(

@@ -21,19 +21,19 @@ const DEPTH: usize = 6;
 
 /// One picture to read.
 #[derive(Debug)]
-struct Item {
-    path: PathBuf,
-    class: String,
-    test: bool,
+pub(super) struct Item {
+    pub(super) path: PathBuf,
+    pub(super) class: String,
+    pub(super) test: bool,
 }
 
-fn is_picture_name(path: &Path) -> bool {
+pub(super) fn is_picture_name(path: &Path) -> bool {
     path.extension().is_some_and(|e| {
         ["png", "jpg", "jpeg", "webp", "bmp"].iter().any(|x| e.eq_ignore_ascii_case(x))
     })
 }
 
-fn name(path: &Path) -> String {
+pub(super) fn name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
@@ -59,6 +59,17 @@ pub(crate) fn open(
         let text = format!("{} not PNG, JPEG, WebP or BMP left out.", count(other, "file"));
         notes.push(ImportNote::repair(text, &[]));
     }
+    read(folder, items, size, notes, progress).map(Some)
+}
+
+/// Reads pictures and brings them to one size.
+pub(super) fn read(
+    folder: &Path,
+    items: Vec<Item>,
+    size: Option<(usize, usize)>,
+    mut notes: Vec<ImportNote>,
+    progress: &Progress,
+) -> Result<(ImageSet, Vec<ImportNote>), DataError> {
     progress.total.store(items.len() as u64, Ordering::Relaxed);
     let (width, height) = match size {
         Some((w, h)) if w > 0 && h > 0 && w.max(h) <= MAX_SIDE as usize => (w as u32, h as u32),
@@ -79,7 +90,7 @@ pub(crate) fn open(
             Ok(picture)
         })
         .collect::<Result<_, DataError>>()?;
-    build(folder, items, read, (width, height), notes).map(Some)
+    build(folder, items, read, (width, height), notes)
 }
 
 /// The pictures below the class folders.
@@ -88,20 +99,29 @@ fn find(
     other: &mut usize,
     progress: &Progress,
 ) -> Result<(Vec<Item>, Vec<ImportNote>), DataError> {
+    let (folders, notes) = class_folders(folder)?;
+    let mut items = Vec::new();
+    for (path, test) in folders {
+        let mut files = Vec::new();
+        walk_for(&path, is_picture_name, &mut files, other, progress)?;
+        let class = name(&path);
+        items.extend(files.into_iter().map(|path| Item { path, class: class.clone(), test }));
+    }
+    Ok((items, notes))
+}
+
+/// Every class folder and whether it belongs to the test set.
+pub(super) type ClassFolders = Vec<(PathBuf, bool)>;
+
+/// The class folders of a folder, or of its `train` and `test` folders.
+pub(super) fn class_folders(folder: &Path) -> Result<(ClassFolders, Vec<ImportNote>), DataError> {
     let folders = |path: &Path| -> Result<Vec<PathBuf>, DataError> {
         Ok(entries(path)?.into_iter().filter(|e| e.is_dir()).collect())
     };
     let mut notes = Vec::new();
-    let mut items = Vec::new();
-    let mut add = |classes: Vec<PathBuf>, test: bool| -> Result<(), DataError> {
-        for class in classes {
-            let mut files = Vec::new();
-            walk(&class, DEPTH, &mut files, other, progress)?;
-            let class = name(&class);
-            items.extend(files.into_iter().map(|path| Item { path, class: class.clone(), test }));
-        }
-        Ok(())
-    };
+    let mut found = Vec::new();
+    let mut add =
+        |classes: Vec<PathBuf>, test: bool| found.extend(classes.into_iter().map(|c| (c, test)));
     let top = folders(folder)?;
     let part = |names: &[&str]| -> Option<PathBuf> {
         top.iter().find(|f| names.iter().any(|n| name(f).eq_ignore_ascii_case(n))).cloned()
@@ -112,25 +132,37 @@ fn find(
     let parts = [&train, &test, &validation].iter().filter(|p| p.is_some()).count();
     match train {
         Some(train) if parts > 1 && parts == top.len() => {
-            add(folders(&train)?, false)?;
+            add(folders(&train)?, false);
             if let Some(validation) = validation {
-                add(folders(&validation)?, false)?;
+                add(folders(&validation)?, false);
                 notes.push(ImportNote::info(
-                    "Images of the validation folder are added to those for training; validation images are drawn from both.",
+                    "What the validation folder holds is added to what is for training; validation rows are drawn from both.",
                 ));
             }
             if let Some(test) = test {
-                add(folders(&test)?, true)?;
+                add(folders(&test)?, true);
             }
         }
-        _ => add(top, false)?,
+        _ => add(top, false),
     }
-    Ok((items, notes))
+    Ok((found, notes))
+}
+
+/// Files with fitting names in a folder and the folders in it; `other` counts those that do not fit.
+pub(super) fn walk_for(
+    folder: &Path,
+    fits: fn(&Path) -> bool,
+    files: &mut Vec<PathBuf>,
+    other: &mut usize,
+    progress: &Progress,
+) -> Result<(), DataError> {
+    walk(folder, DEPTH, fits, files, other, progress)
 }
 
 fn walk(
     folder: &Path,
     depth: usize,
+    fits: fn(&Path) -> bool,
     files: &mut Vec<PathBuf>,
     other: &mut usize,
     progress: &Progress,
@@ -139,9 +171,9 @@ fn walk(
     for entry in entries(folder)? {
         if entry.is_dir() {
             if depth > 0 {
-                walk(&entry, depth - 1, files, other, progress)?;
+                walk(&entry, depth - 1, fits, files, other, progress)?;
             }
-        } else if is_picture_name(&entry) {
+        } else if fits(&entry) {
             files.push(entry);
         } else if !["Thumbs.db", "desktop.ini"].contains(&name(&entry).as_str()) {
             *other += 1;

@@ -7,22 +7,32 @@ pub(crate) enum Content {
     Text,
     /// An IDX array of bytes with this many dimensions.
     Idx(u8),
+    /// An old Excel workbook.
+    OldWorkbook,
+    /// A ZIP archive, or a document made of one.
+    Zip,
+    /// JSON or JSON Lines.
+    Json,
+    /// An SQLite database.
+    Sqlite,
+    /// A Parquet file.
+    Parquet,
+    /// An Arrow file (Feather 2) or stream.
+    Arrow,
     /// A picture.
     Picture(&'static str),
     /// Something else: what it is, and what to do.
     Other(&'static str, &'static str),
 }
 
-const SAVE_AS_CSV: &str = "Open it in its program and save it as CSV, then open that file.";
 const UNPACK: &str = "Unpack it first, then open the file or folder inside.";
 const EXPORT: &str = "Export it as CSV from the program or script that made it.";
 
 /// Signatures, longest first where one begins another.
-const SIGNATURES: [(&[u8], Content); 22] = [
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        Content::Other("an old Excel or Office file", SAVE_AS_CSV),
-    ),
+const SIGNATURES: [(&[u8], Content); 25] = [
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::OldWorkbook),
+    (b"PK\x03\x04", Content::Zip),
+    (b"PK\x05\x06", Content::Zip),
     (b"\x89PNG\r\n\x1a\n", Content::Picture("a PNG picture")),
     (b"\xff\xd8\xff", Content::Picture("a JPEG picture")),
     (b"GIF8", Content::Picture("a GIF picture")),
@@ -37,9 +47,10 @@ const SIGNATURES: [(&[u8], Content); 22] = [
     (b"\xfd7zXZ\0", Content::Other("an xz archive", UNPACK)),
     (b"Rar!", Content::Other("a RAR archive", UNPACK)),
     (b"\x28\xb5\x2f\xfd", Content::Other("a Zstandard archive", UNPACK)),
-    (b"PAR1", Content::Other("a Parquet file", EXPORT)),
-    (b"ARROW1", Content::Other("an Arrow or Feather file", EXPORT)),
-    (b"SQLite format 3\0", Content::Other("an SQLite database", EXPORT)),
+    (b"PAR1", Content::Parquet),
+    (b"ARROW1", Content::Arrow),
+    (b"\xff\xff\xff\xff", Content::Arrow),
+    (b"SQLite format 3\0", Content::Sqlite),
     (b"\x89HDF", Content::Other("an HDF5 file", EXPORT)),
     (b"\x93NUMPY", Content::Other("a NumPy array", EXPORT)),
     (b"MATLAB", Content::Other("a MATLAB file", EXPORT)),
@@ -56,9 +67,6 @@ pub(crate) fn identify(bytes: &[u8]) -> Content {
     {
         return Content::Idx(*dims);
     }
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        return zip(bytes);
-    }
     let found = SIGNATURES.iter().find(|(magic, _)| bytes.starts_with(magic));
     match found {
         // "BM" and the like also begin ordinary words: text has no control bytes.
@@ -70,20 +78,6 @@ pub(crate) fn identify(bytes: &[u8]) -> Content {
 fn looks_binary(bytes: &[u8]) -> bool {
     bytes.iter().take(512).any(|b| *b < 9 || (14..32).contains(b))
         || std::str::from_utf8(&bytes[..bytes.len().min(8)]).is_err()
-}
-
-fn zip(bytes: &[u8]) -> Content {
-    let head = &bytes[..bytes.len().min(1 << 16)];
-    let has = |name: &[u8]| memchr::memmem::find(head, name).is_some();
-    if has(b"xl/") {
-        Content::Other("an Excel workbook", SAVE_AS_CSV)
-    } else if has(b"opendocument.spreadsheet") {
-        Content::Other("a LibreOffice spreadsheet", SAVE_AS_CSV)
-    } else if has(b"word/") {
-        Content::Other("a Word document", "Copy the table into a spreadsheet and save it as CSV.")
-    } else {
-        Content::Other("a zip archive", UNPACK)
-    }
 }
 
 /// Text that is certainly no table.
@@ -103,7 +97,7 @@ fn text(bytes: &[u8]) -> Content {
             "Fetch the real file with \"git lfs pull\".",
         )
     } else if json(&lower) {
-        Content::Other("a JSON file", EXPORT)
+        Content::Json
     } else {
         Content::Text
     }
@@ -130,13 +124,13 @@ mod tests {
 
     #[test]
     fn common_files_are_named() {
-        assert_eq!(other(b"PK\x03\x04....xl/workbook.xml"), "an Excel workbook");
-        assert_eq!(other(b"PK\x03\x04....data.csv"), "a zip archive");
-        assert_eq!(other(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1.."), "an old Excel or Office file");
+        assert_eq!(identify(b"PK\x03\x04\x14\0...."), Content::Zip);
+        assert_eq!(identify(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1.."), Content::OldWorkbook);
+        assert_eq!(identify(b"PAR1\x15\x04"), Content::Parquet);
         assert_eq!(other(b"\x89PNG\r\n\x1a\n...."), "a PNG picture");
         assert_eq!(other(b"\xff\xd8\xff\xe0\0\x10JFIF"), "a JPEG picture");
         assert_eq!(other(b"  <!DOCTYPE HTML><p>"), "a web page");
-        assert_eq!(other(b"[{\"a\": 1}]"), "a JSON file");
+        assert_eq!(identify(b"[{\"a\": 1}]"), Content::Json);
         assert_eq!(other(b"%PDF-1.7\n%\xe2\xe3\x01"), "a PDF document");
         assert_eq!(identify(&[0, 0, 8, 3, 0, 0]), Content::Idx(3));
     }

@@ -59,12 +59,17 @@ impl Preprocessor {
                 Some(TargetScale { mean, std: if std > 0.0 { std } else { 1.0 } })
             }
         };
+        let rules = match &dataset.samples {
+            Samples::Table(table) => table.rules().to_vec(),
+            Samples::Images(_) => Vec::new(),
+        };
         Ok(Self {
             target: schema.target.clone(),
             target_kind: schema.target_kind(),
             task: schema.task.clone(),
             scale,
             inputs,
+            rules,
         })
     }
 }

@@ -21,7 +21,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use self::columns::{ColumnFit, PixelFit};
-use super::{ColumnType, Task};
+use super::{ColumnType, Step, Task};
 
 /// Standard deviations at which values are held.
 pub const LIMIT: f64 = 20.0;
@@ -84,6 +84,17 @@ pub struct EmbeddingWidth {
     pub dim: usize,
 }
 
+/// How one dense number can move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Movable {
+    /// What one shown unit is: a standard deviation, or the way from black to white.
+    pub unit: f32,
+    /// Smallest value that data can have.
+    pub low: f32,
+    /// Largest.
+    pub high: f32,
+}
+
 /// What the columns of the data become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +120,9 @@ pub struct Preprocessor {
     task: Task,
     scale: Option<TargetScale>,
     inputs: Inputs,
+    /// Recorded rules done to cells before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Step>,
 }
 
 impl Preprocessor {
@@ -162,6 +176,34 @@ impl Preprocessor {
         match &self.inputs {
             Inputs::Columns(columns) => columns.iter().map(ColumnFit::width).sum(),
             Inputs::Pixels(p) => p.width * p.height * p.channels(),
+        }
+    }
+
+    /// Of every dense number whether it can move by small steps, and how: those of number columns
+    /// (in standard deviations of the training rows) and of pixels (from black to white).
+    pub fn movable(&self) -> Vec<Option<Movable>> {
+        let limit = LIMIT as f32;
+        match &self.inputs {
+            Inputs::Columns(columns) => columns
+                .iter()
+                .flat_map(|c| {
+                    let number = matches!(c.fit, columns::Fit::Number { .. });
+                    (0..c.width()).map(move |i| {
+                        (number && i == 0).then_some(Movable {
+                            unit: 1.0,
+                            low: -limit,
+                            high: limit,
+                        })
+                    })
+                })
+                .collect(),
+            Inputs::Pixels(p) => (0..p.width * p.height)
+                .flat_map(|_| &p.standard)
+                .map(|s| {
+                    let (low, high) = (s.apply(0.0), s.apply(1.0));
+                    (high > low).then_some(Movable { unit: high - low, low, high })
+                })
+                .collect(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Encoding rows with a fitted preprocessing.
 
+use crate::data::steps::apply_rules;
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,13 @@ impl Preprocessor {
         }
         match (&self.inputs, &dataset.samples) {
             (Inputs::Columns(columns), Samples::Table(table)) => {
+                // Rows that were read for training have had the rules done already.
+                let fresh = if self.rules.is_empty() || table.rules() == self.rules {
+                    None
+                } else {
+                    Some(apply_rules(table, &self.rules)?)
+                };
+                let table = fresh.as_ref().unwrap_or(table);
                 let mut encoded = self.table(columns, table, rows)?;
                 encoded.target = self.table_target(table, rows);
                 Ok(encoded)

@@ -32,7 +32,7 @@ impl Compiler<'_> {
 
     fn source_wanted(&self, wanted: &[bool], source: Source) -> bool {
         match source {
-            Source::Input => !self.model.input.embeddings.is_empty(),
+            Source::Input => self.of_inputs || !self.model.input.embeddings.is_empty(),
             Source::Node(i) => wanted.get(i).copied().unwrap_or(false),
         }
     }
@@ -53,6 +53,9 @@ impl Compiler<'_> {
             }
         }
         if let Some(grad) = grads.take_input() {
+            if self.of_inputs {
+                self.input_gradient = Some(grad.buffer);
+            }
             self.tables_backward(ops, grad)?;
         }
         Ok(())

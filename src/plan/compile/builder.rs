@@ -37,6 +37,9 @@ pub(super) struct Compiler<'a> {
     pub sources: Vec<Vec<Source>>,
     pub shapes: Vec<Shape>,
     pub gradient_norm: Option<BufferId>,
+    /// Whether the gradient of the inputs is wanted, and where it is.
+    pub of_inputs: bool,
+    pub input_gradient: Option<BufferId>,
 }
 
 impl<'a> Compiler<'a> {
@@ -107,6 +110,8 @@ impl<'a> Compiler<'a> {
             sources: model.sources()?,
             shapes: model.shapes()?,
             gradient_norm,
+            of_inputs: false,
+            input_gradient: None,
         };
         for (info, master, weight, moments, average, accumulator) in params {
             let len = info.shape.iter().product();

@@ -31,16 +31,38 @@ use builder::Compiler;
 /// # Errors
 /// [`EngineError::Shape`] if the model or a setting is not usable.
 pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineError> {
+    compile_as(model, config, false)
+}
+
+/// As [`compile`]; the training step also leaves the gradient of the loss with respect to what the
+/// first layer sees, in [`Plan::input_gradient`].
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with_input_gradient(
+    model: &ModelSpec,
+    config: &PlanConfig,
+) -> Result<Plan, EngineError> {
+    compile_as(model, config, true)
+}
+
+fn compile_as(
+    model: &ModelSpec,
+    config: &PlanConfig,
+    of_inputs: bool,
+) -> Result<Plan, EngineError> {
     model.validate()?;
     check::config(model, config)?;
     let mut c = Compiler::new(model, config)?;
+    c.of_inputs = of_inputs;
     let train_step = c.train_step()?;
     let update_step = c.update_step();
     let params = c.params.clone();
     c.use_averages();
     let (prepare_eval, eval_step) = c.evaluation()?;
-    let Compiler { mut buffers, watched, io, gradient_norm, .. } = c;
-    let keep: Vec<BufferId> = params.iter().filter_map(|p| p.gradient).collect();
+    let Compiler { mut buffers, watched, io, gradient_norm, input_gradient, .. } = c;
+    let keep: Vec<BufferId> =
+        params.iter().filter_map(|p| p.gradient).chain(input_gradient).collect();
     let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
     let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
@@ -65,6 +87,7 @@ pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineErr
         stats: io.stats,
         history: io.history,
         gradient_norm,
+        input_gradient,
     })
 }
 

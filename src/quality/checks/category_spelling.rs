@@ -26,6 +26,17 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     CHECK.worst_first(found)
 }
 
+/// A value without case, spaces and signs; `None` where signs decide what it means: "-1" is not "1",
+/// "<5" not ">5".
+pub(in crate::quality) fn base(value: &str) -> Option<String> {
+    let letters = value.chars().any(char::is_alphabetic);
+    let signs = value.contains(['<', '>', '=', '+', '-', '.'])
+        && value.contains(|c: char| c.is_ascii_digit());
+    (letters && !signs).then(|| {
+        value.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    })
+}
+
 fn look(column: &Col) -> Option<Finding> {
     let (codes, values, counts) = column.codes()?;
     if values.len() > MOST {
@@ -34,17 +45,9 @@ fn look(column: &Col) -> Option<Finding> {
     let mut by_base: std::collections::BTreeMap<String, Vec<usize>> =
         std::collections::BTreeMap::new();
     for (v, value) in values.iter().enumerate() {
-        // Signs decide what a number or a range means: "-1" is not "1", "<5" not ">5".
-        let letters = value.chars().any(char::is_alphabetic);
-        if !letters
-            || value.contains(['<', '>', '=', '+', '-', '.'])
-                && value.contains(|c: char| c.is_ascii_digit())
-        {
-            continue;
+        if let Some(base) = base(value) {
+            by_base.entry(base).or_default().push(v);
         }
-        let base =
-            value.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        by_base.entry(base).or_default().push(v);
     }
     let variants: Vec<Vec<usize>> = by_base.into_values().filter(|v| v.len() > 1).collect();
     if variants.is_empty() {

@@ -1,6 +1,6 @@
 //! The registry of checks, one file each.
 
-use super::context::{Labels, TableContext};
+use super::context::{Labels, Predictions, TableContext};
 use super::image_context::ImageContext;
 use super::{Finding, MAX_ROWS, Severity};
 
@@ -23,6 +23,7 @@ mod image_odd;
 mod image_overlap;
 mod imbalance;
 mod label_drift;
+mod label_issues;
 mod missing;
 mod mixed_types;
 mod near_duplicates;
@@ -34,11 +35,16 @@ mod outliers;
 mod overlap;
 mod personal_data;
 mod rare_categories;
+mod representativeness;
 mod size;
 mod target_leakage;
+mod trigger_patch;
+mod weak_segments;
 
 #[cfg(test)]
 pub(super) use drift::{Comparison, compare as compare_columns};
+
+pub(super) use category_spelling::base as spelling_base;
 
 /// One entry of the registry.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +69,8 @@ pub(super) enum Run {
     Images(fn(&ImageContext) -> Vec<Finding>),
     /// Class labels of either.
     Labels(fn(&Labels) -> Vec<Finding>),
+    /// Out-of-fold predictions of classes.
+    Predictions(fn(&Predictions) -> Vec<Finding>),
 }
 
 /// All checks, in the order of a report.
@@ -76,7 +84,12 @@ pub static CHECKS: &[Check] = &[
     date_leakage::CHECK,
     conflicting_labels::CHECK,
     image_conflicts::CHECK,
+    label_issues::CHECK,
+    label_issues::FLIPS,
+    trigger_patch::CHECK,
+    weak_segments::CHECK,
     imbalance::CHECK,
+    representativeness::CHECK,
     new_labels::CHECK,
     label_drift::CHECK,
     drift::CHECK,

@@ -2,6 +2,7 @@
 
 use super::{Check, Finding, Run};
 use crate::data::{Column, ColumnType, ImageSet, Progress, Schema, Split, Table, Task};
+use crate::quality::Shares;
 use crate::quality::context::{Labels, TableContext};
 use crate::quality::image_context::ImageContext;
 
@@ -69,11 +70,29 @@ impl Case {
     /// Runs one check.
     pub(crate) fn run(&self, check: &Check) -> Vec<Finding> {
         let progress = Progress::default();
-        let context = TableContext::new(&self.table, &self.schema, self.split.as_ref(), &progress);
+        let shares = std::collections::BTreeMap::new();
+        self.run_in(check, &shares, &progress)
+    }
+
+    /// Runs one check with the shares that groups should have.
+    pub(crate) fn run_with_shares(
+        &self,
+        check: &Check,
+        shares: &[(&str, &[(&str, f64)])],
+    ) -> Vec<Finding> {
+        let of =
+            |groups: &[(&str, f64)]| groups.iter().map(|(g, s)| ((*g).to_owned(), *s)).collect();
+        let shares = shares.iter().map(|(c, g)| ((*c).to_owned(), of(g))).collect();
+        self.run_in(check, &shares, &Progress::default())
+    }
+
+    fn run_in(&self, check: &Check, shares: &Shares, progress: &Progress) -> Vec<Finding> {
+        let context =
+            TableContext::new(&self.table, &self.schema, self.split.as_ref(), shares, progress);
         match check.run {
             Run::Table(f) | Run::Split(f) => f(&context),
             Run::Labels(f) => f(&context.labels().unwrap()),
-            Run::Images(_) => panic!("a check for images"),
+            Run::Images(_) | Run::Predictions(_) => panic!("not a check for tables"),
         }
     }
 }
@@ -99,6 +118,6 @@ pub(crate) fn run_images(check: &Check, set: &ImageSet, split: Option<&Split>) -
     match check.run {
         Run::Images(f) => f(&context),
         Run::Labels(f) => f(&labels),
-        Run::Table(_) | Run::Split(_) => panic!("a check for tables"),
+        Run::Table(_) | Run::Split(_) | Run::Predictions(_) => panic!("a check for tables"),
     }
 }

@@ -1,18 +1,21 @@
 //! Check: what may be wrong with the data, with evidence and what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egui::{Align, Label, Layout, RichText, Ui};
 use egui_extras::{Column, TableBuilder};
 
 use super::count;
 use crate::app::project_state::CheckState;
-use crate::app::{AppState, Command, ProjectState, Step, Workspace};
+use crate::app::{AppState, Command, Preview, ProjectState, Step, Workspace};
 use crate::data::Samples;
+use crate::project::Gate;
+use crate::quality::fixes::{self, Fix};
 use crate::quality::{Finding, Report, Severity};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
+use crate::ui::widgets::field::text_field;
 use crate::ui::widgets::page::{fact, grid};
 use crate::ui::widgets::plot::format_value;
 use crate::ui::widgets::{
@@ -30,6 +33,11 @@ pub struct Local {
     open: BTreeSet<usize>,
     /// Whether the list of all checks is open.
     all: bool,
+    /// Reason being typed.
+    reason: String,
+    /// Fixes of the findings in view, for one dataset.
+    fixes: BTreeMap<usize, Vec<Fix>>,
+    of: usize,
 }
 
 /// The next action.
@@ -83,14 +91,15 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 });
             }
             if report.blocks() {
-                accept(ui, project, out);
+                accept(ui, project, report, local, out);
             }
+            steps_card(ui, project, out);
             if report.findings.is_empty() && !report.cancelled {
                 let text = "None of the checks found a problem.";
                 banner(ui, Mood::Good, icons::CHECK_CIRCLE, "Nothing found", text, |_| {});
             }
             for (index, finding) in report.findings.iter().enumerate() {
-                show_finding(ui, project, index, finding, local);
+                show_finding(ui, project, index, finding, local, out);
             }
             all_checks(ui, report, local);
         }),
@@ -114,32 +123,134 @@ fn figures(ui: &mut Ui, report: &Report) {
     });
 }
 
-fn accept(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
-    if project.accepted {
+fn accept(
+    ui: &mut Ui,
+    project: &ProjectState,
+    report: &Report,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    let gate = Gate::of(report, &project.project.accepted);
+    if !gate.blocks() {
         let text = "Training is possible. Keep the findings in mind when you judge the model.";
         banner(ui, Mood::Warn, icons::WARNING, "You accepted serious problems", text, |ui| {
             if Button::secondary("Take back").small().pressed(ui) {
-                out.push(Command::AcceptFindings(false));
+                out.push(Command::TakeBackAcceptance);
             }
         });
-    } else {
-        let text = "Change the data or the column types, or accept the findings below to train all the same.";
-        banner(
-            ui,
-            Mood::Bad,
-            icons::WARNING_CIRCLE,
-            "Serious problems block training",
-            text,
-            |ui| {
-                if Button::secondary("Change columns").small().pressed(ui) {
-                    out.push(Command::Go(Step::Data));
-                }
-                if Button::secondary("Accept and go on").small().pressed(ui) {
-                    out.push(Command::AcceptFindings(true));
-                }
-            },
-        );
+        return;
     }
+    let text = "Fix them below, change the data or the column types, or accept them with a reason to train all the same.";
+    banner(ui, Mood::Bad, icons::WARNING_CIRCLE, "Serious problems block training", text, |ui| {
+        if Button::secondary("Change columns").small().pressed(ui) {
+            out.push(Command::Go(Step::Data));
+        }
+    });
+    card(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            let label = small(ui, "Why they do no harm here");
+            let width = (ui.available_width() - 170.0).clamp(120.0, 420.0);
+            text_field(ui, &mut local.reason, width, false).labelled_by(label.id);
+            let empty = local.reason.trim().is_empty();
+            let why = empty.then_some("Say why first: the reason is kept in the audit log.");
+            if Button::secondary("Accept and go on").blocked(why).pressed(ui) {
+                out.push(Command::AcceptFindings { reason: local.reason.clone(), only: None });
+                local.reason.clear();
+            }
+        });
+    });
+}
+
+/// Ways to deal with a finding, and what the chosen one would change.
+fn fixes_of(
+    ui: &mut Ui,
+    project: &ProjectState,
+    index: usize,
+    finding: &Finding,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    if let Some(preview) = project.preview.as_ref().filter(|p| p.finding == index) {
+        show_preview(ui, preview, out);
+        return;
+    }
+    let Ok(schema) = project.schema() else { return };
+    // Working them out reads whole columns, so that is done once per finding and data.
+    let of = std::sync::Arc::as_ptr(&project.dataset) as usize;
+    if local.of != of {
+        local.fixes.clear();
+        local.of = of;
+    }
+    let fixes =
+        local.fixes.entry(index).or_insert_with(|| fixes::of(finding, &project.dataset, schema));
+    if fixes.is_empty() {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        for fix in fixes {
+            if Button::secondary(&format!("{}…", fix.label)).small().pressed(ui) {
+                out.push(Command::PreviewFix { finding: index, fix: fix.clone() });
+            }
+        }
+    });
+}
+
+fn show_preview(ui: &mut Ui, preview: &Preview, out: &mut Vec<Command>) {
+    strong(ui, preview.fix.label.as_str());
+    let blocked = match &preview.effects {
+        None => {
+            ui.horizontal(|ui| {
+                ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working");
+                small(ui, "Working out what would change…");
+            });
+            Some("What would change is being worked out.")
+        }
+        Some(Err(error)) => {
+            widgets::problem(ui, &error.to_string());
+            Some("It cannot be done.")
+        }
+        Some(Ok(effects)) => {
+            for effect in effects {
+                small(ui, format!("{}: {}.", effect.label, effect.sentence()));
+                for (row, before, after) in effect.examples.iter().take(4) {
+                    let show = |t: &str| {
+                        if t.is_empty() { "(empty)".to_owned() } else { format!("“{t}”") }
+                    };
+                    small(ui, format!("Row {row}: {} becomes {}", show(before), show(after)));
+                }
+            }
+            None
+        }
+    };
+    ui.horizontal(|ui| {
+        if Button::primary("Apply").small().blocked(blocked).pressed(ui) {
+            out.push(Command::ApplyFix);
+        }
+        if Button::secondary("Leave as it is").small().pressed(ui) {
+            out.push(Command::ClosePreview);
+        }
+    });
+}
+
+/// The changes made so far; the newest is taken back with undo.
+fn steps_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    let steps = &project.project.steps;
+    if steps.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        section(
+            ui,
+            "Changes made",
+            "Done to the data each time it is read; the file stays as it is.",
+        );
+        for (i, step) in steps.iter().enumerate() {
+            ui.add(Label::new(format!("{}. {}", i + 1, step.label())).wrap());
+        }
+        if Button::secondary("Undo the last edit").small().pressed(ui) {
+            out.push(Command::Undo);
+        }
+    });
 }
 
 fn look(severity: Severity) -> (Mood, char, &'static str) {
@@ -156,8 +267,10 @@ fn show_finding(
     index: usize,
     finding: &Finding,
     local: &mut Local,
+    out: &mut Vec<Command>,
 ) {
     let (mood, glyph, word) = look(finding.severity);
+    let accepted = project.project.accepted.iter().find(|a| a.covers(finding));
     let (colour, _) = mood.colours(theme::palette(ui));
     card(ui, |ui| {
         ui.horizontal_top(|ui| {
@@ -170,6 +283,9 @@ fn show_finding(
                 let open = local.open.contains(&index);
                 ui.horizontal_wrapped(|ui| {
                     badge(ui, mood, None, word);
+                    if let Some(accepted) = accepted {
+                        badge(ui, Mood::Neutral, None, &format!("accepted: {}", accepted.reason));
+                    }
                     for column in finding.columns.iter().take(6) {
                         badge(ui, Mood::Neutral, None, column);
                     }
@@ -189,6 +305,7 @@ fn show_finding(
                 if open {
                     details(ui, project, index, finding);
                 }
+                fixes_of(ui, project, index, finding, local, out);
             });
         });
     });

@@ -9,6 +9,7 @@ use crate::app::settings::{
 use crate::app::{
     AppState, Command, Engines, NetworkChoice, PrecisionChoice, Preset, ProjectState, Workspace,
 };
+use crate::data::{Samples, SplitMethod};
 use crate::device::DeviceChoice;
 use crate::model::Activation;
 use crate::train::config::Schedule;
@@ -100,10 +101,76 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             },
             |ui, out| {
                 engine(ui, state, config, out);
+                split_card(ui, project, out);
                 cost(ui, project);
             },
         );
     });
+}
+
+/// Plain words for a way to split.
+fn split_name(method: SplitMethod) -> (&'static str, &'static str) {
+    match method {
+        SplitMethod::Stratified => ("By chance, classes alike", "stratified"),
+        SplitMethod::Random => ("By chance alone", "random"),
+        SplitMethod::Group => ("Groups kept together", "by group"),
+        SplitMethod::Time => ("The latest rows are the test", "by time"),
+        SplitMethod::Given => ("As a column says", "given"),
+    }
+}
+
+fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    let table = match &project.dataset.samples {
+        Samples::Table(table) => Some(table),
+        Samples::Images(_) => None,
+    };
+    let mut split = project.project.split.clone();
+    card(ui, |ui| {
+        let heading = strong(ui, "Which rows are kept for the test?");
+        let width = ui.available_width() - 8.0;
+        ui.label_inputs_by(heading.id, |ui| {
+            egui::ComboBox::from_id_salt("split")
+                .width(width)
+                .selected_text(split_name(split.method).0)
+                .truncate()
+                .show_ui(ui, |ui| {
+                    let methods = SplitMethod::ALL.into_iter();
+                    for method in methods.filter(|m| table.is_some() || !m.needs_column()) {
+                        ui.selectable_value(&mut split.method, method, split_name(method).0)
+                            .on_hover_text(split_name(method).1);
+                    }
+                });
+        });
+        if let (Some(table), true) = (table, split.method.needs_column()) {
+            let label = small(ui, "Column that decides");
+            ui.label_inputs_by(label.id, |ui| {
+                egui::ComboBox::from_id_salt("split column")
+                    .width(width)
+                    .selected_text(
+                        split.column.clone().unwrap_or_else(|| "Choose a column…".into()),
+                    )
+                    .truncate()
+                    .show_ui(ui, |ui| {
+                        for column in table.columns() {
+                            let name = Some(column.name().to_owned());
+                            ui.selectable_value(&mut split.column, name, column.name());
+                        }
+                    });
+            });
+        }
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        small(
+            ui,
+            format!(
+                "{} for the test, {} to validate; the test rows are not looked at before the end.",
+                percent(split.test),
+                percent(split.validation)
+            ),
+        );
+    });
+    if split != project.project.split {
+        out.push(Command::SetSplit(Box::new(split)));
+    }
 }
 
 fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {

@@ -117,6 +117,7 @@ fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Co
                 Samples::Images(images) => image_part(ui, project, images, local),
             },
             |ui, out| {
+                super::column_profile::show(ui, project, out);
                 target_card(ui, project, out);
                 notes_card(ui, project);
             },
@@ -369,7 +370,13 @@ fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                     };
                     widgets::icon(ui, glyph, 16.0, colour);
                     let text = RichText::new(&summary.name).font(theme::medium());
-                    ui.add(Label::new(text).truncate());
+                    let shown = ui
+                        .add(Label::new(text).truncate().sense(Sense::click()))
+                        .on_hover_text("Show its distribution, extremes and commonest values")
+                        .on_hover_cursor(egui::CursorIcon::PointingHand);
+                    if shown.clicked() {
+                        out.push(Command::Profile(Some(summary.name.clone())));
+                    }
                 });
                 row.col(|ui| type_combo(ui, summary, kind, out));
                 row.col(|ui| missing_cell(ui, project, summary));

@@ -1,8 +1,10 @@
 //! One file per step.
 
 pub mod check;
+mod column_profile;
 pub mod configure;
 pub mod data;
+pub mod evaluate;
 pub mod export;
 pub mod home;
 pub mod run;
@@ -25,6 +27,8 @@ pub struct Local {
     pub configure: configure::Local,
     /// Train.
     pub train: train::Local,
+    /// Evaluate.
+    pub evaluate: evaluate::Local,
 }
 
 /// Draws the step in view.
@@ -35,6 +39,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         Step::Check => check::show(ui, state, &mut local.check, out),
         Step::Configure => configure::show(ui, state, &mut local.configure, out),
         Step::Train => train::show(ui, state, &mut local.train, out),
+        Step::Evaluate => evaluate::show(ui, state, &mut local.evaluate, out),
         Step::Export => export::show(ui, state, out),
     }
 }
@@ -47,6 +52,7 @@ pub fn action(state: &AppState) -> Option<Action> {
         Step::Check => check::action(state),
         Step::Configure => configure::action(state),
         Step::Train => train::action(state),
+        Step::Evaluate => evaluate::action(state),
         Step::Export => export::action(state),
     }
 }

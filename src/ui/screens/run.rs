@@ -154,7 +154,7 @@ pub fn in_words(project: &ProjectState, summary: &Summary) -> (String, String) {
         MetricKind::R2 => {
             format!("It explains {} % of what makes {target} differ.", percent(value))
         }
-        MetricKind::BalancedAccuracy | MetricKind::Auc | MetricKind::Rmse | MetricKind::Mae => {
+        _ => {
             format!("{}: {}.", kind.label(), kind.format(value))
         }
     };

@@ -27,19 +27,19 @@ pub fn action(state: &AppState) -> Option<Action> {
     let done = project.run.as_ref().is_some_and(|r| r.state == RunState::Done);
     if done && !project.stale() {
         return Some(Action {
-            label: "Next: Export".to_owned(),
+            label: "Next: Evaluate".to_owned(),
             icon: icons::ARROW_RIGHT,
             blocked: None,
-            command: Command::Go(Step::Export),
+            command: Command::Go(Step::Evaluate),
         });
     }
     let active = project.run.as_ref().is_some_and(LiveRun::active);
     if active {
         return Some(Action {
-            label: "Next: Export".to_owned(),
+            label: "Next: Evaluate".to_owned(),
             icon: icons::ARROW_RIGHT,
-            blocked: Some("Export opens when training is done.".to_owned()),
-            command: Command::Go(Step::Export),
+            blocked: Some("Evaluate opens when training is done.".to_owned()),
+            command: Command::Go(Step::Evaluate),
         });
     }
     Some(Action {

@@ -7,6 +7,7 @@ pub mod heat;
 pub mod page;
 pub mod plot;
 pub mod state;
+pub mod table;
 pub mod text;
 
 pub use button::{Button, Kind};

@@ -20,6 +20,8 @@ pub struct Curve<'a> {
     pub colour: usize,
     /// Drawn dashed, to be told apart without colour.
     pub dashed: bool,
+    /// Drawn as separate points.
+    pub scattered: bool,
 }
 
 /// A plot of curves that share axes.
@@ -35,6 +37,8 @@ pub struct Curves<'a> {
     zero: bool,
     whole: bool,
     waiting: &'a str,
+    x_step: f64,
+    newest: bool,
 }
 
 impl<'a> Curves<'a> {
@@ -52,6 +56,8 @@ impl<'a> Curves<'a> {
             zero: false,
             whole: false,
             waiting: "Waiting for the first values…",
+            x_step: 1.0,
+            newest: true,
         }
     }
 
@@ -59,8 +65,30 @@ impl<'a> Curves<'a> {
     pub fn curve(mut self, name: &'a str, series: &Series, dashed: bool) -> Self {
         let points = points(series);
         let colour = self.curves.len();
-        self.curves.push(Curve { name, points, colour, dashed });
+        self.curves.push(Curve { name, points, colour, dashed, scattered: false });
         self
+    }
+
+    /// Adds a curve of points that are not a series over time. The legend then has no newest values
+    /// and the horizontal axis may have fractions.
+    pub fn line(mut self, name: &'a str, points: Vec<[f64; 2]>, dashed: bool) -> Self {
+        let colour = self.curves.len();
+        self.curves.push(Curve { name, points, colour, dashed, scattered: false });
+        Self { x_step: 1e-9, newest: false, ..self }
+    }
+
+    /// Adds separate points.
+    pub fn scatter(self, name: &'a str, points: Vec<[f64; 2]>) -> Self {
+        let mut new = self.line(name, points, false);
+        if let Some(last) = new.curves.last_mut() {
+            last.scattered = true;
+        }
+        new
+    }
+
+    /// What is said where there are no points.
+    pub fn waiting(self, waiting: &'a str) -> Self {
+        Self { waiting, ..self }
     }
 
     /// Vertical axis in powers of ten.
@@ -96,7 +124,7 @@ impl<'a> Curves<'a> {
     /// Shows it.
     pub fn show(self, ui: &mut Ui) {
         let p = theme::palette(ui);
-        let (log, percent, whole) = (self.log, self.percent, self.whole);
+        let (log, percent, whole, x_step) = (self.log, self.percent, self.whole, self.x_step);
         self.legend(ui);
         if self.curves.iter().all(|c| c.points.is_empty()) {
             let size = Vec2::new(ui.available_width(), self.height);
@@ -125,7 +153,7 @@ impl<'a> Curves<'a> {
             .allow_boxed_zoom(true)
             .grid_color(p.grid)
             .set_margin_fraction(Vec2::new(0.02, 0.08))
-            .x_grid_spacer(|input: GridInput| marks(input.bounds, 8.0, 1.0))
+            .x_grid_spacer(move |input: GridInput| marks(input.bounds, 8.0, x_step))
             .y_grid_spacer(move |input: GridInput| {
                 marks(input.bounds, 5.0, if log { 0.25 } else { 1e-9 })
             })
@@ -176,6 +204,10 @@ impl<'a> Curves<'a> {
                 let colour = p.series[curve.colour % p.series.len()];
                 let points: Vec<[f64; 2]> =
                     curve.points.iter().map(|[x, y]| [*x, to_axis(*y)]).collect();
+                if curve.scattered {
+                    plot.points(Points::new(curve.name, points).radius(2.2).color(colour));
+                    continue;
+                }
                 if let [only] = points.as_slice() {
                     plot.points(Points::new(curve.name, vec![*only]).radius(3.5).color(colour));
                     continue;
@@ -214,7 +246,8 @@ impl<'a> Curves<'a> {
                 } else {
                     ui.painter().hline(a.x..=b.x, a.y, stroke);
                 }
-                let newest = curve.points.last().map_or(String::new(), |[_, y]| {
+                let last = curve.points.last().filter(|_| self.newest);
+                let newest = last.map_or(String::new(), |[_, y]| {
                     format!(" {}", format_value(*y, self.percent, self.whole))
                 });
                 small(ui, format!("{}{newest}", curve.name));
@@ -231,7 +264,9 @@ impl<'a> Curves<'a> {
     fn spoken(&self) -> String {
         let mut spoken = format!("{} over {}", self.title, self.x.to_lowercase());
         for curve in &self.curves {
-            if let Some([_, y]) = curve.points.last() {
+            if !self.newest {
+                spoken.push_str(&format!("; {}", curve.name));
+            } else if let Some([_, y]) = curve.points.last() {
                 let value = format_value(*y, self.percent, self.whole);
                 spoken.push_str(&format!("; {} {value}", curve.name));
             }

@@ -114,7 +114,11 @@ fn fit_header(
 }
 
 /// Names empty columns by their number and tells equal names apart.
-fn unique_names(names: Vec<String>, header: bool, notes: &mut Vec<ImportNote>) -> Vec<String> {
+pub(crate) fn unique_names(
+    names: Vec<String>,
+    header: bool,
+    notes: &mut Vec<ImportNote>,
+) -> Vec<String> {
     let mut taken: std::collections::HashSet<String> = names.iter().cloned().collect();
     let mut used = std::collections::HashSet::new();
     let (mut empty, mut repeated) = (0, Vec::new());

@@ -1,0 +1,336 @@
+//! For whom the model works: fairness by column, and groups where it is weak.
+
+use egui::{ComboBox, Label, Ui};
+
+use super::overview::range;
+use super::rows;
+use crate::app::{Command, ProjectState};
+use crate::eval::Evaluation;
+use crate::eval::fairness::{Estimate, Fairness, Mitigation};
+use crate::eval::slices::Slice;
+use crate::metrics::MetricKind;
+use crate::train::TrainConfig;
+use crate::ui::icons;
+use crate::ui::screens::count;
+use crate::ui::theme::space;
+use crate::ui::widgets::page::fact;
+use crate::ui::widgets::plot::format_value;
+use crate::ui::widgets::table::table;
+use crate::ui::widgets::{Button, Mood, badge, banner, card, section, small, strong};
+
+/// What only the drawing needs to know.
+#[derive(Debug, Default)]
+pub struct Local {
+    column: Option<String>,
+    slice: Option<String>,
+}
+
+/// Draws the part.
+pub fn show(
+    ui: &mut Ui,
+    project: &ProjectState,
+    found: &Evaluation,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    if !found.fairness.is_empty() {
+        fairness(ui, project, found, local, out);
+    }
+    weak(ui, project, found, local);
+    all(ui, found);
+}
+
+/// The column that people are most often treated differently by, as far as names tell.
+fn likely(found: &Evaluation) -> Option<&Fairness> {
+    const NAMES: [&str; 6] = ["sex", "gender", "race", "ethnic", "age", "national"];
+    let named = |n: &str| found.fairness.iter().find(|f| f.column.to_lowercase().contains(n));
+    NAMES.iter().find_map(|n| named(n)).or(found.fairness.first())
+}
+
+fn fairness(
+    ui: &mut Ui,
+    project: &ProjectState,
+    found: &Evaluation,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
+    card(ui, |ui| {
+        section(
+            ui,
+            "Are groups treated alike?",
+            "Choose a column. Whether a difference is unfair is for people to judge, not for a program.",
+        );
+        let chosen = local.column.as_deref();
+        let picked = found.fairness.iter().find(|f| Some(f.column.as_str()) == chosen);
+        let Some(f) = picked.or_else(|| likely(found)) else { return };
+        let mut column = f.column.clone();
+        ui.name_inputs("Column whose groups are compared", |ui| {
+            ComboBox::from_id_salt("fairness-column").selected_text(&f.column).show_ui(ui, |ui| {
+                for other in &found.fairness {
+                    ui.selectable_value(&mut column, other.column.clone(), &other.column);
+                }
+            });
+        });
+        if column != f.column {
+            local.column = Some(column);
+        }
+        groups(ui, f);
+        gaps(ui, f);
+        if let Some(m) = found.mitigations.iter().find(|m| m.column == f.column) {
+            mitigation(ui, m);
+        }
+        weights(ui, project, &f.column, out);
+    });
+}
+
+/// Training again with rows weighted, or without.
+fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Command>) {
+    let train = &project.project.train;
+    let used = project.run.as_ref().and_then(|r| r.basis.train.reweigh.as_deref());
+    if let Some(used) = used {
+        small(ui, format!("This model was trained with rows weighted by {used}."));
+    }
+    let on = train.reweigh.as_deref() == Some(column);
+    let label = if on {
+        "Train again without weights".to_owned()
+    } else {
+        format!("Train again with rows weighted by {column}")
+    };
+    let hint = "Rows are weighted so that all groups have equal shares of every answer in training. Compare the figures here before and after.";
+    let button = Button::secondary(&label).hint(hint).small();
+    if button.blocked(project.train_blocked()).pressed(ui) {
+        let reweigh = (!on).then(|| column.to_owned());
+        let config = Box::new(TrainConfig { reweigh, ..train.clone() });
+        out.push(Command::SetConfig { config, what: "weights by group" });
+        out.push(Command::Train);
+    }
+}
+
+fn percent(e: Option<Estimate>) -> (String, String) {
+    let text = |v| format_value(v, true, false);
+    match e {
+        Some(e) => (
+            text(e.value),
+            format!("95 % range {} to {}", text(e.interval.low), text(e.interval.high)),
+        ),
+        None => ("–".to_owned(), "Not defined: there are no such rows.".to_owned()),
+    }
+}
+
+fn groups(ui: &mut Ui, f: &Fairness) {
+    let (truly, called) = (format!("Truly {}", f.positive), format!("Called {}", f.positive));
+    let head = [
+        f.column.as_str(),
+        "Rows",
+        &truly,
+        &called,
+        "Found (TPR)",
+        "False alarms (FPR)",
+        "Right when called",
+        "Accuracy",
+        "Calibration error",
+    ];
+    table(ui, "fairness-groups", &head, f.groups.len(), |ui, row, column| {
+        let Some(g) = f.groups.get(row) else { return };
+        let rate = match column {
+            0 => {
+                let response = ui.add(Label::new(&g.group).truncate());
+                if !g.enough {
+                    response.on_hover_text(format!("Fewer than {} rows: no verdict", f.min_rows));
+                }
+                return;
+            }
+            1 => {
+                let few = if g.enough { "" } else { " (few)" };
+                small(ui, format!("{}{few}", count(g.rows)));
+                return;
+            }
+            2 => g.base_rate,
+            3 => g.selection_rate,
+            4 => g.true_positive_rate,
+            5 => g.false_positive_rate,
+            6 => g.precision,
+            7 => g.accuracy,
+            _ => g.ece,
+        };
+        let (text, hover) = percent(rate);
+        small(ui, text).on_hover_text(hover);
+    });
+}
+
+fn gaps(ui: &mut Ui, f: &Fairness) {
+    let all = [
+        (
+            "Demographic parity difference",
+            "How far apart the shares of favourable answers are.",
+            f.demographic_parity_difference,
+        ),
+        (
+            "Demographic parity ratio",
+            "The smallest share of favourable answers by the largest; 1 is equal.",
+            f.demographic_parity_ratio,
+        ),
+        (
+            "Equalised odds difference",
+            "The larger gap of the two kinds of errors.",
+            f.equalised_odds_difference,
+        ),
+        (
+            "Equal opportunity difference",
+            "How far apart the shares of deserving rows found are.",
+            f.equal_opportunity_difference,
+        ),
+        (
+            "Predictive parity difference",
+            "How far apart it is right when it says yes.",
+            f.predictive_parity_difference,
+        ),
+        (
+            "Accuracy difference",
+            "How far apart the shares of right answers are.",
+            f.accuracy_difference,
+        ),
+        (
+            "Calibration difference",
+            "How far apart the calibration errors are.",
+            f.calibration_difference,
+        ),
+    ];
+    if f.demographic_parity_difference.is_none() {
+        let text = format!("Two groups of at least {} rows are needed.", f.min_rows);
+        banner(ui, Mood::Neutral, icons::INFO, "Too few rows for a verdict", &text, |_| {});
+        return;
+    }
+    table(
+        ui,
+        "fairness-gaps",
+        &["Between groups", "Value", "95 % range"],
+        all.len(),
+        |ui, row, column| {
+            let Some((name, meaning, value)) = all.get(row) else { return };
+            let figure = |v: f64| format!("{v:.3}");
+            let text = match (column, value) {
+                (0, _) => {
+                    ui.add(Label::new(*name).truncate()).on_hover_text(*meaning);
+                    return;
+                }
+                (_, None) => "–".to_owned(),
+                (1, Some(e)) => figure(e.value),
+                (_, Some(e)) => {
+                    format!("{} to {}", figure(e.interval.low), figure(e.interval.high))
+                }
+            };
+            small(ui, text);
+        },
+    );
+}
+
+fn mitigation(ui: &mut Ui, m: &Mitigation) {
+    strong(ui, "What a threshold of its own for every group would change");
+    let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::L;
+        fact(ui, "Demographic parity difference", &pair(m.demographic_parity_difference));
+        fact(ui, "Equalised odds difference", &pair(m.equalised_odds_difference));
+        fact(ui, "Accuracy", &pair(m.accuracy));
+    });
+    let cuts: Vec<String> = m
+        .thresholds
+        .iter()
+        .map(|(g, t)| format!("{g} from {}", format_value(t.min(1.0), true, false)))
+        .collect();
+    small(
+        ui,
+        format!(
+            "Thresholds, chosen on validation rows: {}. Treating groups by different rules may need a legal basis.",
+            cuts.join(", ")
+        ),
+    );
+}
+
+fn figure(found: &Evaluation) -> MetricKind {
+    if found.classes.is_empty() { MetricKind::Mae } else { MetricKind::Accuracy }
+}
+
+fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Local) {
+    let tested = format!(
+        "{} groups and pairs of groups with at least {} rows were tested; of those listed, about 5 in 100 are chance.",
+        count(found.slices.tested),
+        found.slices.min_rows
+    );
+    card(ui, |ui| {
+        section(ui, "Where it is weak", &tested);
+        if found.slices.weak.is_empty() {
+            badge(
+                ui,
+                Mood::Good,
+                Some(icons::CHECK_CIRCLE),
+                "no group is worse than the rest beyond chance",
+            );
+            return;
+        }
+        let kind = figure(found);
+        let head = ["Group", "Rows", kind.label(), "95 % range", "All others", ""];
+        let list: Vec<&Slice> = found.slices.weak.iter().take(12).collect();
+        table(ui, "weak", &head, list.len(), |ui, row, column| {
+            let Some(slice) = list.get(row) else { return };
+            let text = match column {
+                0 => {
+                    let name = slice.name();
+                    ui.add(Label::new(&name).truncate()).on_hover_text(name);
+                    return;
+                }
+                1 => count(slice.rows),
+                2 => kind.format(slice.value),
+                3 => range(kind, slice.interval),
+                4 => kind.format(slice.rest),
+                _ => {
+                    let name = slice.name();
+                    let open = local.slice.as_ref() == Some(&name);
+                    let label = if open { "Hide rows" } else { "Show rows" };
+                    let hint = format!("{label} of {name}");
+                    if Button::new(crate::ui::widgets::Kind::Quiet, label)
+                        .hint(&hint)
+                        .small()
+                        .pressed(ui)
+                    {
+                        local.slice = (!open).then_some(name);
+                    }
+                    return;
+                }
+            };
+            small(ui, text);
+        });
+    });
+    let chosen = found.slices.weak.iter().find(|s| local.slice.as_ref() == Some(&s.name()));
+    if let Some(slice) = chosen {
+        rows::show(ui, project, found, &slice.name(), &slice.members(&found.groupings));
+    }
+}
+
+fn all(ui: &mut Ui, found: &Evaluation) {
+    if found.slices.groups.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        section(ui, "Every group", "By the values of columns, and by quarters of numbers.");
+        let kind = figure(found);
+        let head = ["Group", "Rows", kind.label(), "95 % range", "All others"];
+        let list = &found.slices.groups;
+        table(ui, "groups", &head, list.len(), |ui, row, column| {
+            let Some(slice) = list.get(row) else { return };
+            let text = match column {
+                0 => {
+                    ui.add(Label::new(slice.name()).truncate());
+                    return;
+                }
+                1 if slice.p.is_none() => format!("{} (few)", count(slice.rows)),
+                1 => count(slice.rows),
+                2 => kind.format(slice.value),
+                3 => range(kind, slice.interval),
+                _ => kind.format(slice.rest),
+            };
+            small(ui, text);
+        });
+    });
+}
