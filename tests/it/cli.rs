@@ -1,5 +1,6 @@
 //! The program from outside: what a person in a terminal does and sees.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -191,6 +192,41 @@ fn predictions_of_the_file_are_those_of_the_live_model() {
     let file = p.model.with_file_name("predicted.csv");
     done(["predict", text(&p.model), text(&table), "-o", text(&file)]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), predicted);
+}
+
+/// A row is answered before the next one is sent, and all answers are those of the whole table.
+#[test]
+fn rows_from_standard_input_are_answered_one_by_one() {
+    let p = penguins();
+    let table = p.folder.join("penguins.csv");
+    let whole = done(["predict", text(&p.model), text(&table)]).out;
+    let mut child = program()
+        .args(["predict", text(&p.model), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let mut from = BufReader::new(child.stdout.take().unwrap());
+    let rows = std::fs::read_to_string(&table).unwrap();
+    let mut rows = rows.split_inclusive('\n');
+    let mut answers = String::new();
+    for row in rows.by_ref().take(3) {
+        to.write_all(row.as_bytes()).unwrap();
+        to.flush().unwrap();
+        if !row.starts_with("species") {
+            // The first answer comes with the header above it.
+            let lines = if answers.is_empty() { 2 } else { 1 };
+            (0..lines).for_each(|_| assert_ne!(from.read_line(&mut answers).unwrap(), 0));
+        }
+    }
+    let rest: String = rows.collect();
+    // Read while writing, or both sides could wait for each other.
+    let writer = std::thread::spawn(move || to.write_all(rest.as_bytes()).unwrap());
+    from.read_to_string(&mut answers).unwrap();
+    writer.join().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(answers, whole);
 }
 
 #[test]

@@ -530,8 +530,9 @@ pub struct PredictArgs {
     /// A model file written by `export`
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// The table (or images) to predict
-    #[arg(value_name = "DATA")]
+    /// The table (or images) to predict; "-" for rows of a CSV table from standard input, each
+    /// answered as soon as it comes, without keeping them in memory
+    #[arg(value_name = "DATA", allow_hyphen_values = true)]
     pub input: PathBuf,
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]
