@@ -42,9 +42,9 @@ impl EstimateState {
     fn basis(&self) -> Option<&Project> {
         match self {
             Self::None => None,
-            Self::Running { basis, .. }
-            | Self::Done { basis, .. }
-            | Self::Failed { basis, .. } => Some(basis),
+            Self::Running { basis, .. } | Self::Done { basis, .. } | Self::Failed { basis, .. } => {
+                Some(basis)
+            }
         }
     }
 }

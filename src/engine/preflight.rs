@@ -98,11 +98,7 @@ fn of_all(plans: &[Plan]) -> Ledger {
 }
 
 /// The plan of a run and, with `shadow`, that of the same in f32 beside it.
-fn plans(
-    model: &ModelSpec,
-    config: &PlanConfig,
-    shadow: bool,
-) -> Result<Vec<Plan>, EngineError> {
+fn plans(model: &ModelSpec, config: &PlanConfig, shadow: bool) -> Result<Vec<Plan>, EngineError> {
     let mut plans = vec![compile(model, config)?];
     if shadow {
         plans.push(compile(model, &PlanConfig { precision: Precision::F32, ..config.clone() })?);
@@ -291,7 +287,8 @@ mod tests {
     fn a_batch_that_fits_is_proposed_and_too_much_is_refused() {
         let config = config(Precision::default(), 256);
         let judge = |total: u64| {
-            preflight(&model(), &config, false, Limits { total: Some(total), buffer: None }).unwrap()
+            preflight(&model(), &config, false, Limits { total: Some(total), buffer: None })
+                .unwrap()
         };
         let needed = judge(u64::MAX).needed();
         assert_eq!(judge(u64::MAX).verdict, Verdict::Fits);

@@ -132,7 +132,10 @@ mod tests {
         let wide = score(view, way(Format::E5M2, Scaling::Current));
         assert!(wide.flushed <= current.flushed);
         // Whole numbers up to 7 are exact in E4M3, not in E5M2.
-        assert_eq!(current.sqnr_db.unwrap().round(), LOSSLESS_DB.min(current.sqnr_db.unwrap()).round());
+        assert_eq!(
+            current.sqnr_db.unwrap().round(),
+            LOSSLESS_DB.min(current.sqnr_db.unwrap()).round()
+        );
         assert!(wide.sqnr_db < current.sqnr_db);
     }
 

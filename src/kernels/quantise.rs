@@ -286,11 +286,9 @@ impl Quantise {
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
         let (history, length, algorithm) = match self.source {
             ScaleSource::Current => (None, 1, AmaxAlgorithm::Max),
-            ScaleSource::Delayed { history, length, algorithm } => (
-                Some(history),
-                length.clamp(1, HISTORY_WORDS as u32),
-                algorithm,
-            ),
+            ScaleSource::Delayed { history, length, algorithm } => {
+                (Some(history), length.clamp(1, HISTORY_WORDS as u32), algorithm)
+            }
         };
         let algorithm = match algorithm {
             AmaxAlgorithm::Max => 0,

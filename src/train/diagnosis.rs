@@ -48,12 +48,16 @@ pub fn assess(config: &TrainConfig, guard: &Guard) -> Option<Diagnosis> {
     let (tone, text) = if db < CLEAR_DB {
         (
             Tone::Warning,
-            format!("8 bits blur {name}: rounding changes it by {share:.0} % (signal to noise {db:.0} dB); see which recipe would do better for it."),
+            format!(
+                "8 bits blur {name}: rounding changes it by {share:.0} % (signal to noise {db:.0} dB); see which recipe would do better for it."
+            ),
         )
     } else {
         (
             Tone::Good,
-            format!("8 bits do well: nothing is cut off for long, and the least exact tensor, {name}, is off by only {share:.1} % (signal to noise {db:.0} dB)."),
+            format!(
+                "8 bits do well: nothing is cut off for long, and the least exact tensor, {name}, is off by only {share:.1} % (signal to noise {db:.0} dB)."
+            ),
         )
     };
     Some(Diagnosis { tone, tensor: name.clone(), text })
@@ -73,7 +77,8 @@ fn trouble_of(
         Trouble::Saturated => ("were too large for 8 bits and cut off", health.last[0]),
         Trouble::Flushed => ("were too small for their scale and became zero", health.last[1]),
     };
-    let mut text = format!("From step {since} on, {} of the values of {name} {what}", percent(share));
+    let mut text =
+        format!("From step {since} on, {} of the values of {name} {what}", percent(share));
     let grown = health.amax[1] / health.amax[0];
     if grown.is_finite() && grown >= MUCH_GROWTH {
         text += &format!(", as the tensor grew {grown:.0}-fold");
@@ -84,12 +89,14 @@ fn trouble_of(
     let standing = guard.actions.iter().rfind(|a| a.tensor == name && !a.undone);
     match standing {
         Some(action) => {
-            let left = if guard.adjustments().high_precision.contains(action.layer()) {
-                "it no longer is in 8 bits".to_owned()
+            text += &format!("; the guard rails gave it {}", action.measure.describe());
+            if guard.adjustments().high_precision.contains(action.layer()) {
+                text += ", so it no longer is in 8 bits.";
+            } else if guard.effect_is_known(action) {
+                text += &format!(", and {} are now.", percent(now));
             } else {
-                format!("{} are now", percent(now))
-            };
-            text += &format!("; the guard rails gave it {}, and {left}.", action.measure.describe());
+                text += ".";
+            }
         }
         None if grown.is_finite() && grown >= MUCH_GROWTH => {
             text += &format!(

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::Action;
+use super::insight::{Diagnosis, Insight, MemoryReport, WhatIf};
 use crate::engine::EngineInfo;
 use crate::error::UserError;
 use crate::fp8::{Format, Precision, TensorStats};
 pub use crate::metrics::Scores;
 use crate::metrics::Store;
-use super::guard::Action;
-use super::insight::{Diagnosis, Insight, MemoryReport, WhatIf};
 use crate::plan::TensorRole;
 
 /// Down: what the watcher wants.

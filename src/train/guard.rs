@@ -143,6 +143,8 @@ pub struct Guard {
     pub actions: Vec<Action>,
     /// Tensors that are not helped any more: the user wanted it so.
     left_alone: BTreeSet<String>,
+    /// Steps done at the last look.
+    looked: u64,
 }
 
 /// Whether a trouble of this share, so many looks old, is acted upon.
@@ -160,6 +162,7 @@ impl Guard {
         recipe: Recipe,
         act: bool,
     ) -> Vec<Action> {
+        self.looked = step;
         let mut done: Vec<Action> = Vec::new();
         for report in tensors.iter().filter(|t| t.stats.count > 0) {
             let score = Score::of(&report.stats);
@@ -171,10 +174,10 @@ impl Guard {
                 None
             };
             let amax = report.stats.amax;
-            let health = self.health.entry(report.name.clone()).or_insert_with(|| Health {
-                amax: [amax, 0.0, 0.0],
-                ..Health::default()
-            });
+            let health = self
+                .health
+                .entry(report.name.clone())
+                .or_insert_with(|| Health { amax: [amax, 0.0, 0.0], ..Health::default() });
             health.amax = [health.amax[0], health.amax[1].max(amax), amax];
             health.sqnr_db = score.sqnr_db;
             health.last = [score.saturated, score.flushed];
@@ -252,6 +255,11 @@ impl Guard {
         action.undone = true;
         self.left_alone.insert(action.tensor.clone());
         Some(action.clone())
+    }
+
+    /// Whether an action is older than the last look, so that its effect is known.
+    pub fn effect_is_known(&self, action: &Action) -> bool {
+        action.step < self.looked
     }
 
     /// What all standing actions make of the recipe.
@@ -342,10 +350,10 @@ mod tests {
         let lost = [report("output.gradient", Format::E5M2, 0, 600)];
         let done = looks(&mut guard, &lost, 1, 3);
         assert_eq!(done.len(), 1);
-        assert_eq!((done[0].trouble, done[0].measure), (
-            Trouble::Flushed,
-            Measure::FinerBlocks(Scaling::Block)
-        ));
+        assert_eq!(
+            (done[0].trouble, done[0].measure),
+            (Trouble::Flushed, Measure::FinerBlocks(Scaling::Block))
+        );
         let mut guard = Guard::default();
         let done = looks(&mut guard, &[report("dense1.weight", Format::E4M3, 300, 0)], 1, 1);
         assert_eq!(done[0].measure, Measure::Headroom(HEADROOM));

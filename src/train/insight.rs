@@ -109,11 +109,7 @@ pub(super) fn used(recipe: Recipe, rule: TensorRule) -> &'static str {
 }
 
 /// Every way but the one in use.
-pub(super) fn other_ways(
-    recipe: Recipe,
-    used: &str,
-    format: Format,
-) -> Vec<(&'static str, Way)> {
+pub(super) fn other_ways(recipe: Recipe, used: &str, format: Format) -> Vec<(&'static str, Way)> {
     let all = scalings().flat_map(|(name, scaling)| {
         Format::ALL.map(|format| (name, Way { format, scaling, margin: recipe.margin }))
     });

@@ -96,9 +96,9 @@ pub fn run(
     let precision = config.precision_after(before.as_ref().map_or(0, |at| at.step), total);
     let guard = before.as_ref().filter(|_| precision.recipe().is_some());
     let adjustments = guard.map(|at| at.known.guard.adjustments()).unwrap_or_default();
-    let shadow_lost = before.as_ref().is_some_and(|at| {
-        at.known.shadow.as_ref().is_some_and(|shadow| shadow.lost_at.is_some())
-    });
+    let shadow_lost = before
+        .as_ref()
+        .is_some_and(|at| at.known.shadow.as_ref().is_some_and(|shadow| shadow.lost_at.is_some()));
     let with_shadow = config.shadow && !shadow_lost;
     let plan_config = plan_config(&config, batch, precision);
     let limits = Limits::of(config.device)?;

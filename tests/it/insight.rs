@@ -121,8 +121,7 @@ fn a_sound_run_is_left_alone_and_told_so() {
 fn what_other_recipes_would_do_is_told_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, every: u64| {
-        let config =
-            TrainConfig { what_if_every: every, epochs: 8, dropout: 0.1, ..good_recipe() };
+        let config = TrainConfig { what_if_every: every, epochs: 8, dropout: 0.1, ..good_recipe() };
         rest(&begin(job(circle(900), config, &dir.path().join(name))))
     };
     let (with, without) = (run("with", 50), run("without", 0));

@@ -49,6 +49,7 @@ fn scroll(w: &mut Window, points: f32) {
         unit: egui::MouseWheelUnit::Point,
         delta: egui::vec2(0.0, -points),
         phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Wheel,
         modifiers: egui::Modifiers::NONE,
     });
     w.harness.run_steps(30);

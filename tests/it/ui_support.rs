@@ -30,11 +30,11 @@ use fp8_studio::eval::{
     Outcomes, Part, fairness, slices,
 };
 use fp8_studio::export::{ExportFormat, ExportReport, Rounding, TensorReport as ExportedTensor};
+use fp8_studio::fp8::what_if::Score;
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
 use fp8_studio::model::{Head, InputSpec};
-use fp8_studio::fp8::what_if::Score;
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};

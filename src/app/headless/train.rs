@@ -356,7 +356,9 @@ impl Watch {
             | Event::Diagnosis { .. }
             | Event::Shadow { .. }
             | Event::Memory { .. }
-            | Event::Tensors { .. } | Event::Finished(_) | Event::Failed(_) => {}
+            | Event::Tensors { .. }
+            | Event::Finished(_)
+            | Event::Failed(_) => {}
         }
     }
 }
@@ -476,6 +478,9 @@ mod tests {
             applied("--precision fp8", f32.clone()).unwrap().precision,
             Precision::default()
         );
+        let watched = applied("--no-guard-rails --shadow --what-if 50", f32.clone()).unwrap();
+        assert!(!watched.guard_rails && watched.shadow && watched.what_if_every == 50);
+        assert!(f32.guard_rails && !f32.shadow);
         assert_eq!(applied("--hidden 0", f32.clone()).unwrap().hidden, Vec::<usize>::new());
         assert_eq!(applied("--hidden 9,8", f32.clone()).unwrap().hidden, [9, 8]);
         assert_eq!(

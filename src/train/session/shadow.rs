@@ -101,11 +101,13 @@ impl Session<'_> {
     pub(super) fn shadow_event(&self) -> Option<crate::train::Event> {
         let ([own, other], rows) = (self.beside.smooth?, self.beside.rows);
         let gap = (own - other) / other.abs();
-        (self.shadow.is_some() && rows > 0 && gap.is_finite()).then(|| crate::train::Event::Shadow {
-            step: self.at.step,
-            loss: (self.beside.loss_sum / rows as f64) as f32,
-            gap,
-            cosines: self.at.known.shadow.as_ref().map_or_else(Vec::new, |s| s.cosines.clone()),
+        (self.shadow.is_some() && rows > 0 && gap.is_finite()).then(|| {
+            crate::train::Event::Shadow {
+                step: self.at.step,
+                loss: (self.beside.loss_sum / rows as f64) as f32,
+                gap,
+                cosines: self.at.known.shadow.as_ref().map_or_else(Vec::new, |s| s.cosines.clone()),
+            }
         })
     }
 

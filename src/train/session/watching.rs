@@ -12,8 +12,9 @@ use crate::plan::{Adjustments, Plan, TensorRole};
 use crate::train::Event;
 use crate::train::diagnosis;
 use crate::train::guard::{self, Guard};
-use crate::train::insight::{Alternative, Diagnosis, Insight, MemoryReport, WhatIf};
-use crate::train::insight::{other_ways, used};
+use crate::train::insight::{
+    Alternative, Diagnosis, Insight, MemoryReport, Tone, WHAT_IF_EVERY, WhatIf, other_ways, used,
+};
 
 /// Most values of a tensor that other recipes are tried on.
 const SAMPLE: usize = 1 << 16;
@@ -21,7 +22,8 @@ const SAMPLE: usize = 1 << 16;
 /// What was told last, so that it is told again only when it changes.
 #[derive(Default)]
 pub(super) struct Told {
-    diagnosis: Option<Diagnosis>,
+    /// Tensor, its standing actions, whether their effect is known, whether it is in trouble now.
+    diagnosis: Option<(String, usize, bool, bool)>,
     memory: Option<MemoryReport>,
     /// Whether the engine holds what it held then.
     pub(super) memory_is_known: bool,
@@ -35,7 +37,7 @@ impl Session<'_> {
     /// Whether the step after `done` is one at which other recipes are tried.
     pub(super) fn looks_after(&self, done: u64) -> bool {
         let every = match self.config.what_if_every {
-            0 if self.shadow.is_some() => crate::train::insight::WHAT_IF_EVERY,
+            0 if self.shadow.is_some() => WHAT_IF_EVERY,
             every => every,
         };
         every > 0 && done.is_multiple_of(every) && self.recipe().is_some()
@@ -95,16 +97,20 @@ impl Session<'_> {
     }
 
     /// Tells how 8 bits do where that concerns another tensor than before, or the tone changed, or
-    /// the guard rails did something since.
+    /// the guard rails did something since, or whether it is in trouble now.
     fn tell_diagnosis(&mut self) {
         let Some(now) = self.diagnosis() else { return };
-        let changed = self.told.diagnosis.as_ref().is_none_or(|before| {
-            before.tone != now.tone
-                || before.tensor != now.tensor
-                || (now.tone == crate::train::insight::Tone::Warning && *before != now)
-        });
-        if changed {
-            self.told.diagnosis = Some(now.clone());
+        let guard = &self.at.known.guard;
+        let standing = guard.actions.iter().filter(|a| !a.undone && a.tensor == now.tensor);
+        let known = standing.clone().all(|a| guard.effect_is_known(a));
+        let troubled = guard.health.get(&now.tensor).is_some_and(|h| h.now.is_some());
+        let tensor = match now.tone {
+            Tone::Good => String::new(),
+            Tone::Warning => now.tensor.clone(),
+        };
+        let key = (tensor, standing.count(), known, troubled);
+        if self.told.diagnosis.as_ref() != Some(&key) {
+            self.told.diagnosis = Some(key);
             self.reporter.send(Event::Diagnosis { step: self.at.step, diagnosis: now });
         }
     }
@@ -158,8 +164,7 @@ impl Session<'_> {
             what_if: known.what_if.clone(),
             guard_actions: known.guard.actions.clone(),
             shadow: known.shadow.clone(),
-            memory: memory
-                .map(|m| MemoryReport { process_peak: preflight::process_peak(), ..m }),
+            memory: memory.map(|m| MemoryReport { process_peak: preflight::process_peak(), ..m }),
         }
     }
 }
@@ -187,8 +192,13 @@ pub(super) fn try_others(
     let values = live.values.get(..rows * cols)?;
     let past = guard.health.get(&watched.name).map_or(0.0, |h| h.amax[1]);
     let sample = sample(values, cols, if weight { 128 } else { 1 });
-    let view =
-        View { values: &sample, cols, weight, amax: slice::amax_bits(values), past: past.to_bits() };
+    let view = View {
+        values: &sample,
+        cols,
+        weight,
+        amax: slice::amax_bits(values),
+        past: past.to_bits(),
+    };
     let name = used(recipe, plan.adjustments.rule(&watched.name));
     let others = other_ways(recipe, name, watched.format)
         .into_par_iter()

@@ -110,10 +110,7 @@ fn loss_plot(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
     if !run.shadow_loss.is_empty() {
         plot = plot.curve("training in f32", &run.shadow_loss, true);
     }
-    plot.mark(best)
-        .events(insight::marks(run))
-        .log(local.log_loss)
-        .show(ui);
+    plot.mark(best).events(insight::marks(run)).log(local.log_loss).show(ui);
     let choices = [(false, "Linear scale"), (true, "Logarithmic")];
     if let Some(log) = segmented(ui, local.log_loss, &choices) {
         local.log_loss = log;

@@ -2,7 +2,8 @@
 
 use egui::{Label, Rangef, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2, Vec2b, WidgetInfo};
 use egui_plot::{
-    AxisHints, GridInput, GridMark, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine,
+    AxisHints, GridInput, GridMark, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints,
+    Points, VLine,
 };
 
 use super::small;
