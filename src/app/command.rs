@@ -15,6 +15,7 @@ use crate::export::{ExportFormat, ExportReport};
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
 use crate::quality::profile::Profile;
+use crate::train::estimate::Estimate;
 use crate::train::{Control, Event, TrainConfig};
 
 /// The only way to change [`super::AppState`].
@@ -181,6 +182,13 @@ pub enum Outcome {
         attempt: u64,
         /// What came of it.
         result: Result<Box<Verdict>, UserError>,
+    },
+    /// What a run would take was worked out, or could not be.
+    Estimated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it takes.
+        result: Result<Box<Estimate>, UserError>,
     },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),

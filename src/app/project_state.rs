@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
+use super::estimating::EstimateState;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::steps::Effect;
@@ -148,6 +149,8 @@ pub struct ProjectState {
     pub original: Arc<Dataset>,
     /// Edits.
     pub undo: Undo<Project>,
+    /// What a run would take.
+    pub estimate: EstimateState,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
     /// How good its model is.
@@ -178,6 +181,7 @@ impl ProjectState {
             preview: None,
             original: loaded.original,
             undo: Undo::default(),
+            estimate: EstimateState::None,
             run: None,
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,

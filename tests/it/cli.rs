@@ -593,3 +593,34 @@ fn a_killed_run_is_resumed_from_its_last_checkpoint() {
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(ended.err.contains("Resumed at step"), "{}", ended.err);
 }
+
+#[test]
+fn a_run_tells_what_it_found_out_about_itself() {
+    let temp = tempfile::tempdir().unwrap();
+    done(["samples", "penguins", text(temp.path())]);
+    let folder = temp.path().join("penguins");
+    let train = |out: &str, more: &[&str]| {
+        let out = temp.path().join(out);
+        let mut args = vec!["train", text(&folder), "--device", "cpu", "--epochs", "12", "--quiet"];
+        args.extend(["--shadow", "--what-if", "20", "--out", text(&out)]);
+        args.extend(more);
+        done(args).out
+    };
+    let shown = train("a", &[]);
+    for part in [
+        "Diagnosis: 8 bits do well",
+        "Beside f32: Gap of the training loss to the same run in f32: ",
+        "Gradients: at least 0.9",
+        "Memory to train: ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&train("b", &["--json"])).unwrap();
+    let insight = &json["insight"];
+    let what_if = insight["what_if"].as_array().unwrap();
+    assert!(what_if.len() >= 6 && what_if.len().is_multiple_of(3), "{insight}");
+    assert!(what_if.iter().all(|t| t["others"].as_array().unwrap().len() == 9));
+    assert_eq!(insight["guard_actions"], serde_json::json!([]));
+    assert!(insight["memory"]["measured"]["weight"].as_u64().unwrap() > 1000);
+    assert!(insight["shadow"]["loss"][1].as_f64().unwrap() > 0.0);
+}

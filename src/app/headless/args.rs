@@ -139,6 +139,15 @@ pub struct TrainArgs {
     /// in standard deviations)
     #[arg(long, value_name = "X")]
     pub adversarial: Option<f32>,
+    /// Do not help tensors that are in trouble in 8 bits; only tell
+    #[arg(long)]
+    pub no_guard_rails: bool,
+    /// Train the same in 32 bits beside it, on the same rows in the same order, to compare
+    #[arg(long)]
+    pub shadow: bool,
+    /// Steps between two looks at what other 8-bit recipes would do (0 for none) [default: 200]
+    #[arg(long, value_name = "N")]
+    pub what_if: Option<u64>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,

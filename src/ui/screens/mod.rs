@@ -7,9 +7,11 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod home;
+pub mod insight;
 pub mod run;
 pub mod tensors;
 pub mod train;
+pub mod watching;
 
 use egui::Ui;
 

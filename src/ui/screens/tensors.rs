@@ -2,6 +2,7 @@
 
 use egui::Ui;
 
+use super::insight;
 use super::train::Local;
 use crate::app::LiveRun;
 use crate::app::live::TensorTrack;
@@ -68,7 +69,7 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
         }
         ui.add_space(space::S);
         if let Some(track) = selected.and_then(|i| run.tensors.get(i)) {
-            detail(ui, track);
+            detail(ui, run, track);
         }
     });
 }
@@ -81,7 +82,7 @@ fn role(role: TensorRole) -> &'static str {
     }
 }
 
-fn detail(ui: &mut Ui, track: &TensorTrack) {
+fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
     let format = match track.format {
         Format::E4M3 => "E4M3",
         Format::E5M2 => "E5M2",
@@ -95,6 +96,7 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         Curves::new("range", "Range", "Epoch")
             .curve("largest value, log₂ amax", &track.amax, false)
             .curve("scale, log₂", &track.scale, true)
+            .events(insight::marks(run))
             .height(150.0)
             .whole()
             .show(ui);
@@ -103,6 +105,7 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         Curves::new("lost", "Lost", "Epoch")
             .curve("rounded to zero", &track.flushed, false)
             .curve("cut off", &track.saturated, true)
+            .events(insight::marks(run))
             .height(150.0)
             .percent()
             .from_zero()
@@ -118,4 +121,5 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         range(ui);
         lost(ui);
     }
+    insight::what_if(ui, run, &track.name);
 }

@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, run, tensors};
+use super::{count, duration, insight, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -87,8 +87,12 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             });
         } else {
             run::figures(ui, run);
+            insight::diagnosis(ui, run);
             run::curves(ui, run, local);
+            insight::guard(ui, run, out);
+            insight::shadow(ui, run);
             tensors::show(ui, run, local);
+            insight::memory(ui, run);
         }
         run::log(ui, run);
     });

@@ -44,7 +44,7 @@ class Recipe:
         if self.on:
             self.kind = about["scaling"]["kind"]
             self.history = about["scaling"].get("history", 1024)
-            self.recent = about["scaling"].get("algorithm") == "most_recent"
+            self.algorithm = about["scaling"].get("algorithm", "max")
             self.high_precision_weight_gradient = about["scaling"].get(
                 "high_precision_weight_gradient", False
             )
@@ -144,8 +144,12 @@ class Layer(nn.Module):
             return None
         history = self.amaxes[role]
         now = x.detach().abs().amax()
-        amax = (history[-1] if self.recipe.recent else max(history)) if history else now
+        choose = {"most_recent": lambda: history[-1], "first": lambda: history[0]}
+        choose = choose.get(self.recipe.algorithm, lambda: max(history))
+        amax = choose() if history else now
         history.append(now)
+        if self.recipe.algorithm == "first":
+            del history[1:]
         del history[: -self.recipe.history]
         return amax
 
