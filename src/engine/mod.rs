@@ -65,6 +65,10 @@ pub trait Engine: Send {
     /// loss of each. Statistics of the last step can be read afterwards. Where several batches make
     /// an update, it follows every step whose number is a multiple of theirs.
     fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError>;
+    /// Updates the weights from the gradients summed so far, which then start from zero again.
+    /// `params.step` counts updates. Only of plans with [`crate::plan::UpdateOptions::row_clip`];
+    /// others update in [`Engine::train`].
+    fn update(&mut self, params: &StepParams) -> Result<(), EngineError>;
     /// Quantises weights for `evaluate`; call after training and before evaluating.
     fn prepare_eval(&mut self) -> Result<(), EngineError>;
     /// Forward only: outputs `[rows, outputs]` and the sum of row losses (of no meaning if the

@@ -231,6 +231,12 @@ impl Engine for WgpuEngine {
         Ok(losses)
     }
 
+    fn update(&mut self, params: &StepParams) -> Result<(), EngineError> {
+        let words = host::update_words(&self.plan, params)?;
+        self.memory.write(self.plan.step, &words)?;
+        self.memory.run(&self.update_step)
+    }
+
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
         self.memory.run(&self.prepare_eval)
     }

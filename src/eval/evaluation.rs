@@ -12,6 +12,7 @@ use super::curves::{Threshold, thresholds};
 use super::fairness::{self, Fairness, Mitigation};
 use super::groups::{Grouping, groupings};
 use super::outcomes::{ClassOutcomes, Outcomes};
+use super::privacy::{self, Privacy};
 use super::robustness::{self, Robustness, Subject};
 use super::scorer::{ClassScorer, Figure, VALUE_FIGURES, measure_values};
 use super::slices::{self, SliceReport};
@@ -133,6 +134,8 @@ pub struct Evaluation {
     pub mitigations: Vec<Mitigation>,
     /// How it holds out against worse data and attacks.
     pub robustness: Robustness,
+    /// What it gives away.
+    pub privacy: Privacy,
     /// Rows of the dataset, the answers for which are in `outcomes`.
     #[serde(skip)]
     pub row_numbers: Vec<u32>,
@@ -343,7 +346,8 @@ pub fn evaluate(
     let validation = match &split {
         Some(s) if part == Part::Test && !s.validation.is_empty() => {
             let encoded = work.encode(&s.validation)?;
-            Some((work.answer(&encoded)?, s.validation.clone()))
+            let answers = work.answer(&encoded)?;
+            Some((answers, s.validation.clone(), encoded))
         }
         _ => None,
     };
@@ -364,6 +368,17 @@ pub fn evaluate(
         options,
     };
     let robustness = robustness::look(subject, progress)?;
+    work.step(75)?;
+    let training = split.as_ref().zip(train.as_ref());
+    let subject = privacy::Subject {
+        predictor: &mut work.predictor,
+        dataset,
+        train: training.map(|(s, encoded)| (encoded, s.train.as_slice())),
+        validation: validation.as_ref().map(|v| &v.2),
+        held_out: (&data, &rows, &outcomes),
+        options,
+    };
+    let privacy = privacy::look(subject, progress)?;
     work.step(80)?;
     let groups = groupings(dataset, &info.schema.target, &rows);
     let slices = slices::find(&outcomes, &groups);
@@ -372,13 +387,13 @@ pub fn evaluate(
     work.step(95)?;
     let classes = info.schema.task.classes().to_vec();
     let ranges = match (&validation, &outcomes) {
-        (Some((Outcomes::Values(v), _)), Outcomes::Values(o)) => conformal::ranges(v, o),
+        (Some((Outcomes::Values(v), ..)), Outcomes::Values(o)) => conformal::ranges(v, o),
         _ => None,
     };
     let (confusion, curves, calibration) = match &outcomes {
         Outcomes::Classes(c) => {
             let fit = match &validation {
-                Some((Outcomes::Classes(v), _)) => Calibrations::fit(v),
+                Some((Outcomes::Classes(v), ..)) => Calibrations::fit(v),
                 _ => info.calibration.clone(),
             };
             let confusion = Confusion::new(&classes, &c.truth, &c.predicted);
@@ -404,6 +419,7 @@ pub fn evaluate(
         fairness,
         mitigations,
         robustness,
+        privacy,
         row_numbers: rows,
         outcomes,
         groupings: groups,
@@ -471,7 +487,7 @@ fn fair(
     work: &Work<'_>,
     outcomes: &Outcomes,
     groups: &[Grouping],
-    validation: Option<&(Outcomes, Vec<u32>)>,
+    validation: Option<&(Outcomes, Vec<u32>, Encoded)>,
 ) -> Result<(Vec<Fairness>, Vec<Mitigation>), ExportError> {
     let Outcomes::Classes(c) = outcomes else { return Ok(Default::default()) };
     if c.classes.len() != 2 {
@@ -480,7 +496,7 @@ fn fair(
     let called = fairness::called(c, 1);
     let seed = work.options.seed;
     let validation = match validation {
-        Some((Outcomes::Classes(v), rows)) => {
+        Some((Outcomes::Classes(v), rows, _)) => {
             Some((v, groupings(work.dataset, &work.info.schema.target, rows)))
         }
         _ => None,

@@ -12,6 +12,7 @@ pub mod fairness;
 pub mod groups;
 pub mod outcomes;
 pub mod perturb;
+pub mod privacy;
 pub mod robustness;
 pub mod scorer;
 pub mod slices;

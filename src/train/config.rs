@@ -111,6 +111,9 @@ pub struct TrainConfig {
     /// columns, or the way from black to white of pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adversarial: Option<f32>,
+    /// Trains with differential privacy; see [`super::private`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private: Option<super::Private>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -139,6 +142,7 @@ impl Default for TrainConfig {
             seed: 0,
             reweigh: None,
             adversarial: None,
+            private: None,
             device: DeviceChoice::Auto,
         }
     }
@@ -222,6 +226,7 @@ impl TrainConfig {
             return fail("random changes of pictures", what);
         }
         self.check_update()?;
+        self.check_private()?;
         // The names of layers do not depend on the size of the data.
         let image = ImageShape { height: 32, width: 32, channels: 1 };
         self.model(InputSpec::image(image), Head::Regression).map(|_| ())
@@ -229,7 +234,8 @@ impl TrainConfig {
 
     fn check_update(&self) -> Result<(), TrainError> {
         let fail = |setting, what: String| Err(TrainError::Config { setting, what });
-        let UpdateOptions { moments, master, clip_norm, accumulate, average } = self.update;
+        let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _ } =
+            self.update;
         if matches!(self.optimizer, Optimizer::Sgd { .. }) {
             let what = || "only AdamW can have it".to_owned();
             if moments != MomentFormat::F32 {

@@ -95,6 +95,9 @@ pub struct Summary {
     /// Precision that the kept model was validated and tested in.
     #[serde(default)]
     pub precision: Option<Precision>,
+    /// What the training gave away of its rows, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<super::Spent>,
     /// Who computed.
     pub engine: EngineInfo,
     /// The run's folder.

@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Position};
+use super::private::{self, Chance, Mechanism, Source};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
@@ -17,7 +18,7 @@ use crate::data::preprocess::EmbeddingWidth;
 use crate::data::{Dataset, Encoded, Preprocessor, Samples, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, EngineInfo};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::eval::attack::Attacker;
@@ -45,6 +46,12 @@ pub struct Prepared {
     pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
+    /// Rows of a step.
+    pub lot: usize,
+    /// Clips and adds noise, and where that comes from, if rows are kept private.
+    pub mechanism: Option<(Mechanism, Chance)>,
+    /// Evaluates in the place of `engine`, where that takes rows one by one.
+    pub judge: Option<Box<dyn Engine>>,
     /// The engine, its parameters loaded.
     pub engine: Box<dyn Engine>,
     /// Why the engine is not the one asked for, if so.
@@ -83,8 +90,17 @@ pub fn run(
         Said::End(ending) => return Ok(ending),
     };
 
-    let batch = config.batch_size.min(encoding.train.rows);
-    let total = (encoding.train.rows.div_ceil(batch.max(1)) * config.epochs) as u64;
+    let rows = encoding.train.rows;
+    let lot = config.batch_size.min(rows);
+    let total = (rows.div_ceil(lot.max(1)) * config.epochs) as u64;
+    let mechanism = match config.private {
+        Some(want) => {
+            let mechanism = Mechanism::new(want, rows, lot, total)?;
+            Some((mechanism, Chance::new(Source::System)))
+        }
+        None => None,
+    };
+    let batch = if mechanism.is_some() { 1 } else { lot };
     // A run of two precisions goes on in the one that it was in.
     let done = match &resumed {
         Some(run) if config.hybrid.is_some() => {
@@ -96,12 +112,23 @@ pub fn run(
         batch,
         precision: config.precision_after(done, total),
         optimizer: config.optimizer,
-        update: config.update,
+        update: private::update_options(&config),
     };
     let limits = Limits::of(config.device)?;
     preflight(&encoding.model, &plan_config, limits)?.into_result()?;
     let plan = plan::compile(&encoding.model, &plan_config)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
+    let judge = match mechanism {
+        Some(_) => {
+            let judging = PlanConfig { batch: lot, update: config.update, ..plan_config };
+            let device = match engine.info() {
+                EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
+                EngineInfo::Gpu(_) => config.device,
+            };
+            Some(engine::open(device, plan::compile(&encoding.model, &judging)?)?.0)
+        }
+        None => None,
+    };
     let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
@@ -158,8 +185,20 @@ pub fn run(
     };
     reporter.open_log(&folder.event_log(), at.step)?;
     let (train, weights) = (Arc::new(train), weights.map(Arc::new));
-    let data =
-        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
+    let data = Prepared {
+        train,
+        validation,
+        test,
+        images,
+        weights,
+        attacker,
+        meaning,
+        lot,
+        mechanism,
+        judge,
+        engine,
+        fallback,
+    };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
 }
 
@@ -213,6 +252,12 @@ fn encode(
     };
     // Only now: figures are fitted on every row once.
     if split_config.balance {
+        if config.private.is_some() {
+            return Err(TrainError::Config {
+                setting: "private training",
+                what: "balancing shows rows of rare classes more than once; turn it off".to_owned(),
+            });
+        }
         parts.balance(dataset, schema)?;
     }
     let train = preprocessor.transform(dataset, &parts.train)?;

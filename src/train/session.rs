@@ -84,8 +84,7 @@ impl<'a> Session<'a> {
         reporter: &'a mut Reporter,
     ) -> Self {
         let config = folder.record.config.clone();
-        let batch = data.engine.plan().config.batch.max(1);
-        let steps_per_epoch = data.train.rows.div_ceil(batch);
+        let steps_per_epoch = data.train.rows.div_ceil(data.lot.max(1));
         let total = (steps_per_epoch * config.epochs) as u64;
         let now = Instant::now();
         Self {
@@ -205,8 +204,9 @@ impl<'a> Session<'a> {
             images: self.data.images.clone(),
             augmentation: self.config.augmentation,
             seed: self.config.seed,
-            batch: self.data.engine.plan().config.batch,
+            batch: self.data.lot,
             epochs: self.config.epochs,
+            rate: self.data.mechanism.as_ref().map(|(m, _)| m.rate()),
         };
         let loader = Loader::start(source, (self.at.epoch, self.at.batch))?;
         while self.at.epoch < self.config.epochs {
@@ -282,12 +282,22 @@ impl<'a> Session<'a> {
             let step = self.at.step + i;
             StepParams { step, learning_rate: self.rate.at(step), seed }
         }));
-        let losses = match (&mut self.data.attacker, self.config.adversarial) {
-            (Some(attacker), Some(size)) => {
-                let engine = self.data.engine.as_mut();
+        let engine = self.data.engine.as_mut();
+        let losses = match (&mut self.data.attacker, &mut self.data.mechanism) {
+            (_, Some((mechanism, chance))) => {
+                let mut before = self.at.rows_trained;
+                let mut losses = Vec::with_capacity(count);
+                for (lot, step) in batches.iter().zip(params.iter()) {
+                    losses.push(mechanism.step(engine, lot, step, before, chance)?);
+                    before += lot.rows as u64;
+                }
+                losses
+            }
+            (Some(attacker), None) => {
+                let size = self.config.adversarial.unwrap_or_default();
                 adversarial_steps(engine, attacker, size, batches, params)?
             }
-            _ => self.data.engine.train(batches, params)?,
+            (None, None) => engine.train(batches, params)?,
         };
         for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
             if !loss.is_finite() {
@@ -343,9 +353,9 @@ impl<'a> Session<'a> {
         if self.data.validation.rows == 0 {
             return Ok(Scores { loss: train_loss, metrics: Vec::new(), rows: 0 });
         }
-        let engine = self.data.engine.as_mut();
-        engine.prepare_eval()?;
-        Ok(eval::evaluate(engine, &self.data.validation, self.data.meaning)?.1)
+        let Prepared { engine, judge, validation, meaning, .. } = &mut self.data;
+        let engine = judging(engine, judge)?;
+        Ok(eval::evaluate(engine, validation, *meaning)?.1)
     }
 
     /// Tests the best parameters and writes the results.
@@ -366,10 +376,9 @@ impl<'a> Session<'a> {
         };
         let params = params.clone();
         self.enter_precision(best.step.saturating_sub(1))?;
-        let engine = self.data.engine.as_mut();
-        engine.load_params(&params)?;
-        engine.prepare_eval()?;
-        let (_, test) = eval::evaluate(engine, &self.data.test, self.data.meaning)?;
+        self.data.engine.load_params(&params)?;
+        let Prepared { engine, judge, test, meaning, .. } = &mut self.data;
+        let (_, test) = eval::evaluate(judging(engine, judge)?, test, *meaning)?;
         let baseline =
             eval::baseline(&self.data.train.target, &self.data.test.target, self.data.meaning);
         let summary = Summary {
@@ -383,12 +392,29 @@ impl<'a> Session<'a> {
             rows_per_second: self.at.rows_trained as f64 / self.at.step_seconds.max(1e-9),
             parameters: self.parameters(),
             precision: Some(self.data.engine.plan().config.precision),
+            privacy: self.data.mechanism.as_ref().map(|(m, _)| m.spent(self.at.step)),
             engine: self.data.engine.info(),
             folder: self.folder.path.clone(),
         };
         self.folder.record.summary = Some(summary);
         self.enter(RunState::Done)
     }
+}
+
+/// The engine that evaluates, with the weights as they are now.
+fn judging<'a>(
+    engine: &'a mut Box<dyn Engine>,
+    judge: &'a mut Option<Box<dyn Engine>>,
+) -> Result<&'a mut dyn Engine, EngineError> {
+    let judging = match judge {
+        Some(judge) => {
+            judge.load_params(&engine.read_params()?)?;
+            judge
+        }
+        None => engine,
+    };
+    judging.prepare_eval()?;
+    Ok(judging.as_mut())
 }
 
 /// Trains on misleading versions of the batches: one step of 1.25 ε from a random start within ε.

@@ -101,6 +101,13 @@ pub struct TrainArgs {
     /// Cross-validate in this many folds instead of training one model to keep
     #[arg(long, value_name = "K", conflicts_with_all = ["resume", "out"])]
     pub folds: Option<usize>,
+    /// Train with differential privacy: what the model says of any one training row is bounded by
+    /// this ε (smaller protects more; usual are 1 to 10). Takes longer and costs accuracy
+    #[arg(long, value_name = "EPSILON", conflicts_with = "folds")]
+    pub private: Option<f64>,
+    /// δ of private training [default: 1/(10 · training rows)]
+    #[arg(long, value_name = "DELTA", requires = "private")]
+    pub delta: Option<f64>,
     /// Number format of the matrix products: 8-bit (fp8), 16-bit (bf16) or 32-bit (f32)
     #[arg(long)]
     pub precision: Option<PrecisionArg>,

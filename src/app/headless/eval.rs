@@ -108,7 +108,8 @@ fn text(e: &Evaluation, args: &EvalArgs) -> String {
     }
     out += &weak(e);
     out += &fair(e, args);
-    out + &robust(e)
+    out += &robust(e);
+    out + &private(e)
 }
 
 /// Figures of all classes, with those of the baselines beside them.
@@ -294,6 +295,52 @@ fn robust(e: &Evaluation) -> String {
         out += &format!("\n{}", terminal::table(&rows));
     }
     out
+}
+
+fn private(e: &Evaluation) -> String {
+    let p = &e.privacy;
+    let mut out = String::new();
+    if let Some(m) = &p.membership {
+        let mut rows = vec![cells([
+            "Training rows recognised by",
+            "AUC",
+            "95 % interval",
+            "found at 1 % false alarms",
+            "95 % interval",
+        ])];
+        for a in &m.attacks {
+            let (auc, found) = (a.auc_interval, a.found_interval);
+            rows.push(cells([
+                a.name,
+                &format!("{:.3}", a.auc),
+                &format!("{:.3} – {:.3}", auc.low, auc.high),
+                &format!("{:.1} %", 100.0 * a.found),
+                &format!("{:.1} – {:.1} %", 100.0 * found.low, 100.0 * found.high),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    if !p.attributes.is_empty() {
+        let percent = |v: f64| format!("{:.1} %", 100.0 * v);
+        let mut rows = vec![cells([
+            "Cells inferred from the rest",
+            "commonest",
+            "training rows",
+            "other rows",
+            "difference, 95 %",
+        ])];
+        for a in &p.attributes {
+            rows.push(cells([
+                &a.column,
+                &percent(a.commonest),
+                &percent(a.members),
+                &percent(a.others),
+                &format!("{} – {}", percent(a.gap.low), percent(a.gap.high)),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    out + &format!("\nPrivacy risk {}: {}\n", p.risk.word(), p.statement)
 }
 
 fn groups(f: &Fairness) -> Vec<Vec<String>> {

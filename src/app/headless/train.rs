@@ -19,7 +19,9 @@ use crate::project::Gate;
 use crate::train::crossval::{self, Study};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::Start;
-use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
+use crate::train::{
+    Augmentation, Control, DataSize, Event, Job, Private, StopReason, Summary, TrainConfig,
+};
 
 /// Result as `--json` prints it.
 #[derive(Serialize)]
@@ -246,6 +248,13 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
     config.learning_rate = args.lr.unwrap_or(config.learning_rate);
     config.batch_size = args.batch.unwrap_or(config.batch_size);
     config.adversarial = args.adversarial.or(config.adversarial);
+    if let Some(epsilon) = args.private {
+        let private = Private { delta: args.delta, ..Private::of(epsilon) };
+        *config = config.with_privacy(private, data.rows);
+        config.epochs = args.epochs.unwrap_or(config.epochs);
+        config.learning_rate = args.lr.unwrap_or(config.learning_rate);
+        config.batch_size = args.batch.unwrap_or(config.batch_size);
+    }
     if args.reweigh.is_some() {
         config.reweigh.clone_from(&args.reweigh);
     }
@@ -390,6 +399,9 @@ fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> Str
         terminal::count(s.parameters),
         describe::precision(precision)
     ));
+    if let Some(privacy) = &s.privacy {
+        facts.push(format!("Privacy: {}", privacy.describe()));
+    }
     let folder = here(folder);
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();

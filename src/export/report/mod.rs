@@ -1,6 +1,8 @@
 //! The report of a model: one HTML file that needs nothing else, with its figures drawn in it.
 
+mod costs;
 mod html;
+mod privacy;
 mod risks;
 mod svg;
 
@@ -8,6 +10,7 @@ use std::path::Path;
 
 use self::html::{heading, paragraph, table};
 use self::svg::Trace;
+use crate::deploy::cost::Assumptions;
 use crate::error::ExportError;
 use crate::eval::calibration::Reliability;
 use crate::eval::evaluation::{Evaluation, Measured, Part};
@@ -48,8 +51,9 @@ pub fn page(record: &RunRecord, found: &Evaluation, verdict: Option<&Verdict>) -
     body += &calibration(found);
     body += &groups(found);
     body += &robustness(found);
+    body += &privacy::section(found);
     body += &match verdict {
-        Some(verdict) => comparison(verdict),
+        Some(verdict) => comparison(verdict) + &costs::section(verdict, &Assumptions::default()),
         None => {
             heading("What FP8 cost or saved")
                 + &paragraph("Not measured. The Evaluate step or \"fp8-studio compare\" does that.")
@@ -97,6 +101,7 @@ fn model_card(record: &RunRecord, e: &Evaluation) -> String {
     let row = |a: &str, b: String| vec![a.to_owned(), b];
     let parameters =
         record.summary.as_ref().map_or(record.model.parameter_count(), |s| s.parameters);
+    let private = record.summary.as_ref().and_then(|s| s.privacy);
     let rows = [
         row("Predicts", format!("{} ({classes})", e.target)),
         row(
@@ -121,6 +126,10 @@ fn model_card(record: &RunRecord, e: &Evaluation) -> String {
                 100.0 * record.split.test,
                 record.split.seed
             ),
+        ),
+        row(
+            "Privacy of training rows",
+            private.map_or("no private training; see below".to_owned(), |p| p.describe()),
         ),
         row("Trained", format!("{}, seed {}", record.started, record.config.seed)),
         row("Made with", concat!("fp8-studio ", env!("CARGO_PKG_VERSION")).to_owned()),

@@ -35,6 +35,10 @@ impl Session<'_> {
 
     /// Saves at the end of an epoch, unless that was done just now.
     pub(super) fn save_after_epoch(&mut self) -> Result<(), TrainError> {
+        if self.data.mechanism.is_some() && !self.best_saved {
+            // What is kept must belong to the steps that are counted, also after a crash.
+            return self.save();
+        }
         self.save_if_due(SAVE_AT_MOST_EVERY)
     }
 
