@@ -11,6 +11,7 @@ use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
+use crate::export::sealed::Lock;
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
@@ -181,7 +182,11 @@ impl Services for Library {
             key: Some(&key),
             ..ExportOptions::default()
         };
-        Ok(export::export_run_as(&run, &request.to, request.format, &options)?)
+        if request.passphrase.0.is_empty() {
+            return Ok(export::export_run_as(&run, &request.to, request.format, &options)?);
+        }
+        let lock = Lock::passphrase(&request.passphrase.0);
+        export::sealed::export(&run, &request.to, request.format, &options, &lock)
     }
 
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {

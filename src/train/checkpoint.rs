@@ -72,6 +72,9 @@ pub struct Position {
     pub step_seconds: f64,
     /// Rows trained on.
     pub rows_trained: u64,
+    /// Multipliers of a fairness penalty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multipliers: Vec<f64>,
 }
 
 impl Position {
@@ -90,6 +93,7 @@ impl Position {
             seconds: 0.0,
             step_seconds: 0.0,
             rows_trained: 0,
+            multipliers: Vec::new(),
         }
     }
 }

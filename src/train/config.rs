@@ -106,6 +106,12 @@ pub struct TrainConfig {
     /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reweigh: Option<String>,
+    /// Pays for treating groups differently; see [`super::Fair`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fair: Option<super::Fair>,
+    /// Column whose groups are scored on validation rows after every epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
     /// Trains on rows changed so as to mislead the network (adversarial training by one step from
     /// a random start, Wong et al. 2020), each value by at most this: standard deviations of number
     /// columns, or the way from black to white of pixels.
@@ -141,6 +147,8 @@ impl Default for TrainConfig {
             patience: 8,
             seed: 0,
             reweigh: None,
+            fair: None,
+            watch: None,
             adversarial: None,
             private: None,
             device: DeviceChoice::Auto,
@@ -227,6 +235,7 @@ impl TrainConfig {
         }
         self.check_update()?;
         self.check_private()?;
+        self.check_fair()?;
         // The names of layers do not depend on the size of the data.
         let image = ImageShape { height: 32, width: 32, channels: 1 };
         self.model(InputSpec::image(image), Head::Regression).map(|_| ())

@@ -162,6 +162,17 @@ pub enum Event {
         /// Whether it is the best so far.
         best: bool,
     },
+    /// How groups score on validation rows at the end of an epoch.
+    Groups {
+        /// Step that they belong to.
+        step: u64,
+        /// Column that they are of.
+        column: String,
+        /// Plain name of the figure.
+        figure: String,
+        /// Group, its validation rows, its figure.
+        groups: Vec<(String, usize, f64)>,
+    },
     /// A line for the log.
     Log(String),
     /// The run ended with a model.
@@ -174,9 +185,10 @@ impl Event {
     /// The step that the event belongs to, if it belongs to one.
     pub fn step(&self) -> Option<u64> {
         match self {
-            Self::Progress { step, .. } | Self::Tensors { step, .. } | Self::Epoch { step, .. } => {
-                Some(*step)
-            }
+            Self::Progress { step, .. }
+            | Self::Tensors { step, .. }
+            | Self::Groups { step, .. }
+            | Self::Epoch { step, .. } => Some(*step),
             _ => None,
         }
     }
@@ -210,6 +222,11 @@ impl Event {
                 }
                 for (kind, value) in &validation.metrics {
                     store.push(&format!("metric/{}", kind.label()), x, *value);
+                }
+            }
+            Self::Groups { step, groups, .. } => {
+                for (name, _, value) in groups {
+                    store.push(&format!("group/{name}"), *step as f64, *value);
                 }
             }
             Self::State(_)

@@ -31,6 +31,8 @@ pub(super) struct Source {
     pub data: Arc<Encoded>,
     /// What every row counts; `None` for all alike.
     pub weights: Option<Arc<Vec<f32>>>,
+    /// What every row is learned as, where that is not its own class.
+    pub targets: Option<Arc<Vec<u32>>>,
     /// Size and, per channel, black and white, where rows are images.
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What is done to images.
@@ -60,6 +62,10 @@ impl Source {
         if let Some(weights) = &self.weights {
             let of = |row: &u32| weights.get(*row as usize).copied().unwrap_or(1.0);
             batch.weights.iter_mut().zip(rows).for_each(|(weight, row)| *weight = of(row));
+        }
+        if let Some(targets) = &self.targets {
+            let of = |row: &u32| targets.get(*row as usize).copied();
+            batch.targets.iter_mut().zip(rows).for_each(|(to, row)| *to = of(row).unwrap_or(*to));
         }
         let Some((shape, levels)) = &self.images else { return };
         if self.augmentation.is_nothing() {
@@ -165,6 +171,7 @@ mod tests {
         Source {
             data: Arc::new(data),
             weights: None,
+            targets: None,
             images,
             augmentation,
             seed: 9,

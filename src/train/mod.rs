@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod crossval;
 mod diagnosis;
+mod fair;
 pub mod event;
 mod files;
 mod loader;
@@ -22,6 +23,7 @@ pub mod worker;
 
 pub use augment::Augmentation;
 pub use config::{Architecture, TrainConfig};
+pub use fair::Fair;
 pub use event::{Control, Event, RunState, StopReason, Summary};
 pub use private::{Private, Spent};
 pub use run_folder::RunFolder;

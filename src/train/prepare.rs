@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Position};
+use super::fair::Penalty;
 use super::private::{self, Chance, Mechanism, Source};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
@@ -42,6 +43,10 @@ pub struct Prepared {
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What every training row counts; `None` for all alike.
     pub weights: Option<Arc<Vec<f32>>>,
+    /// Pays for treating groups differently, if it is asked for.
+    pub penalty: Option<Penalty>,
+    /// Groups of the validation rows that are watched.
+    pub watched: Option<Grouping>,
     /// Makes misleading rows, if they are trained on.
     pub attacker: Option<Attacker>,
     /// What the outputs mean.
@@ -64,6 +69,8 @@ struct Encoding {
     validation: Encoded,
     test: Encoded,
     weights: Option<Vec<f32>>,
+    penalty: Option<Penalty>,
+    watched: Option<Grouping>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -129,7 +136,7 @@ pub fn run(
         }
         None => None,
     };
-    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
+    let Encoding { train, validation, test, weights, penalty, watched, meaning, preprocessor, model } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
         return Err(TrainError::Config {
@@ -191,6 +198,8 @@ pub fn run(
         test,
         images,
         weights,
+        penalty,
+        watched,
         attacker,
         meaning,
         lot,
@@ -283,7 +292,19 @@ fn encode(
         Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
         None => None,
     };
-    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+    let penalty = match &config.fair {
+        Some(fair) => {
+            let rows = [parts.train.as_slice(), &parts.validation].concat();
+            let grouping = by_column(dataset, &fair.column, &rows, "fairness penalty")?;
+            Some(Penalty::new(fair, &grouping, &train, meaning.outputs())?)
+        }
+        None => None,
+    };
+    let watched = match &config.watch {
+        Some(column) => Some(by_column(dataset, column, &parts.validation, "groups watched")?),
+        None => None,
+    };
+    Ok(Encoding { train, validation, test, weights, penalty, watched, meaning, preprocessor, model })
 }
 
 /// See [`super::TrainConfig::reweigh`].
@@ -293,16 +314,28 @@ fn balancing_weights(
     rows: &[u32],
     target: &TargetData,
 ) -> Result<Vec<f32>, TrainError> {
-    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    const SETTING: &str = "reweighting column";
+    let grouping = by_column(dataset, column, rows, SETTING)?;
+    let TargetData::Classes(classes) = target else {
+        let what = "only classes can be weighted by group, not numbers".to_owned();
+        return Err(TrainError::Config { setting: SETTING, what });
+    };
+    Ok(grouping.independence_weights(classes))
+}
+
+/// Rows grouped by the values of a column; `setting` is what asks for it.
+fn by_column(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    setting: &'static str,
+) -> Result<Grouping, TrainError> {
     let found = match &dataset.samples {
         Samples::Table(table) => table.column(column),
         Samples::Images(_) => None,
     };
-    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
-    let TargetData::Classes(classes) = target else {
-        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
-    };
-    Ok(Grouping::by_value(found, rows).independence_weights(classes))
+    let fail = || TrainError::Config { setting, what: format!("there is no column \"{column}\"") };
+    Ok(Grouping::by_value(found.ok_or_else(fail)?, rows))
 }
 
 /// A model can go on only with data that ask what it was trained to answer.

@@ -1,6 +1,7 @@
 //! One training run, from the prepared data to the tested model.
 
 mod control;
+mod groups;
 mod reports;
 mod saving;
 
@@ -198,9 +199,10 @@ impl<'a> Session<'a> {
     fn train(&mut self) -> Result<LoopEnd, TrainError> {
         let mut pace = Pace::default();
         let mut staged = Staged::default();
-        let source = loader::Source {
+        let mut source = loader::Source {
             data: Arc::clone(&self.data.train),
             weights: self.data.weights.clone(),
+            targets: None,
             images: self.data.images.clone(),
             augmentation: self.config.augmentation,
             seed: self.config.seed,
@@ -208,7 +210,8 @@ impl<'a> Session<'a> {
             epochs: self.config.epochs,
             rate: self.data.mechanism.as_ref().map(|(m, _)| m.rate()),
         };
-        let loader = Loader::start(source, (self.at.epoch, self.at.batch))?;
+        self.penalise(&mut source);
+        let mut loader = Loader::start(source.clone(), (self.at.epoch, self.at.batch))?;
         while self.at.epoch < self.config.epochs {
             if self.early_stopped() {
                 return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
@@ -229,6 +232,10 @@ impl<'a> Session<'a> {
                 self.save_within_epoch()?;
             }
             self.end_epoch()?;
+            // What rows count changed, and batches made ahead do not know.
+            if self.penalise(&mut source) {
+                loader = Loader::start(source.clone(), (self.at.epoch, 0))?;
+            }
         }
         Ok(LoopEnd::Reason(StopReason::Completed))
     }
@@ -321,16 +328,21 @@ impl<'a> Session<'a> {
         // However short the epoch, the loss curve gets a point.
         self.report_progress();
         self.report_tensors()?;
-        let validation = self.validate(train_loss)?;
+        let (outputs, validation) = self.validate(train_loss)?;
         let without_validation = self.data.validation.rows == 0;
-        let loss = f64::from(validation.loss);
+        let mut loss = f64::from(validation.loss);
+        if let Some(penalty) = &self.data.penalty {
+            loss += penalty.strength * penalty.gap(&outputs);
+        }
+        self.learn_multipliers()?;
+        self.report_groups(&outputs);
         if !loss.is_finite() {
             return Err(self.diverged(validation.loss, self.at.step));
         }
         let better =
             without_validation || self.at.best.as_ref().is_none_or(|best| loss < best.loss);
         if better {
-            self.keep_as_best(validation.clone())?;
+            self.keep_as_best(validation.clone(), loss)?;
             self.at.epochs_without_better = 0;
         } else {
             self.at.epochs_without_better += 1;
@@ -349,13 +361,14 @@ impl<'a> Session<'a> {
         self.save_after_epoch()
     }
 
-    fn validate(&mut self, train_loss: f32) -> Result<Scores, TrainError> {
+    fn validate(&mut self, train_loss: f32) -> Result<(Vec<f32>, Scores), TrainError> {
         if self.data.validation.rows == 0 {
-            return Ok(Scores { loss: train_loss, metrics: Vec::new(), rows: 0 });
+            let none = Scores { loss: train_loss, metrics: Vec::new(), rows: 0 };
+            return Ok((Vec::new(), none));
         }
         let Prepared { engine, judge, validation, meaning, .. } = &mut self.data;
         let engine = judging(engine, judge)?;
-        Ok(eval::evaluate(engine, validation, *meaning)?.1)
+        Ok(eval::evaluate(engine, validation, *meaning)?)
     }
 
     /// Tests the best parameters and writes the results.
@@ -363,8 +376,9 @@ impl<'a> Session<'a> {
         if self.at.best.is_none() {
             // Stopped within the first epoch: what there is becomes the model.
             let so_far = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
-            let validation = self.validate(so_far)?;
-            self.keep_as_best(validation)?;
+            let (_, validation) = self.validate(so_far)?;
+            let loss = f64::from(validation.loss);
+            self.keep_as_best(validation, loss)?;
         }
         self.save()?;
         self.enter(RunState::Finishing)?;

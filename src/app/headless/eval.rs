@@ -16,7 +16,8 @@ use crate::train::run_folder::{self, RunFolder};
 
 /// Evaluates and shows what was found.
 pub(super) fn run(args: &EvalArgs) -> Result<(), UserError> {
-    let (model, run) = open_model(&args.model)?;
+    let (path, _opened) = super::seal::readable(&args.model, &args.open)?;
+    let (model, run) = open_model(&path)?;
     let (project, own_data) = data(&args.model, args.data.as_deref(), run.as_ref())?;
     let dataset = project.open_data(&Progress::default())?;
     source::notes(&dataset, true);

@@ -20,7 +20,7 @@ use crate::train::crossval::{self, Study};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::Start;
 use crate::train::{
-    Augmentation, Control, DataSize, Event, Job, Private, StopReason, Summary, TrainConfig,
+    Augmentation, Control, DataSize, Event, Fair, Job, Private, StopReason, Summary, TrainConfig,
 };
 
 /// Result as `--json` prints it.
@@ -255,6 +255,13 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
         config.learning_rate = args.lr.unwrap_or(config.learning_rate);
         config.batch_size = args.batch.unwrap_or(config.batch_size);
     }
+    if let Some(column) = &args.fair {
+        let strength = args.fair_strength.unwrap_or(Fair::STRENGTH);
+        config.fair = Some(Fair { column: column.clone(), strength });
+    }
+    if args.watch.is_some() {
+        config.watch.clone_from(&args.watch);
+    }
     if args.reweigh.is_some() {
         config.reweigh.clone_from(&args.reweigh);
     }
@@ -349,6 +356,13 @@ impl Watch {
                     text += "  best";
                 }
                 self.line(&text);
+            }
+            Event::Groups { column, figure, groups, .. } => {
+                let all: Vec<String> = groups
+                    .iter()
+                    .map(|(name, rows, value)| format!("{name} {value:.4} ({rows})"))
+                    .collect();
+                self.line(&format!("  {figure} by {column}: {}", all.join(", ")));
             }
             Event::Log(text) => self.line(text),
             Event::State(_) | Event::Tensors { .. } | Event::Finished(_) | Event::Failed(_) => {}

@@ -240,7 +240,7 @@ impl TrainConfig {
                  per update above 1",
             );
         }
-        if self.reweigh.is_some() || self.adversarial.is_some() {
+        if self.reweigh.is_some() || self.fair.is_some() || self.adversarial.is_some() {
             return fail(
                 "weights by group and misleading rows depend on other rows; leave them out",
             );

@@ -16,13 +16,13 @@ const SAVE_AT_MOST_EVERY: Duration = Duration::from_millis(500);
 const SAVE_TIMES: u32 = 20;
 
 impl Session<'_> {
-    pub(super) fn keep_as_best(&mut self, validation: Scores) -> Result<(), TrainError> {
+    pub(super) fn keep_as_best(&mut self, validation: Scores, loss: f64) -> Result<(), TrainError> {
         self.best_params = Some(self.data.engine.read_params()?);
         self.best_saved = false;
         self.at.best = Some(Best {
             epoch: self.at.epoch + 1,
             step: self.at.step,
-            loss: f64::from(validation.loss),
+            loss,
             validation,
         });
         Ok(())

@@ -98,6 +98,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                     changes(ui, config, out);
                 }
                 learning(ui, config, &wrong, local, out);
+                super::safeguards::show(ui, project, config, out);
             },
             |ui, out| {
                 engine(ui, state, config, out);
@@ -276,7 +277,7 @@ fn precision(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     }
 }
 
-fn set(
+pub(super) fn set(
     out: &mut Vec<Command>,
     config: &TrainConfig,
     what: &'static str,

@@ -7,7 +7,9 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod home;
+mod live_groups;
 pub mod run;
+mod safeguards;
 pub mod tensors;
 pub mod train;
 

@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, run, tensors};
+use super::{count, duration, live_groups, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -88,6 +88,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         } else {
             run::figures(ui, run);
             run::curves(ui, run, local);
+            live_groups::show(ui, run);
             tensors::show(ui, run, local);
         }
         run::log(ui, run);

@@ -9,7 +9,7 @@ use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
 use crate::metrics::MetricKind;
-use crate::train::TrainConfig;
+use crate::train::{Fair, TrainConfig};
 use crate::ui::icons;
 use crate::ui::screens::count;
 use crate::ui::theme::space;
@@ -80,6 +80,7 @@ fn fairness(
             mitigation(ui, m);
         }
         weights(ui, project, &f.column, out);
+        penalty(ui, project, &f.column, out);
     });
 }
 
@@ -100,8 +101,31 @@ fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Comm
     let button = Button::secondary(&label).hint(hint).small();
     if button.blocked(project.train_blocked()).pressed(ui) {
         let reweigh = (!on).then(|| column.to_owned());
-        let config = Box::new(TrainConfig { reweigh, ..train.clone() });
+        let config = Box::new(TrainConfig { reweigh, fair: None, ..train.clone() });
         out.push(Command::SetConfig { config, what: "weights by group" });
+        out.push(Command::Train);
+    }
+}
+
+/// Training again with a fairness penalty, or without.
+fn penalty(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Command>) {
+    let train = &project.project.train;
+    if let Some(used) = project.run.as_ref().and_then(|r| r.basis.train.fair.as_ref()) {
+        small(ui, format!("This model was trained with a fairness penalty by {}.", used.column));
+    }
+    let on = train.fair.as_ref().is_some_and(|f| f.column == column);
+    let label = if on {
+        "Train again without the penalty".to_owned()
+    } else {
+        format!("Train again with a fairness penalty by {column}")
+    };
+    let hint = "Training is pulled towards calling equal shares of all groups favourable (demographic parity). Compare the figures here before and after.";
+    if Button::secondary(&label).hint(hint).small().blocked(project.train_blocked()).pressed(ui) {
+        let fair =
+            (!on).then(|| Fair { column: column.to_owned(), strength: Fair::STRENGTH });
+        // Either of the two, not both.
+        let config = Box::new(TrainConfig { fair, reweigh: None, ..train.clone() });
+        out.push(Command::SetConfig { config, what: "the fairness penalty" });
         out.push(Command::Train);
     }
 }
