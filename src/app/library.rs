@@ -150,7 +150,8 @@ impl Services for Library {
         let run = RunFolder::open(run)?;
         let model = Model::of_run(&run)?;
         let options = Options { own_data: true, ..Options::default() };
-        let found = eval::examine(&model, data, options, progress)?;
+        let mut found = eval::examine(&model, data, options, progress)?;
+        found.treated = eval::treated::look(&run, data, &found)?;
         if let Some(calibrations) = found.calibrations() {
             run.keep_calibrations(calibrations)?;
         }

@@ -16,6 +16,7 @@ use super::privacy::{self, Privacy};
 use super::robustness::{self, Robustness, Subject};
 use super::scorer::{ClassScorer, Figure, VALUE_FIGURES, measure_values};
 use super::slices::{self, SliceReport};
+use super::treated::Treated;
 use super::{Confusion, Meaning};
 use crate::data::{Dataset, Encoded, Progress, Split, Targets, targets};
 use crate::deploy::{Model, Predictor};
@@ -132,6 +133,8 @@ pub struct Evaluation {
     pub fairness: Vec<Fairness>,
     /// What thresholds by group would change, by column.
     pub mitigations: Vec<Mitigation>,
+    /// What a remedy in training changed; only of a run beside which there is one without.
+    pub treated: Option<Treated>,
     /// How it holds out against worse data and attacks.
     pub robustness: Robustness,
     /// What it gives away.
@@ -418,6 +421,7 @@ pub fn evaluate(
         slices,
         fairness,
         mitigations,
+        treated: None,
         robustness,
         privacy,
         row_numbers: rows,
@@ -490,8 +494,8 @@ fn fair(
     validation: Option<&(Outcomes, Vec<u32>, Encoded)>,
 ) -> Result<(Vec<Fairness>, Vec<Mitigation>), ExportError> {
     let Outcomes::Classes(c) = outcomes else { return Ok(Default::default()) };
-    if c.classes.len() != 2 {
-        return Ok(Default::default());
+    if c.classes.len() > 2 {
+        return Ok((against_rest(work, c, groups)?, Vec::new()));
     }
     let called = fairness::called(c, 1);
     let seed = work.options.seed;
@@ -513,6 +517,32 @@ fn fair(
         }
     }
     Ok((found, mended))
+}
+
+/// Most classes that are each compared against the rest.
+const MOST_CLASSES: usize = 12;
+
+/// Fairness of more than two classes: each class in turn is the favourable answer, all others are
+/// not.
+fn against_rest(
+    work: &Work<'_>,
+    c: &ClassOutcomes,
+    groups: &[Grouping],
+) -> Result<Vec<Fairness>, ExportError> {
+    let mut found = Vec::new();
+    if c.classes.len() > MOST_CLASSES {
+        return Ok(found);
+    }
+    // Groups that are the classes themselves say nothing about fairness.
+    let fits = |g: &&Grouping| g.names.len() <= MOST_GROUPS && g.names != c.classes;
+    for grouping in groups.iter().filter(fits) {
+        for class in 0..c.classes.len() {
+            work.progress.check()?;
+            let called = fairness::called(c, class);
+            found.push(fairness::compare(c, &called, class, grouping, work.options.seed));
+        }
+    }
+    Ok(found)
 }
 
 fn class_curves(c: &ClassOutcomes) -> Vec<ClassCurve> {

@@ -16,6 +16,7 @@ pub mod privacy;
 pub mod robustness;
 pub mod scorer;
 pub mod slices;
+pub mod treated;
 pub mod verdict;
 
 pub use bootstrap::Interval;

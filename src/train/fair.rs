@@ -79,10 +79,8 @@ impl Penalty {
         train: &Encoded,
         classes: usize,
     ) -> Result<Self, TrainError> {
-        let fail = |what: &str| TrainError::Config {
-            setting: "fairness penalty",
-            what: what.to_owned(),
-        };
+        let fail =
+            |what: &str| TrainError::Config { setting: "fairness penalty", what: what.to_owned() };
         let TargetData::Classes(truth) = &train.target else {
             return Err(fail("only classes can be penalised, not numbers"));
         };

@@ -136,7 +136,17 @@ pub fn run(
         }
         None => None,
     };
-    let Encoding { train, validation, test, weights, penalty, watched, meaning, preprocessor, model } = encoding;
+    let Encoding {
+        train,
+        validation,
+        test,
+        weights,
+        penalty,
+        watched,
+        meaning,
+        preprocessor,
+        model,
+    } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
         return Err(TrainError::Config {
@@ -304,7 +314,17 @@ fn encode(
         Some(column) => Some(by_column(dataset, column, &parts.validation, "groups watched")?),
         None => None,
     };
-    Ok(Encoding { train, validation, test, weights, penalty, watched, meaning, preprocessor, model })
+    Ok(Encoding {
+        train,
+        validation,
+        test,
+        weights,
+        penalty,
+        watched,
+        meaning,
+        preprocessor,
+        model,
+    })
 }
 
 /// See [`super::TrainConfig::reweigh`].

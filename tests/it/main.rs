@@ -25,6 +25,7 @@ mod images;
 mod kernels;
 mod onnx;
 mod pair;
+mod privacy;
 mod pytorch;
 mod quality;
 mod resume;

@@ -467,6 +467,7 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
         slices: slices::find(&outcomes, &groups),
         fairness,
         mitigations: vec![],
+        treated: None,
         privacy: Privacy {
             guaranteed: None,
             membership: Some(Membership {

@@ -95,7 +95,10 @@ pub(super) fn seal(args: &SealArgs) -> Result<(), UserError> {
         return new_key(file);
     }
     let Some(source) = &args.source else {
-        return Err(UserError::new("Nothing to seal was named", "Name a file or a project folder."));
+        return Err(UserError::new(
+            "Nothing to seal was named",
+            "Name a file or a project folder.",
+        ));
     };
     let (plain, default) = if source.is_dir() {
         let zip = source.with_extension("zip");

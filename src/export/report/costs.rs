@@ -2,18 +2,17 @@
 
 use super::html::{heading, paragraph, table};
 use crate::deploy::cost::Assumptions;
-use crate::eval::verdict::{Arm, Verdict};
+use crate::eval::verdict::Verdict;
 
 /// The section: FP8 beside f32 in each place, from speeds measured for the comparison.
 pub fn section(v: &Verdict, a: &Assumptions) -> String {
     let arm = |name| v.arms.iter().find(|arm| arm.name == name);
     let (Some(fp8), Some(f32)) = (arm("FP8"), arm("f32")) else { return String::new() };
-    let fastest = |arm: &Arm| arm.throughput.iter().map(|t| t.1).fold(0.0, f64::max);
     let rows: Vec<Vec<String>> = a
         .places
         .iter()
         .map(|place| {
-            let [x, y] = [fp8, f32].map(|arm| a.cost(place, fastest(arm), arm.train_seconds));
+            let [x, y] = [fp8, f32].map(|arm| a.cost(place, arm.fastest(), arm.train_seconds));
             let training = |c: Option<f64>| c.map_or("–".to_owned(), |c| format!("{c:.2e}"));
             let paid = if place.always_on { "around the clock" } else { "while it works" };
             vec![

@@ -322,7 +322,7 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
     let gaps: Vec<Vec<String>> = gaps.map(|(name, v)| vec![name.to_owned(), shown(v)]).into();
     let (truly, called) = (format!("truly {}", f.positive), format!("called {}", f.positive));
     let head = [f.column.as_str(), "rows", &truly, &called, "TPR", "FPR", "precision", "ECE"];
-    let mut out = format!("<details><summary>By {}</summary>", html::escape(&f.column));
+    let mut out = format!("<details><summary>By {}</summary>", html::escape(&f.name()));
     out += &table(&head, &rows);
     out += &table(&["between groups", "value (95 % interval)"], &gaps);
     if let Some(m) = e.mitigations.iter().find(|m| m.column == f.column) {
@@ -335,6 +335,18 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
         ];
         out +=
             &table(&["thresholds by group, chosen on validation rows", "before", "after"], &rows);
+    }
+    if let Some(t) = e.treated.as_ref().filter(|t| t.column == f.column) {
+        let line = |name: &str, v: [f64; 2]| {
+            vec![name.to_owned(), format!("{:.3}", v[0]), format!("{:.3}", v[1])]
+        };
+        let rows = [
+            line("Demographic parity difference", t.demographic_parity_difference),
+            line("Equalised odds difference", t.equalised_odds_difference),
+            line("Accuracy", t.accuracy),
+        ];
+        let head = format!("trained with {} (without: run of {})", t.how, t.without);
+        out += &table(&[&head, "without", "with"], &rows);
     }
     out + "</details>"
 }
@@ -423,7 +435,7 @@ fn comparison(v: &Verdict) -> String {
         "worst group",
         "same answers as f32",
         "training",
-        "all cores",
+        "time × cores (in place of energy, which was not measured)",
         "one row, p50 / p95",
         "rows per second by batch",
         "file",

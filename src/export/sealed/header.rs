@@ -58,7 +58,8 @@ fn wrap_cipher(key: &[u8; 32]) -> ChaCha20Poly1305 {
 }
 
 fn by_passphrase(passphrase: &str, salt: &[u8], log_work: u8) -> Result<[u8; 32], SealError> {
-    let params = scrypt::Params::new(log_work, 8, 1).map_err(|_| format("its work is too large"))?;
+    let params =
+        scrypt::Params::new(log_work, 8, 1).map_err(|_| format("its work is too large"))?;
     let salt = [PASSPHRASE_LABEL, salt].concat();
     let mut key = [0; 32];
     scrypt::scrypt(passphrase.as_bytes(), &salt, &params, &mut key)

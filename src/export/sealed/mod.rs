@@ -48,7 +48,9 @@ impl SealError {
     pub fn about(self, path: &Path) -> UserError {
         let advice = match self {
             Self::Wrong => "Check the passphrase (capitals, spaces), or ask who sealed it.",
-            Self::Needs(_) => "Give --passphrase-file FILE, --identity FILE, or set FP8_STUDIO_PASSPHRASE.",
+            Self::Needs(_) => {
+                "Give --passphrase-file FILE, --identity FILE, or set FP8_STUDIO_PASSPHRASE."
+            }
             Self::Format(_) => "Only binary files of the age format, version 1, can be opened.",
             Self::Damaged => "Get the file again from whoever sent it.",
             Self::System(_) => "Close other programs and try again.",
@@ -106,7 +108,8 @@ pub fn open(sealed: &[u8], opener: &Opener<'_>) -> Result<Vec<u8>, SealError> {
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), SealError> {
-    getrandom::fill(bytes).map_err(|e| SealError::System(format!("there are no random numbers: {e}")))
+    getrandom::fill(bytes)
+        .map_err(|e| SealError::System(format!("there are no random numbers: {e}")))
 }
 
 /// Exports a run as [`super::export_run_as`] does and seals the file, whose name gets the ending

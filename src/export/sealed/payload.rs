@@ -22,11 +22,7 @@ fn nonce(number: u64, last: bool) -> Nonce {
     bytes.into()
 }
 
-pub(super) fn write(
-    file_key: &[u8; 16],
-    plain: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), SealError> {
+pub(super) fn write(file_key: &[u8; 16], plain: &[u8], out: &mut Vec<u8>) -> Result<(), SealError> {
     let mut salt = [0; NONCE];
     random(&mut salt)?;
     out.extend_from_slice(&salt);
@@ -52,9 +48,8 @@ pub(super) fn read(file_key: &[u8; 16], sealed: &[u8]) -> Result<Vec<u8>, SealEr
         let chunk = sealed.get(number * (CHUNK + TAG)..).unwrap_or_default();
         let chunk = chunk.get(..CHUNK + TAG).unwrap_or(chunk);
         let last = number + 1 == count;
-        let part = cipher
-            .decrypt(&nonce(number as u64, last), chunk)
-            .map_err(|_| SealError::Damaged)?;
+        let part =
+            cipher.decrypt(&nonce(number as u64, last), chunk).map_err(|_| SealError::Damaged)?;
         if part.is_empty() && number > 0 {
             return Err(SealError::Damaged);
         }

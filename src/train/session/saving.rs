@@ -19,12 +19,8 @@ impl Session<'_> {
     pub(super) fn keep_as_best(&mut self, validation: Scores, loss: f64) -> Result<(), TrainError> {
         self.best_params = Some(self.data.engine.read_params()?);
         self.best_saved = false;
-        self.at.best = Some(Best {
-            epoch: self.at.epoch + 1,
-            step: self.at.step,
-            loss,
-            validation,
-        });
+        self.at.best =
+            Some(Best { epoch: self.at.epoch + 1, step: self.at.step, loss, validation });
         Ok(())
     }
 

@@ -12,7 +12,8 @@ use crate::ui::shell::Action;
 use crate::ui::theme;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::{
-    self, Button, Mood, badge, banner, card, choice_cards, labelled, page, section, small, strong, title,
+    self, Button, Mood, badge, banner, card, choice_cards, labelled, page, section, small, strong,
+    title,
 };
 
 /// The next action.
@@ -126,7 +127,10 @@ fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
                     out.push(Command::SetExportPassphrase(Secret(text)));
                 }
                 if !current.0.is_empty() {
-                    small(ui, "The name gets the ending .age. Open it with this program (predict, unseal), age or rage.");
+                    small(
+                        ui,
+                        "The name gets the ending .age. Open it with this program (predict, unseal), age or rage.",
+                    );
                 }
             },
         );

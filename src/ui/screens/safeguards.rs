@@ -13,7 +13,11 @@ use crate::ui::widgets::{card, labelled, problem, section, small};
 pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut Vec<Command>) {
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::M;
-        section(ui, "Safeguards", "Each costs some accuracy or time. Evaluate shows what it brings.");
+        section(
+            ui,
+            "Safeguards",
+            "Each costs some accuracy or time. Evaluate shows what it brings.",
+        );
         privacy(ui, project, config, out);
         adversarial(ui, project, config, out);
         let columns = columns(project);
@@ -23,7 +27,14 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
         let classes = project.schema().is_ok_and(|s| s.task != Task::Regression);
         if classes {
             let hint = "Rows are weighted so that all groups of this column have equal shares of every answer.";
-            let chosen = column(ui, "Weigh groups alike", "reweighing by", hint, &columns, config.reweigh.as_deref());
+            let chosen = column(
+                ui,
+                "Weigh groups alike",
+                "reweighing by",
+                hint,
+                &columns,
+                config.reweigh.as_deref(),
+            );
             if let Some(reweigh) = chosen {
                 set(out, config, "weights by group", |c| c.reweigh = reweigh);
             }
@@ -31,7 +42,14 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
         if project.schema().is_ok_and(|s| matches!(s.task, Task::Binary { .. })) {
             let hint = "Training is pulled towards calling equal shares of all groups of this column favourable.";
             let now = config.fair.as_ref();
-            let chosen = column(ui, "Treat groups alike", "fairness penalty by", hint, &columns, now.map(|f| f.column.as_str()));
+            let chosen = column(
+                ui,
+                "Treat groups alike",
+                "fairness penalty by",
+                hint,
+                &columns,
+                now.map(|f| f.column.as_str()),
+            );
             if let Some(chosen) = chosen {
                 let strength = now.map_or(Fair::STRENGTH, |f| f.strength);
                 let fair = chosen.map(|column| Fair { column, strength });
@@ -39,7 +57,14 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
             }
         }
         let hint = "The score of every group of this column is drawn while it trains.";
-        let chosen = column(ui, "Watch groups while it trains", "live slices by", hint, &columns, config.watch.as_deref());
+        let chosen = column(
+            ui,
+            "Watch groups while it trains",
+            "live slices by",
+            hint,
+            &columns,
+            config.watch.as_deref(),
+        );
         if let Some(watch) = chosen {
             set(out, config, "the groups watched", |c| c.watch = watch);
         }
@@ -103,7 +128,8 @@ fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut 
             ui.horizontal_wrapped(|ui| {
                 let mut epsilon = private.epsilon;
                 let drag = DragValue::new(&mut epsilon).range(0.1..=50.0).speed(0.05).prefix("ε ");
-                if ui.add(drag).on_hover_text("Smaller protects more; usual are 1 to 10.").changed() {
+                if ui.add(drag).on_hover_text("Smaller protects more; usual are 1 to 10.").changed()
+                {
                     let private = Private { epsilon, ..private };
                     set(out, config, "the privacy", |c| c.private = Some(private));
                 }
@@ -119,8 +145,11 @@ fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut 
 
 fn adversarial(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut Vec<Command>) {
     let image = project.data_size().image.is_some();
-    let (unit, usual, speed) =
-        if image { ("of the way from black to white", 0.1, 0.002) } else { ("standard deviations", 0.2, 0.01) };
+    let (unit, usual, speed) = if image {
+        ("of the way from black to white", 0.1, 0.002)
+    } else {
+        ("standard deviations", 0.2, 0.01)
+    };
     labelled(
         ui,
         "Harden against attacks",
