@@ -11,6 +11,7 @@ use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
+use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
@@ -99,6 +100,8 @@ pub enum Command {
     Report(PathBuf),
     /// Choose the format of the model file.
     SetExportFormat(ExportFormat),
+    /// Choose the passphrase that the model file is sealed with; empty for none.
+    SetExportPassphrase(Secret),
     /// Write the model file.
     Export(PathBuf),
     /// Stop a background task.

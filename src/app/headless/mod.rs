@@ -11,6 +11,7 @@ mod info;
 mod predict;
 mod report;
 mod samples;
+mod seal;
 mod source;
 pub mod terminal;
 mod train;
@@ -40,6 +41,8 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
+        Command::Seal(args) => seal::seal(args).map(|()| 0),
+        Command::Unseal(args) => seal::unseal(args).map(|()| 0),
         Command::Samples(args) => samples::run(args).map(|()| 0),
     }
 }

@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, insight, run, tensors};
+use super::{count, duration, insight, live_groups, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -91,6 +91,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             run::curves(ui, run, local);
             insight::guard(ui, run, out);
             insight::shadow(ui, run);
+            live_groups::show(ui, run);
             tensors::show(ui, run, local);
             insight::memory(ui, run);
         }
