@@ -128,8 +128,12 @@ pub struct LiveRun {
 impl LiveRun {
     /// Starts watching.
     pub fn new(handle: RunHandle, schema: Schema, basis: Project, folder: PathBuf) -> Self {
+        Self::empty(Some(handle), schema, basis, folder)
+    }
+
+    fn empty(handle: Option<RunHandle>, schema: Schema, basis: Project, folder: PathBuf) -> Self {
         Self {
-            handle: Some(handle),
+            handle,
             state: RunState::Preparing,
             schema,
             basis,
@@ -147,6 +151,21 @@ impl LiveRun {
             error: None,
             asked: None,
         }
+    }
+
+    /// A finished run, from what it told.
+    pub fn past(
+        schema: Schema,
+        basis: Project,
+        folder: PathBuf,
+        events: Vec<Event>,
+        summary: Summary,
+    ) -> Self {
+        let mut run = Self::empty(None, schema, basis, folder);
+        run.remember(events);
+        run.summary = Some(summary);
+        run.state = RunState::Done;
+        run
     }
 
     /// Takes in what the run told before it was interrupted: curves and log, not its state.

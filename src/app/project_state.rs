@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
+use super::history::History;
+use super::trying::Trial;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::steps::Effect;
@@ -150,10 +152,14 @@ pub struct ProjectState {
     pub undo: Undo<Project>,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
+    /// All runs, and those to come.
+    pub history: History,
     /// How good its model is.
     pub evaluation: EvaluationState,
     /// What FP8 cost or saved.
     pub verdict: VerdictState,
+    /// The model tried on one row or picture.
+    pub trial: Trial,
     /// The model file.
     pub export: ExportState,
     /// Format of the next model file.
@@ -179,8 +185,10 @@ impl ProjectState {
             original: loaded.original,
             undo: Undo::default(),
             run: None,
+            history: History::default(),
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,
+            trial: Trial::default(),
             export: ExportState::None,
             export_format: ExportFormat::default(),
         }

@@ -56,7 +56,10 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     CentralPanel::default().frame(Frame::new().fill(p.bg)).show(ui, |ui| {
         screens::show(ui, state, local, out);
     });
-    drop_files(ui, state, out);
+    for (name, content) in local.camera.work(ui.ctx()) {
+        out.push(Command::SaveFile { name, content });
+    }
+    drop_files(ui, state, local, out);
     notifications::toasts(ui, state, below, out);
 }
 
@@ -344,13 +347,13 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
     });
 }
 
-fn drop_files(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
+fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) {
     let (hovering, dropped) = ui.ctx().input(|i| {
         let dropped = i.raw.dropped_files.first().map(|f| f.path().to_path_buf());
         (!i.raw.hovered_files.is_empty(), dropped)
     });
     if let Some(path) = dropped {
-        out.push(Command::Open(path));
+        out.push(screens::dropped(state, local, path));
     }
     if !hovering {
         return;

@@ -395,6 +395,9 @@ impl Services for Script {
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
             Pick::ReportTo => "report",
+            Pick::FileTo => "plot",
+            Pick::SaveAs => "project",
+            Pick::Picture => "picture",
         };
         self.picks.lock().unwrap().get(key).cloned()
     }

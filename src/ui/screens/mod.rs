@@ -8,12 +8,16 @@ pub mod evaluate;
 pub mod export;
 pub mod home;
 pub mod run;
+pub mod runs;
 pub mod tensors;
 pub mod train;
 
 use egui::Ui;
 
+use std::path::PathBuf;
+
 use super::shell::Action;
+use super::widgets::save::Camera;
 use crate::app::{AppState, Command, Step};
 
 /// What only the drawing needs to know, by step.
@@ -27,8 +31,21 @@ pub struct Local {
     pub configure: configure::Local,
     /// Train.
     pub train: train::Local,
+    /// All runs.
+    pub runs: runs::Local,
     /// Evaluate.
     pub evaluate: evaluate::Local,
+    /// Plots on their way to files.
+    pub camera: Camera,
+}
+
+/// What a file dropped on the window asks for.
+pub fn dropped(state: &AppState, local: &Local, path: PathBuf) -> Command {
+    let tried = (state.step == Step::Evaluate && local.evaluate.trying())
+        .then(|| state.project())
+        .flatten()
+        .and_then(|project| evaluate::try_it::dropped(&project.dataset, &path));
+    tried.unwrap_or(Command::Open(path))
 }
 
 /// Draws the step in view.
@@ -38,7 +55,16 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         Step::Data => data::show(ui, state, &mut local.data, out),
         Step::Check => check::show(ui, state, &mut local.check, out),
         Step::Configure => configure::show(ui, state, &mut local.configure, out),
-        Step::Train => train::show(ui, state, &mut local.train, out),
+        Step::Train => {
+            if let Some(project) = state.project() {
+                runs::switch(ui, project, &mut local.runs);
+            }
+            if local.runs.all {
+                runs::show(ui, state, &mut local.runs, out);
+            } else {
+                train::show(ui, state, &mut local.train, out);
+            }
+        }
         Step::Evaluate => evaluate::show(ui, state, &mut local.evaluate, out),
         Step::Export => export::show(ui, state, out),
     }

@@ -1,13 +1,28 @@
 //! Curves with axes, units, a legend that shows the newest values, and values on hover.
 
-use egui::{Label, Rangef, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2, Vec2b, WidgetInfo};
+use egui::{
+    Id, Label, PointerButton, Rangef, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2,
+    Vec2b, WidgetInfo,
+};
 use egui_plot::{
-    AxisHints, GridInput, GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine,
+    AxisHints, GridInput, GridMark, HoverPosition, Line, LineStyle, MarkerShape, Plot, PlotPoints,
+    Points, VLine,
 };
 
-use super::small;
+use super::{Button, save, small};
 use crate::metrics::Series;
+use crate::ui::icons;
 use crate::ui::theme::{self, space};
+
+/// Separate points are told apart by shape as well as colour.
+const SHAPES: [MarkerShape; 6] = [
+    MarkerShape::Circle,
+    MarkerShape::Diamond,
+    MarkerShape::Square,
+    MarkerShape::Up,
+    MarkerShape::Plus,
+    MarkerShape::Cross,
+];
 
 /// One curve.
 #[derive(Debug, Clone)]
@@ -22,6 +37,8 @@ pub struct Curve<'a> {
     pub dashed: bool,
     /// Drawn as separate points.
     pub scattered: bool,
+    /// All its points, where `points` are fewer.
+    pub series: Option<&'a Series>,
 }
 
 /// A plot of curves that share axes.
@@ -39,7 +56,13 @@ pub struct Curves<'a> {
     waiting: &'a str,
     x_step: f64,
     newest: bool,
+    log_x: bool,
+    smooth: f64,
 }
+
+/// The part of the horizontal axis that is looked at, once it was zoomed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Zoom(Option<(f64, f64)>);
 
 impl<'a> Curves<'a> {
     /// A plot; `x` is the name and unit of the horizontal axis.
@@ -58,14 +81,17 @@ impl<'a> Curves<'a> {
             waiting: "Waiting for the first values…",
             x_step: 1.0,
             newest: true,
+            log_x: false,
+            smooth: 0.0,
         }
     }
 
     /// Adds a curve.
-    pub fn curve(mut self, name: &'a str, series: &Series, dashed: bool) -> Self {
+    pub fn curve(mut self, name: &'a str, series: &'a Series, dashed: bool) -> Self {
         let points = points(series);
         let colour = self.curves.len();
-        self.curves.push(Curve { name, points, colour, dashed, scattered: false });
+        let series = Some(series);
+        self.curves.push(Curve { name, points, colour, dashed, scattered: false, series });
         self
     }
 
@@ -73,7 +99,7 @@ impl<'a> Curves<'a> {
     /// and the horizontal axis may have fractions.
     pub fn line(mut self, name: &'a str, points: Vec<[f64; 2]>, dashed: bool) -> Self {
         let colour = self.curves.len();
-        self.curves.push(Curve { name, points, colour, dashed, scattered: false });
+        self.curves.push(Curve { name, points, colour, dashed, scattered: false, series: None });
         Self { x_step: 1e-9, newest: false, ..self }
     }
 
@@ -94,6 +120,17 @@ impl<'a> Curves<'a> {
     /// Vertical axis in powers of ten.
     pub fn log(self, log: bool) -> Self {
         Self { log, ..self }
+    }
+
+    /// Horizontal axis in powers of ten.
+    pub fn log_x(self) -> Self {
+        Self { log_x: true, ..self }
+    }
+
+    /// Draws moving averages over the values, which become faint: 0 for none, towards 1 for longer
+    /// memory (see [`smoothed`]).
+    pub fn smooth(self, weight: f64) -> Self {
+        Self { smooth: weight.clamp(0.0, 0.99), ..self }
     }
 
     /// Values are shares, shown in percent.
@@ -122,48 +159,148 @@ impl<'a> Curves<'a> {
     }
 
     /// Shows it.
-    pub fn show(self, ui: &mut Ui) {
+    pub fn show(mut self, ui: &mut Ui) {
         let p = theme::palette(ui);
-        let (log, percent, whole, x_step) = (self.log, self.percent, self.whole, self.x_step);
-        self.legend(ui);
+        let id = ui.make_persistent_id(("curves", self.id));
+        let Zoom(zoomed) = ui.ctx().data(|d| d.get_temp(id)).unwrap_or_default();
+        let from = ui.cursor().min;
+        let reset = self.legend(ui, id, zoomed.is_some());
         if self.curves.iter().all(|c| c.points.is_empty()) {
-            let size = Vec2::new(ui.available_width(), self.height);
-            let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-            ui.painter().rect(
-                rect,
-                egui::CornerRadius::same(theme::radius::M),
-                p.sunken,
-                Stroke::NONE,
-                StrokeKind::Inside,
-            );
-            let at = egui::Align2::CENTER_CENTER;
-            ui.painter().text(rect.center(), at, self.waiting, theme::small(), p.muted);
+            self.nothing(ui);
             return;
         }
-        let to_axis = move |y: f64| if log { y.max(1e-12).log10() } else { y };
+        if let Some(range) = zoomed {
+            for curve in &mut self.curves {
+                if let Some(series) = curve.series {
+                    curve.points = part(series, range);
+                }
+            }
+        }
+        let plot = self.axes(ui);
+        let plot = if reset { plot.reset() } else { plot };
+        let spoken = self.spoken();
+        let response = plot.show(ui, |plot| {
+            if let Some((x, ..)) = &self.mark {
+                plot.vline(
+                    VLine::new("", *x)
+                        .stroke(Stroke::new(1.0, p.success))
+                        .style(LineStyle::dashed_dense())
+                        .allow_hover(false),
+                );
+            }
+            for curve in &self.curves {
+                self.draw(plot, curve, p.series[curve.colour % p.series.len()]);
+            }
+            if let Some((x, y, name)) = &self.mark {
+                plot.points(
+                    Points::new(name.clone(), vec![[*x, self.to_axis(*y)]])
+                        .radius(5.0)
+                        .color(p.success),
+                );
+            }
+            let free = plot.auto_bounds().x;
+            let bounds = plot.plot_bounds();
+            Zoom((!free).then(|| (bounds.min()[0], bounds.max()[0])))
+        });
+        let now = if reset { Zoom(None) } else { response.inner };
+        if now != Zoom(zoomed) {
+            ui.ctx().data_mut(|d| d.insert_temp(id, now));
+            ui.ctx().request_repaint();
+        }
+        let rect = response.response.rect;
+        save::drawn(ui, id, Rect::from_min_max(from, rect.max).expand(space::XS));
+        response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
+    }
+
+    fn to_axis(&self, y: f64) -> f64 {
+        if self.log { y.max(1e-12).log10() } else { y }
+    }
+
+    fn draw(&self, plot: &mut egui_plot::PlotUi<'_>, curve: &Curve<'_>, colour: egui::Color32) {
+        let x = |x: f64| if self.log_x { x.max(1e-12).log10() } else { x };
+        let points: Vec<[f64; 2]> =
+            curve.points.iter().map(|[a, b]| [x(*a), self.to_axis(*b)]).collect();
+        let name = curve.name.to_owned();
+        if curve.scattered {
+            let shape = SHAPES.get(curve.colour % SHAPES.len()).copied();
+            let shape = shape.unwrap_or(MarkerShape::Circle);
+            let points = Points::new(name, points).shape(shape).color(colour);
+            plot.points(points.radius(if self.log_x { 5.0 } else { 2.2 }));
+            return;
+        }
+        if let [only] = points.as_slice() {
+            plot.points(Points::new(name, vec![*only]).radius(3.5).color(colour));
+            return;
+        }
+        let style = |line: Line<'static>| match curve.dashed {
+            true => line.style(LineStyle::Dashed { length: 7.0 }),
+            false => line,
+        };
+        if self.smooth > 0.0 && points.len() > 2 {
+            let over = smoothed(&points, self.smooth);
+            let faint = Stroke::new(1.0, colour.gamma_multiply(0.3));
+            plot.line(style(
+                Line::new(String::new(), PlotPoints::from(points)).stroke(faint).allow_hover(false),
+            ));
+            let line = Line::new(name, PlotPoints::from(over)).stroke(Stroke::new(2.0, colour));
+            plot.line(style(line));
+        } else {
+            let line = Line::new(name, PlotPoints::from(points)).stroke(Stroke::new(2.0, colour));
+            plot.line(style(line));
+        }
+    }
+
+    fn nothing(&self, ui: &mut Ui) {
+        let p = theme::palette(ui);
+        let size = Vec2::new(ui.available_width(), self.height);
+        let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+        ui.painter().rect(
+            rect,
+            egui::CornerRadius::same(theme::radius::M),
+            p.sunken,
+            Stroke::NONE,
+            StrokeKind::Inside,
+        );
+        let at = egui::Align2::CENTER_CENTER;
+        ui.painter().text(rect.center(), at, self.waiting, theme::small(), p.muted);
+    }
+
+    fn axes(&self, ui: &Ui) -> Plot<'static> {
+        let p = theme::palette(ui);
+        let (log, percent, whole, x_step) = (self.log, self.percent, self.whole, self.x_step);
+        let log_x = self.log_x;
         let from_axis = move |y: f64| if log { 10f64.powf(y) } else { y };
+        let from_x = move |x: f64| if log_x { 10f64.powf(x) } else { x };
         let x_name = self.x.to_owned();
+        let x_axis = AxisHints::new_x()
+            .label(RichText::new(self.x).font(theme::small()).color(p.muted))
+            .label_spacing(Rangef::new(10.0, 20.0))
+            .tick_label_color(p.muted)
+            .tick_label_font(theme::small());
+        let x_axis = if log_x {
+            x_axis.formatter(|mark: GridMark, _| format_value(10f64.powf(mark.value), false, false))
+        } else {
+            x_axis
+        };
         let mut plot = Plot::new(self.id)
             .height(self.height)
             .width(ui.available_width())
             .show_background(false)
             .allow_scroll(false)
-            .allow_zoom(Vec2b::new(false, false))
+            .allow_zoom(Vec2b::new(true, false))
+            .allow_axis_zoom_drag(false)
             .allow_drag(false)
             .allow_boxed_zoom(true)
+            .boxed_zoom_pointer_button(PointerButton::Primary)
             .grid_color(p.grid)
             .set_margin_fraction(Vec2::new(0.02, 0.08))
-            .x_grid_spacer(move |input: GridInput| marks(input.bounds, 8.0, x_step))
+            .x_grid_spacer(move |input: GridInput| {
+                marks(input.bounds, 8.0, if log_x { 0.25 } else { x_step })
+            })
             .y_grid_spacer(move |input: GridInput| {
                 marks(input.bounds, 5.0, if log { 0.25 } else { 1e-9 })
             })
-            .custom_x_axes(vec![
-                AxisHints::new_x()
-                    .label(RichText::new(self.x).font(theme::small()).color(p.muted))
-                    .label_spacing(Rangef::new(10.0, 20.0))
-                    .tick_label_color(p.muted)
-                    .tick_label_font(theme::small()),
-            ])
+            .custom_x_axes(vec![x_axis])
             .custom_y_axes(vec![
                 AxisHints::new_y()
                     .min_thickness(46.0)
@@ -185,51 +322,20 @@ impl<'a> Curves<'a> {
                     return None;
                 }
                 let value = format_value(from_axis(point.y), percent, whole);
-                Some(format!("{name}: {value}\n{x_name}: {:.2}", point.x))
+                let x = from_x(point.x);
+                let x = if log_x { format_value(x, false, false) } else { format!("{x:.2}") };
+                Some(format!("{name}: {value}\n{x_name}: {x}"))
             });
         if self.zero && !log {
             plot = plot.include_y(0.0);
         }
-        let spoken = self.spoken();
-        let response = plot.show(ui, |plot| {
-            if let Some((x, ..)) = &self.mark {
-                plot.vline(
-                    VLine::new("", *x)
-                        .stroke(Stroke::new(1.0, p.success))
-                        .style(LineStyle::dashed_dense())
-                        .allow_hover(false),
-                );
-            }
-            for curve in &self.curves {
-                let colour = p.series[curve.colour % p.series.len()];
-                let points: Vec<[f64; 2]> =
-                    curve.points.iter().map(|[x, y]| [*x, to_axis(*y)]).collect();
-                if curve.scattered {
-                    plot.points(Points::new(curve.name, points).radius(2.2).color(colour));
-                    continue;
-                }
-                if let [only] = points.as_slice() {
-                    plot.points(Points::new(curve.name, vec![*only]).radius(3.5).color(colour));
-                    continue;
-                }
-                let mut line = Line::new(curve.name, PlotPoints::from(points))
-                    .stroke(Stroke::new(2.0, colour));
-                if curve.dashed {
-                    line = line.style(LineStyle::Dashed { length: 7.0 });
-                }
-                plot.line(line);
-            }
-            if let Some((x, y, name)) = &self.mark {
-                plot.points(
-                    Points::new(name.clone(), vec![[*x, to_axis(*y)]]).radius(5.0).color(p.success),
-                );
-            }
-        });
-        response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
+        plot
     }
 
-    fn legend(&self, ui: &mut Ui) {
+    /// Draws the legend; whether the zoom is to be taken back.
+    fn legend(&self, ui: &mut Ui, id: Id, zoomed: bool) -> bool {
         let p = theme::palette(ui);
+        let mut reset = false;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::new(6.0, 2.0);
             ui.add(Label::new(RichText::new(self.title).font(theme::strong())).extend());
@@ -258,7 +364,33 @@ impl<'a> Curves<'a> {
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
                 small(ui, name.clone());
             }
+            if self.curves.iter().all(|c| c.points.is_empty()) {
+                return;
+            }
+            if zoomed {
+                let label = format!("Show all of \"{}\" again", self.title);
+                let button = Button::icon_only(icons::ARROW_CLOCKWISE, &label);
+                reset = button.small().pressed(ui);
+            }
+            save::menu(ui, id, self.title, || self.csv());
         });
+        reset
+    }
+
+    /// All values at the best resolution there is.
+    fn csv(&self) -> String {
+        let rows = self.curves.iter().flat_map(|curve| {
+            let points = match curve.series {
+                Some(series) => {
+                    let all = series.query(f64::NEG_INFINITY, f64::INFINITY, usize::MAX);
+                    all.iter().map(|b| [b.x, b.mean]).collect()
+                }
+                None => curve.points.clone(),
+            };
+            let name = curve.name;
+            points.into_iter().map(move |[x, y]| [name.to_owned(), x.to_string(), y.to_string()])
+        });
+        save::csv(&["curve", self.x, self.title], rows)
     }
 
     fn spoken(&self) -> String {
@@ -284,6 +416,27 @@ pub fn points(series: &Series) -> Vec<[f64; 2]> {
         *last = [x, y];
     }
     points
+}
+
+/// What of a series lies in a range, and the points next to it so that lines leave the view.
+fn part(series: &Series, (from, to): (f64, f64)) -> Vec<[f64; 2]> {
+    let around = (to - from).abs() * 0.05;
+    let bands = series.query(from - around, to + around, 800);
+    bands.iter().map(|b| [b.x, b.mean]).collect()
+}
+
+/// Exponential moving average without the pull of its start, as in TensorBoard:
+/// s ← w·s + (1 − w)·y, shown as s / (1 − wⁿ) after n values.
+pub fn smoothed(points: &[[f64; 2]], weight: f64) -> Vec<[f64; 2]> {
+    let (mut sum, mut power) = (0.0, 1.0);
+    points
+        .iter()
+        .map(|[x, y]| {
+            sum = weight * sum + (1.0 - weight) * y;
+            power *= weight;
+            [*x, sum / (1.0 - power)]
+        })
+        .collect()
 }
 
 /// Lines at round values, about `wanted` of them, at least `smallest` apart.
@@ -348,6 +501,33 @@ mod tests {
         assert_eq!(at((0.0, 1.0), 5.0, 1e-9), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(at((0.0, 3.0), 8.0, 1.0), [0.0, 1.0, 2.0, 3.0]);
         assert!(at((f64::NAN, 1.0), 5.0, 1.0).is_empty());
+    }
+
+    #[test]
+    fn smoothing_keeps_a_constant_and_follows_the_mean() {
+        let flat: Vec<[f64; 2]> = (0..50).map(|x| [f64::from(x), 3.0]).collect();
+        assert!(smoothed(&flat, 0.9).iter().all(|[_, y]| (y - 3.0).abs() < 1e-9));
+        let saw: Vec<[f64; 2]> = (0..400).map(|x| [f64::from(x), f64::from(x % 2)]).collect();
+        let last = smoothed(&saw, 0.98).last().map_or(0.0, |p| p[1]);
+        assert!((last - 0.5).abs() < 0.02, "{last}");
+        assert_eq!(smoothed(&saw, 0.0), saw);
+    }
+
+    #[test]
+    fn all_values_are_saved_whatever_is_drawn() {
+        let mut series = Series::default();
+        for x in 0..3000 {
+            series.push(f64::from(x), f64::from(x) / 2.0);
+        }
+        let plot = Curves::new("a", "Loss", "Epoch").curve("training", &series, false);
+        assert!(plot.curves[0].points.len() <= 800);
+        let csv = plot.csv();
+        assert_eq!(csv.lines().count(), 3001);
+        assert!(
+            csv.starts_with("curve,Epoch,Loss\ntraining,0,0\ntraining,1,0.5\n"),
+            "{}",
+            &csv[..60]
+        );
     }
 
     #[test]
