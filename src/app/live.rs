@@ -85,6 +85,8 @@ pub struct TensorTrack {
     pub saturated: Series,
     /// Share of non-zero values that became zero, 0..=1.
     pub flushed: Series,
+    /// Euclidean norm of the values before rounding.
+    pub norm: Series,
 }
 
 /// A run and what it has told so far.
@@ -337,6 +339,7 @@ impl LiveRun {
                     amax: Series::default(),
                     saturated: Series::default(),
                     flushed: Series::default(),
+                    norm: Series::default(),
                 });
                 self.tensors.len() - 1
             }
@@ -349,6 +352,9 @@ impl LiveRun {
         }
         track.saturated.push(epoch, f64::from(stats.saturated) / count);
         track.flushed.push(epoch, f64::from(stats.flushed) / count);
+        if stats.signal > 0.0 {
+            track.norm.push(epoch, f64::from(stats.signal).sqrt());
+        }
         track.latest = stats;
     }
 }

@@ -6,6 +6,7 @@ pub mod configure;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+mod gradients;
 pub mod home;
 pub mod run;
 pub mod runs;
@@ -16,6 +17,7 @@ use egui::Ui;
 
 use std::path::PathBuf;
 
+use super::overlay::Local as Overlays;
 use super::shell::Action;
 use super::widgets::save::Camera;
 use crate::app::{AppState, Command, Step};
@@ -35,6 +37,8 @@ pub struct Local {
     pub runs: runs::Local,
     /// Evaluate.
     pub evaluate: evaluate::Local,
+    /// What is open over the window.
+    pub overlay: Overlays,
     /// Plots on their way to files.
     pub camera: Camera,
 }

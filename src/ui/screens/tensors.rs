@@ -10,7 +10,7 @@ use crate::plan::TensorRole;
 use crate::ui::theme::space;
 use crate::ui::widgets::page::column;
 use crate::ui::widgets::plot::{Curves, format_value, points};
-use crate::ui::widgets::{card, heat, section, segmented, small};
+use crate::ui::widgets::{card, exponents, heat, section, segmented, small};
 
 /// Which share the strips show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,4 +118,6 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         range(ui);
         lost(ui);
     }
+    let (bins, scale) = (&track.latest.histogram, track.latest.scale_exponent);
+    exponents::show(ui, "Sizes of values now", bins, track.format, scale);
 }

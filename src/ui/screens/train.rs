@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, run, tensors};
+use super::{count, duration, gradients, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -15,6 +15,8 @@ use crate::ui::widgets::{self, Button, Kind, Mood, badge, banner, card, empty, p
 pub struct Local {
     /// Loss in powers of ten.
     pub log_loss: bool,
+    /// How strongly the loss is smoothed, 0 for not at all.
+    pub smooth: f64,
     /// Tensor whose plots are shown.
     pub tensor: Option<String>,
     /// Which share the heat strips show.
@@ -89,6 +91,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             run::figures(ui, run);
             run::curves(ui, run, local);
             tensors::show(ui, run, local);
+            gradients::show(ui, run);
         }
         run::log(ui, run);
     });

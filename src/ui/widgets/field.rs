@@ -3,6 +3,7 @@
 use egui::{Label, Response, RichText, Ui, Vec2};
 
 use super::{Button, Kind, clickable_card, icon, small, strong};
+use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
 
@@ -26,9 +27,12 @@ pub fn labelled<R>(
                     ui.spacing_mut().item_spacing.y = 2.0;
                     let label =
                         ui.add(Label::new(RichText::new(plain).font(theme::medium())).wrap());
-                    ui.add(
+                    let name = ui.add(
                         Label::new(RichText::new(term).font(theme::small()).color(p.muted)).wrap(),
                     );
+                    if !term.is_empty() {
+                        glossary::explained(ui, name, term);
+                    }
                     label
                 })
                 .inner

@@ -2,6 +2,7 @@
 
 pub mod button;
 pub mod card;
+pub mod exponents;
 pub mod field;
 pub mod heat;
 pub mod page;

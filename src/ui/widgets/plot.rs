@@ -11,6 +11,7 @@ use egui_plot::{
 
 use super::{Button, save, small};
 use crate::metrics::Series;
+use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
 
@@ -338,7 +339,9 @@ impl<'a> Curves<'a> {
         let mut reset = false;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::new(6.0, 2.0);
-            ui.add(Label::new(RichText::new(self.title).font(theme::strong())).extend());
+            let title = RichText::new(self.title).font(theme::strong());
+            let title = ui.add(Label::new(title).extend());
+            glossary::explained(ui, title, self.title);
             ui.add_space(space::S);
             for curve in &self.curves {
                 let colour = p.series[curve.colour % p.series.len()];
