@@ -338,7 +338,14 @@ fn tasks(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         let text = egui::RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
         ui.add(egui::Label::new(text).truncate());
     }
-    ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working in the background");
+    let spinner = ui.add(egui::Spinner::new().size(16.0));
+    let spinner = spinner.accessible_name("Working in the background");
+    spinner.on_hover_ui(|ui| {
+        for task in state.tasks.running() {
+            let share = task.fraction().map(|f| format!(": {:.0} %", f * 100.0));
+            ui.label(format!("{}{}", task.label, share.unwrap_or_default()));
+        }
+    });
 }
 
 fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Command>) {

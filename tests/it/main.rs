@@ -9,6 +9,7 @@ mod cli;
 mod cpu_engine;
 mod data;
 mod evaluation;
+mod explain;
 mod export;
 mod formats;
 mod golden;

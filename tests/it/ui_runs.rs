@@ -9,7 +9,7 @@ use fp8_studio::deploy::Input;
 use fp8_studio::error::UserError;
 use fp8_studio::train::{Event, RunNotes, RunState, StopReason};
 
-use super::ui_support::{Script, Window, finish, past, play};
+use super::ui_support::{Script, Window, epochs, finish, past, play};
 
 fn window() -> Window {
     let script = Arc::new(Script::default());
@@ -34,13 +34,14 @@ fn the_newest_run_is_there_again_when_a_project_is_opened() {
     w.see("Of 100 new rows, it gets about 93 right.");
     // Its settings are not those of the project.
     w.see("This result is out of date");
-    w.click("Next: Evaluate");
+    w.click("Step 6: Evaluate, out of date");
     w.see("Can you trust it?");
 }
 
 #[test]
 fn runs_are_compared() {
     let mut w = window();
+    w.script.past.lock().unwrap().extend(epochs(30, 0.0));
     w.click("All runs (2)");
     assert!(!w.has("Side by side"));
     w.click("Compare b");
@@ -168,7 +169,7 @@ fn too_many_waiting_runs_are_refused_in_words() {
 #[test]
 fn a_typed_row_is_answered_at_once() {
     let mut w = window();
-    w.click("Next: Evaluate");
+    w.click("Step 6: Evaluate, out of date");
     w.click("Try it");
     w.see("Chinstrap");
     w.see("96.0 %");
@@ -234,8 +235,9 @@ fn while_training_every_other_run_stays_as_it_is() {
     play(&w.run(), 2);
     w.settle();
     w.click("All runs (2)");
-    w.click("Open a: its curves, its evaluation, its export");
-    w.see("Training is running. Stop it first.");
+    let open = w.node("Open a: its curves, its evaluation, its export");
+    let why = open.accesskit_node().description();
+    assert_eq!(why.as_deref(), Some("Training is running. Stop it first."));
     assert!(w.harness.state().state.run().unwrap().active());
     let queue = w.node("Queue 9 runs");
     assert!(!queue.accesskit_node().is_disabled(), "runs can wait while one is trained");

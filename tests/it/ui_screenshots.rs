@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use egui_kittest::kittest::Queryable;
 use fp8_studio::app::{Command, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Event, RunNotes, StopReason};
 
-use super::ui_support::{Script, Window, finish, go_on, interrupted, past, play, project};
+use super::ui_support::{Script, Window, epochs, finish, go_on, interrupted, past, play, project};
 
 fn runs() -> Vec<PastRun> {
     let mut runs = vec![
@@ -166,6 +167,7 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
 fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     let script = Arc::new(Script::default());
     script.history.lock().unwrap().extend(runs());
+    script.past.lock().unwrap().extend(epochs(30, 0.02));
     let mut w = Window::with([1280.0, 800.0], script, |store| {
         store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
     });
@@ -205,7 +207,7 @@ fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.click("Close Keyboard shortcuts");
     keys(&mut w, egui::Key::P);
     take(&mut w, folder, &format!("{tag}-9-playground"));
-    w.node("Scale of the tensor").scroll_to_me();
+    w.harness.query_all_by_label("Scale of the tensor").next().unwrap().scroll_to_me();
     take(&mut w, folder, &format!("{tag}-9-playground-tensor"));
     w.click("Close FP8 playground");
     w.click("Help");

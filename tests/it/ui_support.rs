@@ -798,8 +798,8 @@ fn tensors(epoch: usize) -> Vec<TensorReport> {
                     error: 0.001,
                     histogram: (0..64)
                         .map(|b| {
-                            let off = (b - 46) as f32 - amax.log2();
-                            (3000.0 * (-off * off / 14.0).exp()) as u32
+                            let off = (b - 48) as f32 - amax.log2() + 6.0;
+                            (3000.0 * (-off * off / 6.0).exp()) as u32
                         })
                         .collect(),
                 },

@@ -161,7 +161,9 @@ fn window(
                     .inner
                 })
                 .inner;
-            ScrollArea::vertical().id_salt(name).max_height(height).show(ui, |ui| {
+            // The room below the middle of the screen is no limit: the window moves up as it grows.
+            let scroll = ScrollArea::vertical().id_salt(name).max_height(height);
+            scroll.min_scrolled_height(height).show(ui, |ui| {
                 ui.set_width(width);
                 ui.spacing_mut().item_spacing.y = space::S;
                 content(ui);

@@ -62,7 +62,8 @@ pub fn show(ui: &Ui, state: &AppState, local: &mut super::Local) -> Option<Actio
             if local.palette.text != before {
                 local.palette.at = 0;
             }
-            ScrollArea::vertical().max_height(height).show(ui, |ui| {
+            let scroll = ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+            scroll.show(ui, |ui| {
                 ui.set_width(width);
                 ui.spacing_mut().item_spacing.y = 1.0;
                 if found.is_empty() {
@@ -127,5 +128,9 @@ fn row(ui: &mut Ui, action: &Action, current: bool) -> egui::Response {
     let at = pos2(rect.min.x + space::S, rect.center().y - galley.size().y / 2.0);
     ui.painter().galley(at, galley, colour);
     response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, current, &action.label));
+    if let Some(why) = &action.blocked {
+        let why = why.as_str();
+        ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(why));
+    }
     response
 }

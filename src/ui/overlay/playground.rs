@@ -7,8 +7,9 @@ use crate::fp8::Format;
 use crate::fp8::stats::{HISTOGRAM_BINS, HISTOGRAM_MIN_EXPONENT};
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::exponents::{self, superscript};
-use crate::ui::widgets::field::text_field;
+use crate::ui::widgets::field::{slider, text_field};
 use crate::ui::widgets::page::{column, grid};
+use crate::ui::widgets::plot::format_value;
 use crate::ui::widgets::{Mood, badge, muted, problem, section, segmented, small, strong};
 
 /// Scales that can be tried.
@@ -95,13 +96,13 @@ fn scale_slider(ui: &mut Ui, name: &str, scale: &mut i32) {
     ui.horizontal_wrapped(|ui| {
         let label = strong(ui, name);
         ui.spacing_mut().slider_width = (ui.available_width() - 190.0).clamp(80.0, 320.0);
-        let slider = Slider::new(scale, SCALES).prefix("2^").show_value(true);
-        ui.add(slider).labelled_by(label.id);
+        slider(ui, Slider::new(scale, SCALES).prefix("2^")).labelled_by(label.id);
     });
 }
 
-/// A number in words short enough for a card.
+/// A number in words short enough for a card, at single precision: more digits would be noise.
 fn show_number(x: f64) -> String {
+    let x = x as f32;
     match x.abs() {
         _ if x == 0.0 => "0".to_owned(),
         a if !(1e-4..1e7).contains(&a) => format!("{x:e}"),
@@ -131,10 +132,12 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
     );
     let error = back - f64::from(x);
     let share = if x == 0.0 { 0.0 } else { (error / f64::from(x)).abs() * 100.0 };
+    let side = if error > 0.0 { "more" } else { "less" };
     let words = if error == 0.0 {
         "Nothing is lost.".to_owned()
     } else if x.is_finite() {
-        format!("Off by {} ({share:.2} %).", show_number((error as f32).into()))
+        let size = format_value(error.abs(), false, false);
+        format!("That is {size} {side} than {} ({share:.2} % off).", show_number(x.into()))
     } else {
         "Infinity becomes the largest value.".to_owned()
     };
@@ -315,8 +318,8 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
         None => {
             ui.horizontal_wrapped(|ui| {
                 let label = strong(ui, "Typical size of its values");
-                let slider = Slider::new(&mut local.spread, -16.0..=12.0).step_by(1.0).prefix("2^");
-                ui.add(slider).labelled_by(label.id);
+                let size = Slider::new(&mut local.spread, -16.0..=12.0).step_by(1.0).prefix("2^");
+                slider(ui, size).labelled_by(label.id);
             });
             bell(local.spread)
         }

@@ -19,6 +19,8 @@ const ALWAYS: [(&str, &str); 6] = [
 
 /// Draws it.
 pub fn show(ui: &mut Ui, state: &AppState) {
+    ui.spacing_mut().item_spacing.y = 3.0;
+    ui.spacing_mut().interact_size.y = 22.0;
     for action in actions::all(state) {
         if action.hidden {
             continue;

@@ -119,7 +119,7 @@ fn loss_plot(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
         ui.spacing_mut().slider_width = 70.0;
         let label = small(ui, "Smooth");
         let slider = egui::Slider::new(&mut local.smooth, 0.0..=0.98).show_value(false);
-        ui.add(slider).labelled_by(label.id).on_hover_text(
+        widgets::field::slider(ui, slider).labelled_by(label.id).on_hover_text(
             "Draws a moving average over the curve. Drag in a plot to zoom, double-click to see all.",
         );
     });

@@ -58,7 +58,7 @@ pub fn switch(ui: &mut Ui, project: &ProjectState, local: &mut Local) {
         0 => format!("All runs ({runs})"),
         n => format!("All runs ({runs}), {n} waiting"),
     };
-    let frame = Frame::new().inner_margin(Margin { left: 16, right: 16, top: 4, bottom: 0 });
+    let frame = Frame::new().inner_margin(Margin { left: 21, right: 16, top: 4, bottom: 0 });
     Panel::top("runs-switch").frame(frame).show_separator_line(false).show(ui, |ui| {
         let choices = [(false, "This run"), (true, all.as_str())];
         if let Some(all) = segmented(ui, local.all, &choices) {

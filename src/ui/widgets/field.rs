@@ -139,6 +139,18 @@ fn choice_content(ui: &mut Ui, chosen: bool, name: &str, term: &str, explanation
     small(ui, explanation);
 }
 
+/// A slider whose rail can be seen on a card.
+pub fn slider(ui: &mut Ui, slider: egui::Slider<'_>) -> Response {
+    let p = theme::palette(ui);
+    ui.scope(|ui| {
+        let visuals = ui.visuals_mut();
+        visuals.widgets.inactive.bg_fill = p.border;
+        visuals.selection.bg_fill = p.accent;
+        ui.add(slider)
+    })
+    .inner
+}
+
 /// A text field of the theme's height.
 pub fn text_field(ui: &mut Ui, text: &mut String, width: f32, wrong: bool) -> Response {
     let p = theme::palette(ui);

@@ -296,10 +296,10 @@ impl<'a> Curves<'a> {
             .grid_color(p.grid)
             .set_margin_fraction(Vec2::new(0.02, 0.08))
             .x_grid_spacer(move |input: GridInput| {
-                marks(input.bounds, 8.0, if log_x { 0.25 } else { x_step })
+                if log_x { log_marks(input.bounds) } else { marks(input.bounds, 8.0, x_step) }
             })
             .y_grid_spacer(move |input: GridInput| {
-                marks(input.bounds, 5.0, if log { 0.25 } else { 1e-9 })
+                if log { log_marks(input.bounds) } else { marks(input.bounds, 5.0, 1e-9) }
             })
             .custom_x_axes(vec![x_axis])
             .custom_y_axes(vec![
@@ -342,13 +342,23 @@ impl<'a> Curves<'a> {
             let title = RichText::new(self.title).font(theme::strong());
             let title = ui.add(Label::new(title).extend());
             glossary::explained(ui, title, self.title);
+            if self.curves.iter().any(|c| !c.points.is_empty()) {
+                save::menu(ui, id, self.title, || self.csv());
+            }
+            if zoomed {
+                let label = format!("Show all of \"{}\" again", self.title);
+                let button = Button::icon_only(icons::ARROW_CLOCKWISE, &label);
+                reset = button.small().pressed(ui);
+            }
             ui.add_space(space::S);
             for curve in &self.curves {
                 let colour = p.series[curve.colour % p.series.len()];
                 let (rect, _) = ui.allocate_exact_size(Vec2::new(18.0, 12.0), Sense::hover());
                 let (a, b) = (rect.left_center(), rect.right_center());
                 let stroke = Stroke::new(2.5, colour);
-                if curve.dashed {
+                if curve.scattered {
+                    mark_of(ui, rect.center(), curve.colour, colour);
+                } else if curve.dashed {
                     let third = (b.x - a.x) / 3.0;
                     ui.painter().hline(a.x..=a.x + third, a.y, stroke);
                     ui.painter().hline(b.x - third..=b.x, a.y, stroke);
@@ -367,15 +377,6 @@ impl<'a> Curves<'a> {
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
                 small(ui, name.clone());
             }
-            if self.curves.iter().all(|c| c.points.is_empty()) {
-                return;
-            }
-            if zoomed {
-                let label = format!("Show all of \"{}\" again", self.title);
-                let button = Button::icon_only(icons::ARROW_CLOCKWISE, &label);
-                reset = button.small().pressed(ui);
-            }
-            save::menu(ui, id, self.title, || self.csv());
         });
         reset
     }
@@ -450,6 +451,58 @@ fn marks((from, to): (f64, f64), wanted: f64, smallest: f64) -> Vec<GridMark> {
     }
     let (first, last) = ((from / step).ceil() as i64, (to / step).floor() as i64);
     (first..=last).map(|i| GridMark { value: i as f64 * step, step_size: step }).collect()
+}
+
+/// Lines at 1, 2 and 5 times powers of ten of an axis that holds logarithms; only at powers of ten
+/// where there are many.
+fn log_marks((from, to): (f64, f64)) -> Vec<GridMark> {
+    if !(from.is_finite() && to.is_finite()) || to - from > 400.0 {
+        return Vec::new();
+    }
+    let steps: &[f64] = if to - from <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let every = (((to - from) / 8.0).ceil() as i64).max(1);
+    (from.floor() as i64..=to.ceil() as i64)
+        .filter(|power| power.rem_euclid(every) == 0)
+        .flat_map(|power| steps.iter().map(move |s| power as f64 + s.log10()))
+        .filter(|value| (from..=to).contains(value))
+        .map(|value| GridMark { value, step_size: 1.0 })
+        .collect()
+}
+
+/// The mark of separate points in a legend.
+fn mark_of(ui: &Ui, at: egui::Pos2, index: usize, colour: egui::Color32) {
+    let shape = SHAPES.get(index % SHAPES.len()).copied().unwrap_or(MarkerShape::Circle);
+    let r = 4.5;
+    let polygon = |points: &[(f32, f32)]| {
+        let points = points.iter().map(|(x, y)| at + r * Vec2::new(*x, *y)).collect();
+        egui::Shape::convex_polygon(points, colour, Stroke::NONE)
+    };
+    let line = |a: (f32, f32), b: (f32, f32)| {
+        let ends = [at + r * Vec2::new(a.0, a.1), at + r * Vec2::new(b.0, b.1)];
+        egui::Shape::line_segment(ends, Stroke::new(2.0, colour))
+    };
+    match shape {
+        MarkerShape::Diamond => {
+            ui.painter().add(polygon(&[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]));
+        }
+        MarkerShape::Square => {
+            ui.painter().add(polygon(&[(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]));
+        }
+        MarkerShape::Up => {
+            ui.painter().add(polygon(&[(0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)]));
+        }
+        MarkerShape::Plus => {
+            ui.painter().add(line((-1.0, 0.0), (1.0, 0.0)));
+            ui.painter().add(line((0.0, -1.0), (0.0, 1.0)));
+        }
+        MarkerShape::Cross => {
+            ui.painter().add(line((-0.8, -0.8), (0.8, 0.8)));
+            ui.painter().add(line((-0.8, 0.8), (0.8, -0.8)));
+        }
+        _ => {
+            ui.painter().circle_filled(at, r, colour);
+        }
+    }
 }
 
 /// The next of 1, 2, 5 times a power of ten.
@@ -531,6 +584,17 @@ mod tests {
             "{}",
             &csv[..60]
         );
+    }
+
+    #[test]
+    fn marks_of_logarithms_are_round() {
+        let at = |b| log_marks(b).iter().map(|m| 10f64.powf(m.value)).collect::<Vec<_>>();
+        let close = |a: &[f64], b: &[f64]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x / y - 1.0).abs() < 1e-9)
+        };
+        assert!(close(&at((-3.0, -2.0)), &[0.001, 0.002, 0.005, 0.01]), "{:?}", at((-3.0, -2.0)));
+        assert!(at((-12.0, 12.0)).len() <= 10);
+        assert!(at((f64::NAN, 1.0)).is_empty());
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub fn show(
     let beside = |ui: &mut Ui, (local, _): &mut (&mut Local, &mut Vec<Command>)| {
         answer_card(ui, project, run, local);
     };
-    let side = (ui.available_width() * 0.5).clamp(240.0, 520.0);
+    let side = (ui.available_width() * 0.43).clamp(240.0, 450.0);
     if ui.available_width() < 620.0 {
         // What is filled in comes before what it leads to.
         main(ui, &mut with);
@@ -150,9 +150,16 @@ fn row_form(
             let label = ui
                 .allocate_ui(Vec2::new(names, 0.0), |ui| {
                     ui.set_width(names);
-                    ui.add_space(6.0);
-                    ui.add(Label::new(RichText::new(&field.name).font(theme::medium())).truncate())
-                        .on_hover_text(format!("{}, {}", field.name, kind_name(field.kind)))
+                    ui.vertical(|ui| {
+                        ui.add_space(6.0);
+                        let name = RichText::new(&field.name).font(theme::medium());
+                        ui.add(Label::new(name).truncate()).on_hover_text(format!(
+                            "{}, {}",
+                            field.name,
+                            kind_name(field.kind)
+                        ))
+                    })
+                    .inner
                 })
                 .inner;
             enter(ui, field, room, label.id);
@@ -194,7 +201,7 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
     if field.closed {
         let shown = if field.text.is_empty() { "unknown".to_owned() } else { field.text.clone() };
         let response = egui::ComboBox::from_id_salt(("try", &field.name))
-            .width(room - 8.0)
+            .width(room - 24.0)
             .truncate()
             .selected_text(shown)
             .show_ui(ui, |ui| {

@@ -76,7 +76,9 @@ fn curves(ui: &mut Ui, project: &ProjectState, runs: &[&PastRun], local: &mut Lo
         if local.shown == Shown::Metric && kind.is_some_and(|k| k.is_share()) {
             plot = plot.percent();
         }
-        plot.waiting("Reading the curves…").height(240.0).show(ui);
+        let reading = runs.iter().any(|r| project.history.reading.contains(&r.folder));
+        let none = if reading { "Reading the curves…" } else { "These runs left no such curve." };
+        plot.waiting(none).height(240.0).show(ui);
         ui.horizontal_wrapped(|ui| {
             let choices = [
                 (Shown::Validation, "Validation loss"),

@@ -7,7 +7,7 @@ use egui::{Align, Label, Layout, RichText, Ui};
 use super::super::home::day_and_time;
 use super::{Editing, Local, Order};
 use crate::app::history::{MOST_COMPARED, PastRun};
-use crate::app::{Command, ProjectState, RunCommand};
+use crate::app::{Command, LiveRun, ProjectState, RunCommand};
 use crate::train::{RunNotes, RunState};
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -128,7 +128,8 @@ fn entry(
         star(ui, run, &name, out);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            actions(ui, run, &name, open, local, out);
+            let training = project.run.as_ref().is_some_and(LiveRun::active);
+            actions(ui, run, &name, (open, training), local, out);
             if let Some((kind, value)) = run.test() {
                 ui.add_space(space::S);
                 let text = RichText::new(kind.format(value)).font(theme::strong());
@@ -159,7 +160,8 @@ fn entry(
     let marked = open || run.state != RunState::Done || !run.notes.tags.is_empty();
     if marked {
         ui.horizontal_wrapped(|ui| {
-            ui.add_space(54.0);
+            ui.spacing_mut().interact_size.y = 0.0;
+            ui.add_space(66.0);
             if open {
                 badge(ui, Mood::Accent, None, "shown in \"This run\"");
             }
@@ -171,7 +173,8 @@ fn entry(
     }
     if !run.notes.note.is_empty() {
         ui.horizontal(|ui| {
-            ui.add_space(54.0);
+            ui.spacing_mut().interact_size.y = 0.0;
+            ui.add_space(66.0);
             small(ui, run.notes.note.as_str());
         });
     }
@@ -215,7 +218,7 @@ fn actions(
     ui: &mut Ui,
     run: &PastRun,
     name: &str,
-    open: bool,
+    (open, training): (bool, bool),
     local: &mut Local,
     out: &mut Vec<Command>,
 ) {
@@ -243,6 +246,7 @@ fn actions(
     }
     let blocked = match (open, run.finished()) {
         (true, _) => Some("It is the one shown."),
+        _ if training => Some("Training is running. Stop it first."),
         (_, false) => Some("It has no finished model."),
         _ => None,
     };
