@@ -12,6 +12,7 @@ use super::{
     VerdictState, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
+use crate::deploy::Input;
 use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
 use crate::project::Project;
@@ -112,6 +113,10 @@ impl AppState {
             Command::Compare => self.compare(),
             Command::Report(path) => self.report(path),
             Command::Export(path) => self.export(path),
+            Command::Try(input) => self.try_model(input),
+            Command::SaveFile { name, content } => self.save_file(name, content),
+            Command::SaveAs(folder) => self.save_as(&folder),
+            Command::Runs(command) => self.run_command(command),
             Command::CancelTask(id) => self.tasks.cancel(id),
             Command::Dismiss(id) => self.notifications.dismiss(id),
             Command::SetTheme(theme) => {
@@ -137,6 +142,10 @@ impl AppState {
             Outcome::Picked { path: None, .. } => {}
             Outcome::Picked { what: Pick::ExportTo, path: Some(path) } => self.export(path),
             Outcome::Picked { what: Pick::ReportTo, path: Some(path) } => self.report(path),
+            Outcome::Picked { what: Pick::Picture, path: Some(path) } => {
+                self.try_model(Input::Picture(path));
+            }
+            Outcome::Picked { what: Pick::SaveAs, path: Some(path) } => self.save_as(&path),
             Outcome::Picked { path: Some(path), .. } => self.open(Retry::Path(path)),
             Outcome::Opened { attempt, result } => self.opened(attempt, result),
             Outcome::Schema { attempt, result } => {
@@ -193,6 +202,10 @@ impl AppState {
             Outcome::Evaluated { attempt, result } => self.evaluated(attempt, result),
             Outcome::Compared { attempt, result } => self.compared(attempt, result),
             Outcome::Reported(result) => self.reported(result),
+            Outcome::Tried { attempt, result } => self.tried(attempt, result),
+            Outcome::Wrote(result) => self.wrote(result),
+            Outcome::SavedAs(result) => self.saved_as(result),
+            Outcome::Runs(outcome) => self.run_outcome(outcome),
             Outcome::Saved(Ok(())) => {}
             Outcome::Saved(Err(e)) | Outcome::Failed(e) => self.notifications.error(&e),
         }
@@ -262,6 +275,7 @@ impl AppState {
                 self.workspace = Workspace::Open(Box::new(ProjectState::new(*loaded)));
                 self.edited = Some(Instant::now());
                 self.check();
+                self.read_runs();
                 self.take_in(Outcome::Interrupted(interrupted));
                 if let Some(run) = self.resume_after_open.take() {
                     self.resume(run);
@@ -289,7 +303,7 @@ impl AppState {
         self.step = Step::Home;
     }
 
-    fn edit(&mut self, what: &str, change: impl FnOnce(&mut Project)) {
+    pub(super) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Project)) {
         let Some(project) = self.project_mut() else { return };
         let before = project.project.clone();
         change(&mut project.project);
@@ -392,7 +406,7 @@ impl AppState {
         self.start(job, basis, Vec::new());
     }
 
-    fn start(&mut self, job: Job, basis: Project, past: Vec<Event>) {
+    pub(super) fn start(&mut self, job: Job, basis: Project, past: Vec<Event>) {
         let (schema, folder) = (job.schema.clone(), job.folder.clone());
         self.interrupted.retain(|i| i.run != folder);
         match self.services.start(job, Arc::clone(&self.wake)) {
@@ -491,6 +505,8 @@ impl AppState {
         };
         let details = run.error.as_ref().map(ToString::to_string).unwrap_or_default();
         self.tell(Step::Train, tone, title, details);
+        self.read_runs();
+        self.start_next();
     }
 
     /// Notifies; without a toast when the step that shows it is in view.

@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
+use super::history::{RunCommand, RunOutcome};
+use super::saving::Content;
 use super::services::{Engines, Interrupted};
 use super::{LoadedProject, Pick, Preset, Step};
 use crate::app::prefs::ThemeChoice;
 use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
+use crate::deploy::{Answer, Input};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
+use crate::project::Project;
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
 use crate::quality::profile::Profile;
@@ -104,6 +108,19 @@ pub enum Command {
     SetExportPassphrase(Secret),
     /// Write the model file.
     Export(PathBuf),
+    /// Something about the runs of the project.
+    Runs(RunCommand),
+    /// Try the model on one row, text or picture.
+    Try(Input),
+    /// Write a plot to a file that is asked for.
+    SaveFile {
+        /// Suggested name.
+        name: String,
+        /// What is written.
+        content: Content,
+    },
+    /// Go on with the project in another folder.
+    SaveAs(PathBuf),
     /// Stop a background task.
     CancelTask(u64),
     /// Take a notification off the screen.
@@ -193,6 +210,13 @@ pub enum Outcome {
         /// What it takes.
         result: Result<Box<Estimate>, UserError>,
     },
+    /// The model was tried, or could not be.
+    Tried {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it answered.
+        result: Result<Box<Answer>, UserError>,
+    },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),
     /// A model file was written, or not.
@@ -202,6 +226,12 @@ pub enum Outcome {
         /// What was written.
         result: Result<ExportReport, UserError>,
     },
+    /// Something about the runs of the project.
+    Runs(RunOutcome),
+    /// A file was written, or not; `None` when the dialog was closed.
+    Wrote(Result<Option<PathBuf>, UserError>),
+    /// The project was saved in another folder, or not.
+    SavedAs(Result<Box<Project>, UserError>),
     /// The project was saved, or not.
     Saved(Result<(), UserError>),
     /// A task failed in a way nobody waits for.

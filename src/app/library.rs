@@ -224,6 +224,22 @@ impl Services for Library {
                     .set_file_name(suggestion)
                     .save_file(),
             ),
+            Pick::FileTo => pollster::block_on(
+                dialog
+                    .set_title("Save")
+                    .add_filter(extension, &[extension])
+                    .set_file_name(suggestion)
+                    .save_file(),
+            ),
+            Pick::SaveAs => pollster::block_on(
+                dialog.set_title("Choose a new folder for the project").pick_folder(),
+            ),
+            Pick::Picture => pollster::block_on(
+                dialog
+                    .set_title("Open a picture")
+                    .add_filter("Pictures", &["png", "jpg", "jpeg", "webp", "bmp"])
+                    .pick_file(),
+            ),
             Pick::ReportTo => pollster::block_on(
                 dialog
                     .set_title("Save the report")
@@ -235,7 +251,9 @@ impl Services for Library {
         picked.map(|file| {
             let path = file.path().to_owned();
             match what {
-                Pick::ExportTo if path.extension().is_none() => path.with_extension(extension),
+                Pick::ExportTo | Pick::FileTo if path.extension().is_none() => {
+                    path.with_extension(extension)
+                }
                 Pick::ReportTo if path.extension().is_none() => path.with_extension("html"),
                 _ => path,
             }

@@ -87,6 +87,8 @@ pub struct TensorTrack {
     pub saturated: Series,
     /// Share of non-zero values that became zero, 0..=1.
     pub flushed: Series,
+    /// Euclidean norm of the values before rounding.
+    pub norm: Series,
 }
 
 /// A run and what it has told so far.
@@ -148,8 +150,12 @@ pub struct LiveRun {
 impl LiveRun {
     /// Starts watching.
     pub fn new(handle: RunHandle, schema: Schema, basis: Project, folder: PathBuf) -> Self {
+        Self::empty(Some(handle), schema, basis, folder)
+    }
+
+    fn empty(handle: Option<RunHandle>, schema: Schema, basis: Project, folder: PathBuf) -> Self {
         Self {
-            handle: Some(handle),
+            handle,
             state: RunState::Preparing,
             schema,
             basis,
@@ -176,6 +182,21 @@ impl LiveRun {
             error: None,
             asked: None,
         }
+    }
+
+    /// A finished run, from what it told.
+    pub fn past(
+        schema: Schema,
+        basis: Project,
+        folder: PathBuf,
+        events: Vec<Event>,
+        summary: Summary,
+    ) -> Self {
+        let mut run = Self::empty(None, schema, basis, folder);
+        run.remember(events);
+        run.summary = Some(summary);
+        run.state = RunState::Done;
+        run
     }
 
     /// Takes in what the run told before it was interrupted: curves and log, not its state.
@@ -387,6 +408,7 @@ impl LiveRun {
                     amax: Series::default(),
                     saturated: Series::default(),
                     flushed: Series::default(),
+                    norm: Series::default(),
                 });
                 self.tensors.len() - 1
             }
@@ -401,6 +423,9 @@ impl LiveRun {
         }
         track.saturated.push(epoch, f64::from(stats.saturated) / count);
         track.flushed.push(epoch, f64::from(stats.flushed) / count);
+        if stats.signal > 0.0 {
+            track.norm.push(epoch, f64::from(stats.signal).sqrt());
+        }
         track.latest = stats;
     }
 }

@@ -7,14 +7,18 @@ pub mod columns;
 pub mod command;
 pub mod estimating;
 pub mod headless;
+pub mod history;
 pub mod library;
 pub mod live;
 pub mod notify;
 pub mod prefs;
 pub mod project_state;
+mod runs;
+pub mod saving;
 pub mod services;
 pub mod settings;
 pub mod tasks;
+pub mod trying;
 pub mod undo;
 
 use std::path::PathBuf;
@@ -23,6 +27,7 @@ use std::time::{Duration, Instant};
 
 pub use apply::Retry;
 pub use command::{Command, Outcome};
+pub use history::{PastRun, RunCommand};
 pub use library::Library;
 pub use live::LiveRun;
 pub use notify::{Notifications, Tone};
@@ -116,6 +121,12 @@ pub enum Pick {
     ExportTo,
     /// Where to write the report.
     ReportTo,
+    /// Where to write a plot.
+    FileTo,
+    /// In which folder the project goes on.
+    SaveAs,
+    /// A picture to try the model on.
+    Picture,
 }
 
 /// What is open.

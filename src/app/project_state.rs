@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::columns::ColumnSummary;
 use super::estimating::EstimateState;
+use super::history::History;
+use super::trying::Trial;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
 use crate::data::steps::Effect;
@@ -154,10 +156,14 @@ pub struct ProjectState {
     pub estimate: EstimateState,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
+    /// All runs, and those to come.
+    pub history: History,
     /// How good its model is.
     pub evaluation: EvaluationState,
     /// What FP8 cost or saved.
     pub verdict: VerdictState,
+    /// The model tried on one row or picture.
+    pub trial: Trial,
     /// The model file.
     pub export: ExportState,
     /// Format of the next model file.
@@ -186,8 +192,10 @@ impl ProjectState {
             undo: Undo::default(),
             estimate: EstimateState::None,
             run: None,
+            history: History::default(),
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,
+            trial: Trial::default(),
             export: ExportState::None,
             export_format: ExportFormat::default(),
             export_passphrase: Secret::default(),

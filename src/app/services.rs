@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::history::{self, PastRun};
 use super::{Pick, Wake};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
+use crate::deploy::{Answer, Input, Model, explain};
 use crate::device::AdapterInfo;
 use crate::engine::EngineInfo;
 use crate::error::UserError;
@@ -17,7 +19,7 @@ use crate::quality::Report;
 use crate::train::estimate::Estimate;
 use crate::train::run_folder::RunRecord;
 use crate::train::worker::Job;
-use crate::train::{Event, RunHandle};
+use crate::train::{Event, RunFolder, RunHandle, RunNotes};
 
 /// An embedded sample project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +117,26 @@ pub trait Services: Send + Sync {
     fn new_run(&self, project: &Path) -> PathBuf;
     /// Looks for runs of a project that were cut off, newest first.
     fn interrupted(&self, project: &Path) -> Vec<Interrupted>;
+    /// All runs of a project, newest first.
+    fn history(&self, project: &Path) -> Vec<PastRun> {
+        history::read(project)
+    }
+    /// A run's record and what it told.
+    fn open_run(&self, run: &Path) -> Result<(Box<RunRecord>, Vec<Event>), UserError> {
+        history::open(run)
+    }
+    /// Keeps what is written about a run.
+    fn note_run(&self, run: &Path, notes: &RunNotes) -> Result<(), UserError> {
+        Ok(notes.save(run)?)
+    }
+    /// Moves a run out of sight.
+    fn delete_run(&self, run: &Path) -> Result<(), UserError> {
+        history::delete(run)
+    }
+    /// Brings a deleted run back.
+    fn restore_run(&self, run: &Path) -> Result<(), UserError> {
+        history::restore(run)
+    }
     /// What a run told before it was cut off.
     fn past_events(&self, run: &Path) -> Vec<Event>;
     /// Judges the best model of a run on the test rows of its data, and keeps with the run what
@@ -125,6 +147,12 @@ pub trait Services: Send + Sync {
         data: &Dataset,
         progress: &Progress,
     ) -> Result<Evaluation, UserError>;
+    /// Predicts one row or picture with the best model of a run, and finds what the answer hangs on.
+    /// `data`: what the run was trained on, as read.
+    fn try_model(&self, run: &Path, data: &Dataset, input: &Input) -> Result<Answer, UserError> {
+        let model = Model::of_run(&RunFolder::open(run)?)?;
+        explain(&mut model.predictor()?, data, input)
+    }
     /// Trains in FP8, bf16 and f32 and compares.
     fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError>;
     /// Writes the report of a run.

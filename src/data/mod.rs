@@ -17,6 +17,7 @@ pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use formats::image_folder::read_one as read_picture;
 pub use images::ImageSet;
 pub(crate) use import::name_of;
 pub use import::{ImportOptions, Progress, open};

@@ -6,6 +6,7 @@
 pub mod bf16;
 pub mod expand;
 pub mod format;
+pub mod grid;
 pub mod hash;
 pub mod notation;
 pub mod recipe;

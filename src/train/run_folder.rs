@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::{failed, write_atomic};
+use super::run_notes::NOTES;
 use super::{Event, RunState, Summary, TrainConfig, checkpoint};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Preprocessor, Schema, SplitConfig};
@@ -251,7 +252,7 @@ impl RunFolder {
     pub(super) fn discard(self, lock: RunLock) -> Result<(), TrainError> {
         drop(lock);
         // The record goes last: until then the folder is still known as a run.
-        for name in [EVENTS, checkpoint::LAST, checkpoint::BEST, LOCK, RECORD] {
+        for name in [EVENTS, NOTES, checkpoint::LAST, checkpoint::BEST, LOCK, RECORD] {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

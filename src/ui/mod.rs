@@ -1,7 +1,10 @@
 //! The window.
 
+pub mod actions;
+pub mod glossary;
 pub mod icons;
 pub mod notifications;
+pub mod overlay;
 pub mod screens;
 pub mod shell;
 pub mod studio;

@@ -1,16 +1,18 @@
 //! The frame around every step: the list of steps, the bar at the top, the next action below.
 
 use egui::{
-    CentralPanel, CornerRadius, Frame, Key, Margin, Modifiers, Panel, Role, Sense, Stroke, Ui,
-    Vec2, WidgetInfo, pos2,
+    CentralPanel, CornerRadius, Frame, Margin, Panel, Role, Sense, Stroke, Ui, Vec2, WidgetInfo,
+    pos2,
 };
 
+use super::actions;
 use super::icons;
 use super::notifications;
+use super::overlay::{self, Overlay};
 use super::screens::{self, Local};
 use super::theme::{self, radius, size, space};
 use super::widgets::{self, Button, button::focus_ring};
-use crate::app::{AppState, Command, Pick, Step, StepStatus, ThemeChoice, Workspace};
+use crate::app::{AppState, Command, Step, StepStatus, ThemeChoice, Workspace};
 
 /// What is to be done next on a step.
 pub struct Action {
@@ -26,7 +28,7 @@ pub struct Action {
 
 /// Draws the window.
 pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
-    shortcuts(ui, state, out);
+    shortcuts(ui, state, local, out);
     let p = theme::palette(ui);
     let narrow = ui.available_width() < size::NARROW;
     let short = ui.available_height() < 520.0;
@@ -37,7 +39,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         .resizable(false)
         .show_separator_line(false)
         .frame(Frame::new().fill(p.surface).inner_margin(Margin::symmetric(side, 12)))
-        .show(ui, |ui| steps(ui, state, narrow, short, out));
+        .show(ui, |ui| steps(ui, state, local, narrow, short, out));
     let bar = Frame::new().fill(p.bg).inner_margin(Margin::symmetric(16, 6));
     Panel::top("top").frame(bar).show_separator_line(false).show(ui, |ui| top_bar(ui, state, out));
     let mut below = 0.0;
@@ -56,15 +58,18 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     CentralPanel::default().frame(Frame::new().fill(p.bg)).show(ui, |ui| {
         screens::show(ui, state, local, out);
     });
-    drop_files(ui, state, out);
+    for (name, content) in local.camera.work(ui.ctx()) {
+        out.push(Command::SaveFile { name, content });
+    }
+    overlay::show(ui, state, local, out);
+    drop_files(ui, state, local, out);
     notifications::toasts(ui, state, below, out);
 }
 
-fn shortcuts(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
-    let zoom = state.prefs.zoom;
-    let command = Modifiers::COMMAND;
-    let typing = ui.ctx().text_edit_focused();
-    let pasted = ui.ctx().input(|i| {
+fn shortcuts(ui: &Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    let ctx = ui.ctx();
+    let typing = ctx.text_edit_focused();
+    let pasted = ctx.input(|i| {
         i.events.iter().find_map(|e| match e {
             egui::Event::Paste(text) if !typing => Some(text.clone()),
             _ => None,
@@ -73,38 +78,28 @@ fn shortcuts(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     if let Some(text) = pasted.filter(|t| crate::app::apply::fixes::is_table(t)) {
         out.push(Command::Paste(text));
     }
-    ui.ctx().input_mut(|i| {
-        if i.consume_key(command, Key::O) {
-            out.push(Command::Pick(Pick::DataFile));
+    if !ctx.input(actions::pressed) {
+        return;
+    }
+    for action in actions::all(state) {
+        let Some(keys) = action.keys else { continue };
+        if typing && action.not_in_text {
+            continue;
         }
-        if i.consume_key(command, Key::Plus) || i.consume_key(command, Key::Equals) {
-            out.push(Command::SetZoom(zoom + 0.1));
+        if ctx.input_mut(|i| i.consume_shortcut(&keys)) {
+            action.run(local, out);
         }
-        if i.consume_key(command, Key::Minus) {
-            out.push(Command::SetZoom(zoom - 0.1));
-        }
-        if i.consume_key(command, Key::Num0) {
-            out.push(Command::SetZoom(1.0));
-        }
-        if !typing && i.consume_key(command | Modifiers::SHIFT, Key::Z) {
-            out.push(Command::Redo);
-        }
-        if !typing && i.consume_key(command, Key::Z) {
-            out.push(Command::Undo);
-        }
-        if !typing && i.consume_key(command, Key::Y) {
-            out.push(Command::Redo);
-        }
-        let numbers = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
-        for (key, step) in numbers.into_iter().zip(Step::ALL) {
-            if i.consume_key(command, key) {
-                out.push(Command::Go(step));
-            }
-        }
-    });
+    }
 }
 
-fn steps(ui: &mut Ui, state: &AppState, narrow: bool, short: bool, out: &mut Vec<Command>) {
+fn steps(
+    ui: &mut Ui,
+    state: &AppState,
+    local: &mut Local,
+    narrow: bool,
+    short: bool,
+    out: &mut Vec<Command>,
+) {
     let p = theme::palette(ui);
     ui.spacing_mut().item_spacing.y = space::XS;
     if narrow {
@@ -116,8 +111,11 @@ fn steps(ui: &mut Ui, state: &AppState, narrow: bool, short: bool, out: &mut Vec
         });
     }
     ui.add_space(if short { space::S } else { space::XL });
+    local.overlay.steps.clear();
     for (index, step) in Step::ALL.into_iter().enumerate() {
-        if step_button(ui, state, step, index, narrow) {
+        let response = step_button(ui, state, step, index, narrow);
+        local.overlay.steps.push(response.rect);
+        if response.clicked() {
             out.push(Command::Go(step));
         }
     }
@@ -166,7 +164,13 @@ fn status_mark(
     }
 }
 
-fn step_button(ui: &mut Ui, state: &AppState, step: Step, index: usize, narrow: bool) -> bool {
+fn step_button(
+    ui: &mut Ui,
+    state: &AppState,
+    step: Step,
+    index: usize,
+    narrow: bool,
+) -> egui::Response {
     let p = theme::palette(ui);
     let status = state.status(step);
     let locked = match &status {
@@ -216,15 +220,14 @@ fn step_button(ui: &mut Ui, state: &AppState, step: Step, index: usize, narrow: 
         })
         .inner;
     response.widget_info(|| WidgetInfo::selected(Role::Button, locked.is_none(), current, &label));
-    let response = match locked {
+    match locked {
         Some(why) => {
             ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(why));
             response.on_disabled_hover_text(why)
         }
         None if narrow => response.on_hover_text(step.name()),
         None => response.on_hover_cursor(egui::CursorIcon::PointingHand),
-    };
-    response.clicked()
+    }
 }
 
 fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
@@ -234,7 +237,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         match &state.workspace {
             Workspace::Open(project) => {
                 let name = egui::RichText::new(&project.project.name).font(theme::strong());
-                let room = (ui.available_width() - 330.0).max(60.0);
+                let room = (ui.available_width() - 400.0).max(40.0);
                 ui.allocate_ui_with_layout(
                     Vec2::new(room, size::BUTTON),
                     egui::Layout::left_to_right(egui::Align::Center),
@@ -248,6 +251,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
             notifications::bell(ui, state, out);
+            help(ui);
             theme_switch(ui, state, out);
             zoom(ui, state, out);
             if let Some(project) = state.project() {
@@ -255,6 +259,25 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             }
             tasks(ui, state, out);
         });
+    });
+}
+
+/// The menu of all that explains.
+fn help(ui: &mut Ui) {
+    let response = Button::icon_only(icons::QUESTION, "Help").show(ui);
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(190.0);
+        for (label, wish) in [
+            ("All commands", overlay::Wish::Open(Overlay::Palette)),
+            ("Glossary", overlay::Wish::Open(Overlay::Glossary)),
+            ("FP8 playground", overlay::Wish::Open(Overlay::Playground)),
+            ("Keyboard shortcuts", overlay::Wish::Open(Overlay::Shortcuts)),
+            ("Take the tour", overlay::Wish::Tour),
+        ] {
+            if ui.button(label).clicked() {
+                overlay::wish(ui.ctx(), wish);
+            }
+        }
     });
 }
 
@@ -315,7 +338,14 @@ fn tasks(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         let text = egui::RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
         ui.add(egui::Label::new(text).truncate());
     }
-    ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working in the background");
+    let spinner = ui.add(egui::Spinner::new().size(16.0));
+    let spinner = spinner.accessible_name("Working in the background");
+    spinner.on_hover_ui(|ui| {
+        for task in state.tasks.running() {
+            let share = task.fraction().map(|f| format!(": {:.0} %", f * 100.0));
+            ui.label(format!("{}{}", task.label, share.unwrap_or_default()));
+        }
+    });
 }
 
 fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Command>) {
@@ -344,13 +374,13 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
     });
 }
 
-fn drop_files(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
+fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) {
     let (hovering, dropped) = ui.ctx().input(|i| {
         let dropped = i.raw.dropped_files.first().map(|f| f.path().to_path_buf());
         (!i.raw.hovered_files.is_empty(), dropped)
     });
     if let Some(path) = dropped {
-        out.push(Command::Open(path));
+        out.push(screens::dropped(state, local, path));
     }
     if !hovering {
         return;

@@ -42,6 +42,11 @@ impl StudioApp {
         Self { state, local: Local::default(), shown: None }
     }
 
+    /// What only the drawing knows.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
     fn follow_preferences(&mut self, ctx: &egui::Context) {
         let wanted = (self.state.prefs.theme, self.state.prefs.zoom);
         if self.shown == Some(wanted) {

@@ -97,7 +97,7 @@ fn help_tells_a_newcomer_what_to_type() {
     for part in ["Examples:", "fp8-studio train penguins", "Exit codes:", "window"] {
         assert!(help.contains(part), "{part}\n{help}");
     }
-    for command in ["train", "check", "export", "predict", "info", "samples"] {
+    for command in ["train", "check", "runs", "export", "predict", "info", "samples"] {
         assert!(help.contains(command));
         assert!(done([command, "--help"]).out.contains("Usage:"));
     }
@@ -113,6 +113,30 @@ fn penguins_train_in_fp8_from_the_command_line() {
     let test = report["test"]["metrics"][0][1].as_f64().unwrap();
     assert!(test > 0.93, "{report:#}");
     assert!(report["baseline"].as_f64().unwrap() < 0.5);
+}
+
+#[test]
+fn runs_of_a_project_are_listed() {
+    let temp = tempfile::tempdir().unwrap();
+    done(["samples", "penguins", text(temp.path())]);
+    let folder = temp.path().join("penguins");
+    let none = done(["runs", text(&folder)]).out;
+    assert!(none.contains("no runs yet") && none.contains("fp8-studio train"), "{none}");
+    for rate in ["0.001", "0.02"] {
+        let args = ["train", text(&folder), "--device", "cpu", "--epochs", "2", "--lr", rate];
+        done(args.into_iter().chain(["--quiet"]));
+    }
+    let list = done(["runs", text(&folder)]).out;
+    for part in ["0.001", "0.02", "Accuracy", "FP8, current recipe", "done", "2 runs in"] {
+        assert!(list.contains(part), "{part}\n{list}");
+    }
+    let json = done(["runs", text(&folder), "--json"]).out;
+    let runs: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(runs.as_array().map(Vec::len), Some(2));
+    assert_eq!(runs[1]["settings"]["epochs"], 2);
+    assert!(runs[0]["summary"]["test"]["metrics"][0][1].as_f64().is_some());
+    assert_eq!(done(["runs", text(&folder), "--tag", "none"]).out.matches("0.02").count(), 0);
+    refused(["runs", text(&temp.path().join("nowhere"))]);
 }
 
 #[test]

@@ -5,13 +5,34 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use fp8_studio::app::{Command, Preferences, Step, ThemeChoice};
+use egui_kittest::kittest::Queryable;
+use fp8_studio::app::{Command, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
-use fp8_studio::train::{Event, StopReason};
+use fp8_studio::train::{Event, RunNotes, StopReason};
 
-use super::ui_support::{Script, Window, finish, go_on, insight, interrupted, play, project};
+use super::ui_support::{
+    Script, Window, epochs, finish, go_on, insight, interrupted, past, play, project,
+};
+
+fn runs() -> Vec<PastRun> {
+    let mut runs = vec![
+        past("2025-03-02_09-00-00", 3e-3, PrecisionChoice::Mx, 0.968),
+        past("2025-03-01_18-40-00", 1e-3, PrecisionChoice::Full, 0.982),
+        past("2025-03-01_10-20-00", 1e-3, PrecisionChoice::Current, 0.971),
+        past("2025-02-27_08-00-00", 1e-2, PrecisionChoice::Current, 0.914),
+    ];
+    runs[0].notes = RunNotes {
+        name: "mx fast".into(),
+        tags: vec!["sweep".into(), "finest scales".into()],
+        favourite: true,
+        note: String::new(),
+    };
+    runs[1].notes.name = "Careful one".into();
+    runs[1].notes.note = "Twice the epochs; shows what 32 bits reach on these rows.".into();
+    runs
+}
 
 fn finding(
     severity: Severity,
@@ -206,4 +227,72 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     safeguards(tall, folder, tag);
     let mut w = Window::with([1280.0, 800.0], script, prefs(true));
     take(&mut w, folder, &format!("{tag}-1-home-recent"));
+    more(folder, theme, zoom, tag);
+}
+
+/// Runs, trying the model, and what opens over the window.
+fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
+    let script = Arc::new(Script::default());
+    script.history.lock().unwrap().extend(runs());
+    script.past.lock().unwrap().extend(epochs(30, 0.02));
+    let mut w = Window::with([1280.0, 800.0], script, |store| {
+        store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
+    });
+    w.click("Open sample Penguins");
+    w.harness.state_mut().state.apply(Command::Go(Step::Train));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-8-run-opened"));
+    w.click("All runs (4)");
+    take(&mut w, folder, &format!("{tag}-8-runs"));
+    for name in ["mx fast", "Careful one", "2025-03-01 10-20-00"] {
+        w.click(&format!("Compare {name}"));
+    }
+    w.node("Also what is the same in all").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-8-runs-compared"));
+    w.node("Queue 9 runs").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-8-runs-sweep"));
+    w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
+    w.settle();
+    w.click("Try it");
+    take(&mut w, folder, &format!("{tag}-9-try-it"));
+    w.click("Take a test row");
+    w.settle();
+    let keys = |w: &mut Window, key| {
+        w.harness.key_press_modifiers(egui::Modifiers::COMMAND, key);
+        w.harness.run_steps(6);
+    };
+    keys(&mut w, egui::Key::K);
+    take(&mut w, folder, &format!("{tag}-9-palette"));
+    w.harness.key_press(egui::Key::Escape);
+    w.harness.run_steps(4);
+    w.harness.key_press(egui::Key::F1);
+    w.harness.run_steps(6);
+    take(&mut w, folder, &format!("{tag}-9-glossary"));
+    w.click("Close Glossary");
+    keys(&mut w, egui::Key::Slash);
+    take(&mut w, folder, &format!("{tag}-9-shortcuts"));
+    w.click("Close Keyboard shortcuts");
+    keys(&mut w, egui::Key::P);
+    take(&mut w, folder, &format!("{tag}-9-playground"));
+    w.harness.query_all_by_label("Scale of the tensor").next().unwrap().scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-9-playground-tensor"));
+    w.click("Close FP8 playground");
+    w.click("Help");
+    take(&mut w, folder, &format!("{tag}-9-help"));
+    w.click("Take the tour");
+    for _ in 0..5 {
+        w.click("Next");
+    }
+    take(&mut w, folder, &format!("{tag}-9-tour"));
+    w.click("End the tour");
+    w.harness.state_mut().state.apply(Command::Open("/home/ada/digits".into()));
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Train);
+    w.settle();
+    play(&w.run(), 2);
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.click("Next: Evaluate");
+    w.click("Take a test picture");
+    take(&mut w, folder, &format!("{tag}-9-try-it-picture"));
 }

@@ -10,11 +10,14 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use fp8_studio::app::{
-    Engines, ExportRequest, Interrupted, Library, Pick, Sample, Services, Store, Wake,
+    Engines, ExportRequest, Interrupted, Library, PastRun, Pick, PrecisionChoice, Sample, Services,
+    Store, Wake,
 };
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
+use fp8_studio::deploy::explain::{Reason, Seen};
+use fp8_studio::deploy::{Answer, Input, Prediction};
 use fp8_studio::device::AdapterInfo;
 use fp8_studio::engine::EngineInfo;
 use fp8_studio::engine::preflight::{Limits, preflight};
@@ -47,7 +50,9 @@ use fp8_studio::train::insight::{
 };
 use fp8_studio::train::run_folder::RunRecord;
 use fp8_studio::train::worker::Job;
-use fp8_studio::train::{Control, Event, RunHandle, RunState, StopReason, Summary, TrainConfig};
+use fp8_studio::train::{
+    Control, Event, RunHandle, RunNotes, RunState, StopReason, Summary, TrainConfig,
+};
 use fp8_studio::ui::{Options, StudioApp};
 
 /// The far end of a scripted run.
@@ -86,6 +91,10 @@ pub struct Script {
     /// Free memory that estimates assume.
     pub free: Mutex<Option<u64>>,
     pub reports: Mutex<Vec<PathBuf>>,
+    pub history: Mutex<Vec<PastRun>>,
+    pub deleted: Mutex<Vec<PastRun>>,
+    pub tried: Mutex<Vec<Input>>,
+    pub fail_trial: Mutex<Option<UserError>>,
 }
 
 pub fn error(what: &str, advice: &str, row: u64) -> UserError {
@@ -413,12 +422,59 @@ impl Services for Script {
         })
     }
 
+    fn history(&self, _: &Path) -> Vec<PastRun> {
+        self.history.lock().unwrap().clone()
+    }
+
+    fn open_run(&self, run: &Path) -> Result<(Box<RunRecord>, Vec<Event>), UserError> {
+        let history = self.history.lock().unwrap();
+        let found = history.iter().find(|r| r.folder == run).unwrap();
+        let project = Project { train: found.config.clone(), ..project("Penguins", "") };
+        let mut record = interrupted(&project).record;
+        record.state = RunState::Done;
+        record.summary = found.summary.clone();
+        Ok((record, epochs(30, 0.0)))
+    }
+
+    fn note_run(&self, run: &Path, notes: &RunNotes) -> Result<(), UserError> {
+        let mut history = self.history.lock().unwrap();
+        if let Some(found) = history.iter_mut().find(|r| r.folder == run) {
+            found.notes = notes.clone();
+        }
+        Ok(())
+    }
+
+    fn delete_run(&self, run: &Path) -> Result<(), UserError> {
+        let mut history = self.history.lock().unwrap();
+        let at = history.iter().position(|r| r.folder == run).unwrap();
+        self.deleted.lock().unwrap().push(history.remove(at));
+        Ok(())
+    }
+
+    fn restore_run(&self, run: &Path) -> Result<(), UserError> {
+        let mut deleted = self.deleted.lock().unwrap();
+        let at = deleted.iter().position(|r| r.folder == run).unwrap();
+        self.history.lock().unwrap().push(deleted.remove(at));
+        Ok(())
+    }
+
+    fn try_model(&self, _: &Path, data: &Dataset, input: &Input) -> Result<Answer, UserError> {
+        if let Some(e) = self.fail_trial.lock().unwrap().clone() {
+            return Err(e);
+        }
+        self.tried.lock().unwrap().push(input.clone());
+        Ok(answer(data, input))
+    }
+
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
         let key = match what {
             Pick::DataFile => "file",
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
             Pick::ReportTo => "report",
+            Pick::FileTo => "plot",
+            Pick::SaveAs => "project",
+            Pick::Picture => "picture",
         };
         self.picks.lock().unwrap().get(key).cloned()
     }
@@ -555,6 +611,92 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
         row_numbers: rows,
         outcomes,
         groupings: groups,
+    }
+}
+
+/// An answer that hangs on the length of the bill.
+fn answer(data: &Dataset, input: &Input) -> Answer {
+    let classes: Vec<String> = match &data.samples {
+        Samples::Table(_) => ["Adelie", "Chinstrap", "Gentoo"].map(String::from).to_vec(),
+        Samples::Images(i) => i.classes.clone(),
+    };
+    let mut probabilities = vec![0.02; classes.len()];
+    probabilities[1] = 1.0 - 0.02 * (classes.len() - 1) as f32;
+    let effect = |i: usize| [0.41, -0.17, 0.06, 0.02, -0.01, 0.001][i % 6];
+    let columns = match input {
+        Input::Row(cells) => cells
+            .iter()
+            .enumerate()
+            .map(|(i, (name, value))| Reason {
+                name: name.clone(),
+                value: value.clone(),
+                effect: effect(i),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let picture = match &data.samples {
+        Samples::Images(i) => Some(Seen {
+            width: i.width,
+            height: i.height,
+            channels: i.channels,
+            pixels: i.pixels[..i.width * i.height * i.channels].to_vec(),
+            effects: (0..i.width * i.height).map(|p| (p % i.width) as f32 / 100.0).collect(),
+        }),
+        Samples::Table(_) => None,
+    };
+    let prediction = Prediction::Class { index: 1, probabilities };
+    Answer { prediction, classes, columns, words: vec![], picture, swapped: 64, unknown: vec![] }
+}
+
+/// What the epochs of a run tell, its loss higher by `more`.
+pub fn epochs(count: usize, more: f32) -> Vec<Event> {
+    (1..=count)
+        .map(|epoch| {
+            let loss = 1.05 * (-0.16 * epoch as f32).exp() + 0.05 + more;
+            Event::Epoch {
+                epoch,
+                step: (epoch * 20) as u64,
+                train_loss: loss,
+                validation: scores(loss + 0.04, f64::from(1.0 - loss / 2.0)),
+                best: true,
+            }
+        })
+        .collect()
+}
+
+/// A finished run of the past.
+pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> PastRun {
+    let config = TrainConfig {
+        learning_rate: rate,
+        precision: format.precision(),
+        ..TrainConfig::default()
+    };
+    PastRun {
+        folder: Path::new("/projects/penguins/runs").join(name),
+        started: "2025-03-01T10:20:00Z".into(),
+        state: RunState::Done,
+        interrupted: false,
+        target: "species".into(),
+        rows: 344,
+        config,
+        summary: Some(Summary {
+            privacy: None,
+            insight: Default::default(),
+            reason: StopReason::Completed,
+            epochs: 30,
+            best_epoch: 24,
+            validation: scores(0.06, accuracy + 0.01),
+            test: scores(0.07, accuracy),
+            baseline: 0.438,
+            seconds: 12.4,
+            rows_per_second: 48_300.0,
+            parameters: 9_795,
+            precision: None,
+            engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
+            folder: PathBuf::new(),
+        }),
+        notes: RunNotes::default(),
     }
 }
 
@@ -714,15 +856,20 @@ fn tensors(epoch: usize) -> Vec<TensorReport> {
                 format,
                 stats: TensorStats {
                     amax,
-                    scale_exponent: (448.0 / amax).log2().floor() as i32,
+                    scale_exponent: (amax / 448.0).log2().ceil() as i32,
                     count: 16_384,
                     saturated: if gradient && epoch % 9 == 4 { 12 } else { 0 },
                     flushed: flushed as u32,
                     subnormal: 30,
                     nan: 0,
-                    signal: 1.0,
+                    signal: amax * amax * 50.0,
                     error: 0.001,
-                    histogram: vec![0; 64],
+                    histogram: (0..64)
+                        .map(|b| {
+                            let off = (b - 48) as f32 - amax.log2() + 6.0;
+                            (3000.0 * (-off * off / 6.0).exp()) as u32
+                        })
+                        .collect(),
                 },
             });
         }

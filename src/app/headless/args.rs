@@ -38,6 +38,7 @@ Examples:
   fp8-studio eval penguins                      how good it is, and for whom it fails
   fp8-studio compare penguins                   what training in 8 bits cost or saved
   fp8-studio report penguins                    all of that in one web page
+  fp8-studio runs penguins                      list all its runs with settings and scores
   fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
 
@@ -62,6 +63,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Write all that is known about a model into one web page
     Report(ReportArgs),
+    /// List the runs of a project with their settings and scores
+    Runs(RunsArgs),
     /// Write a trained model to a file that holds all that is needed to predict
     Export(ExportArgs),
     /// Bring the result of a training in PyTorch back, once its score is found again here
@@ -76,6 +79,25 @@ pub enum Command {
     Info(InfoArgs),
     /// List the sample projects, or copy one to a folder
     Samples(SamplesArgs),
+}
+
+/// `runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio runs projects/penguins
+  fp8-studio runs customers.csv --tag sweep
+  fp8-studio runs projects/penguins --json       all settings and scores, for scripts")]
+pub struct RunsArgs {
+    /// A project folder, or the data it was made of
+    #[arg(value_name = "PROJECT|DATA")]
+    pub project: PathBuf,
+    /// Only runs with this tag
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `train`.

@@ -10,6 +10,7 @@ mod import;
 mod info;
 mod predict;
 mod report;
+mod runs;
 mod samples;
 mod seal;
 mod source;
@@ -37,6 +38,7 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Eval(args) => eval::run(args).map(|()| 0),
         Command::Compare(args) => compare::run(args).map(|()| 0),
         Command::Report(args) => report::run(args).map(|()| 0),
+        Command::Runs(args) => runs::run(args).map(|()| 0),
         Command::Export(args) => export::run(args).map(|()| 0),
         Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),

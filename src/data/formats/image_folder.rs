@@ -250,6 +250,24 @@ fn decode(path: &Path, width: u32, height: u32) -> Result<(RgbImage, bool), Stri
     Ok((rgb, grey))
 }
 
+/// Reads one picture as a model wants it: width, height, and 1 or 3 channels.
+pub(crate) fn read_one(
+    path: &Path,
+    [width, height, channels]: [usize; 3],
+) -> Result<Vec<u8>, DataError> {
+    let (rgb, _) = decode(path, width as u32, height as u32).map_err(|why| {
+        invalid(
+            format!("This picture cannot be read: {why}"),
+            "Choose a PNG, JPEG, WebP or BMP file that opens in an image viewer.",
+        )
+        .in_file(path)
+    })?;
+    Ok(match channels {
+        1 => DynamicImage::from(rgb).to_luma8().into_raw(),
+        _ => rgb.into_raw(),
+    })
+}
+
 fn build(
     folder: &Path,
     items: Vec<Item>,

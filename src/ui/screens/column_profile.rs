@@ -10,7 +10,7 @@ use crate::ui::icons;
 use crate::ui::theme;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::plot::format_value;
-use crate::ui::widgets::{Button, card, small, strong};
+use crate::ui::widgets::{Button, card, save, small, strong};
 
 /// Draws the profile that is open, if one is.
 pub fn show(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
@@ -91,6 +91,19 @@ fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {
         "characters" => "Characters of a text".to_owned(),
         _ => name.to_owned(),
     };
+    let id = ui.make_persistent_id(("distribution", name));
+    let from = ui.cursor().min;
+    let heading = format!("Distribution of {name}");
+    ui.horizontal_wrapped(|ui| {
+        strong(ui, heading.as_str());
+        save::menu(ui, id, &heading, || {
+            let rows = spread.bins.iter().enumerate().map(|(i, n)| {
+                let at = |i: usize| (min + i as f64 * width).to_string();
+                [at(i), at(i + 1), n.to_string()]
+            });
+            save::csv(&["from", "to", "rows"], rows)
+        });
+    });
     let colour = theme::palette(ui).series[0];
     let response = Plot::new(("distribution", name))
         .height(170.0)
@@ -102,6 +115,8 @@ fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {
         .x_axis_label(unit)
         .y_axis_label("Rows")
         .show(ui, |plot| plot.bar_chart(BarChart::new("Rows", bars).color(colour)));
+    let rect = egui::Rect::from_min_max(from, response.response.rect.max);
+    save::drawn(ui, id, rect.expand(theme::space::XS));
     let spoken = format!("Distribution of {name}, from {min} to {max}");
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
 }

@@ -8,6 +8,7 @@ mod overview;
 mod privacy;
 mod robust;
 mod rows;
+pub mod try_it;
 
 use egui::Ui;
 
@@ -25,6 +26,7 @@ use crate::ui::widgets::{self, Button, Mood, banner, empty, loading, page, segme
 enum Tab {
     #[default]
     Overview,
+    TryIt,
     Mistakes,
     Groups,
     Confidence,
@@ -39,7 +41,20 @@ pub struct Local {
     tab: Tab,
     mistakes: mistakes::Local,
     groups: groups::Local,
+    try_it: try_it::Local,
     costs: Assumptions,
+}
+
+impl Local {
+    /// Whether the model can be tried at the moment.
+    pub fn trying(&self) -> bool {
+        self.tab == Tab::TryIt
+    }
+
+    /// Shows where the model can be tried.
+    pub fn show_trying(&mut self) {
+        self.tab = Tab::TryIt;
+    }
 }
 
 /// The next action.
@@ -125,6 +140,7 @@ fn found_page(
     }
     let choices = [
         (Tab::Overview, "All figures"),
+        (Tab::TryIt, "Try it"),
         (Tab::Mistakes, "Mistakes"),
         (Tab::Groups, "Groups"),
         (Tab::Confidence, "Confidence"),
@@ -137,6 +153,7 @@ fn found_page(
     }
     match local.tab {
         Tab::Overview => overview::figures(ui, found),
+        Tab::TryIt => try_it::show(ui, project, found, &mut local.try_it, out),
         Tab::Mistakes => mistakes::show(ui, project, found, &mut local.mistakes),
         Tab::Groups => groups::show(ui, project, found, &mut local.groups, out),
         Tab::Confidence => confidence::show(ui, found),

@@ -83,6 +83,17 @@ fn open_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         }
         small(ui, "or drop a file on this window");
     });
+    ui.horizontal_wrapped(|ui| {
+        use crate::ui::overlay::{Overlay, Wish, wish};
+        let tour = Button::new(widgets::Kind::Quiet, "Take the tour").small();
+        if tour.icon(icons::BOOK_OPEN).pressed(ui) {
+            wish(ui.ctx(), Wish::Tour);
+        }
+        let playground = Button::new(widgets::Kind::Quiet, "FP8 playground").small();
+        if playground.icon(icons::FLASK).pressed(ui) {
+            wish(ui.ctx(), Wish::Open(Overlay::Playground));
+        }
+    });
 }
 
 fn sample_icon(name: &str) -> char {

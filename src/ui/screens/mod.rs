@@ -6,10 +6,12 @@ pub mod configure;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+mod gradients;
 pub mod home;
 pub mod insight;
 mod live_groups;
 pub mod run;
+pub mod runs;
 mod safeguards;
 pub mod tensors;
 pub mod train;
@@ -17,7 +19,11 @@ pub mod watching;
 
 use egui::Ui;
 
+use std::path::PathBuf;
+
+use super::overlay::Local as Overlays;
 use super::shell::Action;
+use super::widgets::save::Camera;
 use crate::app::{AppState, Command, Step};
 
 /// What only the drawing needs to know, by step.
@@ -31,8 +37,23 @@ pub struct Local {
     pub configure: configure::Local,
     /// Train.
     pub train: train::Local,
+    /// All runs.
+    pub runs: runs::Local,
     /// Evaluate.
     pub evaluate: evaluate::Local,
+    /// What is open over the window.
+    pub overlay: Overlays,
+    /// Plots on their way to files.
+    pub camera: Camera,
+}
+
+/// What a file dropped on the window asks for.
+pub fn dropped(state: &AppState, local: &Local, path: PathBuf) -> Command {
+    let tried = (state.step == Step::Evaluate && local.evaluate.trying())
+        .then(|| state.project())
+        .flatten()
+        .and_then(|project| evaluate::try_it::dropped(&project.dataset, &path));
+    tried.unwrap_or(Command::Open(path))
 }
 
 /// Draws the step in view.
@@ -42,7 +63,16 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         Step::Data => data::show(ui, state, &mut local.data, out),
         Step::Check => check::show(ui, state, &mut local.check, out),
         Step::Configure => configure::show(ui, state, &mut local.configure, out),
-        Step::Train => train::show(ui, state, &mut local.train, out),
+        Step::Train => {
+            if let Some(project) = state.project() {
+                runs::switch(ui, project, &mut local.runs);
+            }
+            if local.runs.all {
+                runs::show(ui, state, &mut local.runs, out);
+            } else {
+                train::show(ui, state, &mut local.train, out);
+            }
+        }
         Step::Evaluate => evaluate::show(ui, state, &mut local.evaluate, out),
         Step::Export => export::show(ui, state, out),
     }

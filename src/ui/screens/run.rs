@@ -110,11 +110,19 @@ fn loss_plot(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
     if !run.shadow_loss.is_empty() {
         plot = plot.curve("training in f32", &run.shadow_loss, true);
     }
-    plot.mark(best).events(insight::marks(run)).log(local.log_loss).show(ui);
+    plot.mark(best).events(insight::marks(run)).log(local.log_loss).smooth(local.smooth).show(ui);
     let choices = [(false, "Linear scale"), (true, "Logarithmic")];
-    if let Some(log) = segmented(ui, local.log_loss, &choices) {
-        local.log_loss = log;
-    }
+    ui.horizontal_wrapped(|ui| {
+        if let Some(log) = segmented(ui, local.log_loss, &choices) {
+            local.log_loss = log;
+        }
+        ui.spacing_mut().slider_width = 70.0;
+        let label = small(ui, "Smooth");
+        let slider = egui::Slider::new(&mut local.smooth, 0.0..=0.98).show_value(false);
+        widgets::field::slider(ui, slider).labelled_by(label.id).on_hover_text(
+            "Draws a moving average over the curve. Drag in a plot to zoom, double-click to see all.",
+        );
+    });
 }
 
 fn metric_plot(ui: &mut Ui, run: &LiveRun) {

@@ -11,7 +11,7 @@ use crate::plan::TensorRole;
 use crate::ui::theme::space;
 use crate::ui::widgets::page::column;
 use crate::ui::widgets::plot::{Curves, format_value, points};
-use crate::ui::widgets::{card, heat, section, segmented, small};
+use crate::ui::widgets::{card, exponents, heat, save, section, segmented, small};
 
 /// Which share the strips show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +34,8 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
             "What 8 bits do",
             "Each row is one tensor over time. Colour shows how many of its values did not fit in 8 bits. Press one for its curves.",
         );
+        let id = ui.make_persistent_id("tensor heat");
+        let title = "What 8 bits do";
         ui.horizontal_wrapped(|ui| {
             let choices =
                 [(Heat::Flushed, "Rounded to zero"), (Heat::Saturated, "Cut off at the top")];
@@ -42,7 +44,9 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
             }
             ui.add_space(space::M);
             heat::key(ui);
+            save::menu(ui, id, title, || csv(run, local.heat));
         });
+        let from = ui.cursor().min;
         let rows: Vec<heat::Row<'_>> = run
             .tensors
             .iter()
@@ -67,11 +71,26 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
         if let Some(track) = heat::strips(ui, &rows, selected).and_then(|i| run.tensors.get(i)) {
             local.tensor = Some(track.name.clone());
         }
+        let to = egui::pos2(ui.max_rect().max.x, ui.cursor().min.y);
+        save::drawn(ui, id, egui::Rect::from_min_max(from, to).expand(space::XS));
         ui.add_space(space::S);
         if let Some(track) = selected.and_then(|i| run.tensors.get(i)) {
             detail(ui, run, track);
         }
     });
+}
+
+/// The values behind the colours.
+fn csv(run: &LiveRun, heat: Heat) -> String {
+    let rows = run.tensors.iter().flat_map(|t| {
+        let series = match heat {
+            Heat::Flushed => &t.flushed,
+            Heat::Saturated => &t.saturated,
+        };
+        let all = series.query(f64::NEG_INFINITY, f64::INFINITY, usize::MAX);
+        all.into_iter().map(|b| [t.name.clone(), b.x.to_string(), b.mean.to_string()])
+    });
+    save::csv(&["tensor", "epoch", "share"], rows)
 }
 
 fn role(role: TensorRole) -> &'static str {
@@ -122,4 +141,6 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
         lost(ui);
     }
     insight::what_if(ui, run, &track.name);
+    let (bins, scale) = (&track.latest.histogram, track.latest.scale_exponent);
+    exponents::show(ui, "Sizes of values now", bins, track.format, scale);
 }

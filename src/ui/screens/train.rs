@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, insight, live_groups, run, tensors};
+use super::{count, duration, gradients, insight, live_groups, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -15,6 +15,8 @@ use crate::ui::widgets::{self, Button, Kind, Mood, badge, banner, card, empty, p
 pub struct Local {
     /// Loss in powers of ten.
     pub log_loss: bool,
+    /// How strongly the loss is smoothed, 0 for not at all.
+    pub smooth: f64,
     /// Tensor whose plots are shown.
     pub tensor: Option<String>,
     /// Which share the heat strips show.
@@ -93,6 +95,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             insight::shadow(ui, run);
             live_groups::show(ui, run);
             tensors::show(ui, run, local);
+            gradients::show(ui, run);
             insight::memory(ui, run);
         }
         run::log(ui, run);

@@ -7,6 +7,7 @@ use egui::{
 
 use super::button::focus_ring;
 use super::{Mood, icon};
+use crate::ui::glossary;
 use crate::ui::theme::{self, radius, space};
 
 /// A card over the full width.
@@ -145,5 +146,9 @@ pub fn stat(ui: &mut Ui, width: f32, name: &str, value: &str, below: &str) -> Re
     painter.galley(below_at, below_galley, p.muted);
     let spoken = [name, value, below].join(", ");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, spoken.trim_end_matches(", ")));
-    response.on_hover_text(format!("{name}: {value}\n{below}"))
+    let response = response.on_hover_text(format!("{name}: {value}\n{below}"));
+    match glossary::find(name) {
+        Some(term) => glossary::explain(response, term),
+        None => response,
+    }
 }

@@ -3,6 +3,7 @@
 use egui::{Label, Response, RichText, Ui, Vec2};
 
 use super::{Button, Kind, clickable_card, icon, small, strong};
+use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
 
@@ -26,9 +27,12 @@ pub fn labelled<R>(
                     ui.spacing_mut().item_spacing.y = 2.0;
                     let label =
                         ui.add(Label::new(RichText::new(plain).font(theme::medium())).wrap());
-                    ui.add(
+                    let name = ui.add(
                         Label::new(RichText::new(term).font(theme::small()).color(p.muted)).wrap(),
                     );
+                    if !term.is_empty() {
+                        glossary::explained(ui, name, term);
+                    }
                     label
                 })
                 .inner
@@ -133,6 +137,18 @@ fn choice_content(ui: &mut Ui, chosen: bool, name: &str, term: &str, explanation
         ui.add(Label::new(RichText::new(term).font(theme::small_medium()).color(colour)).wrap());
     }
     small(ui, explanation);
+}
+
+/// A slider whose rail can be seen on a card.
+pub fn slider(ui: &mut Ui, slider: egui::Slider<'_>) -> Response {
+    let p = theme::palette(ui);
+    ui.scope(|ui| {
+        let visuals = ui.visuals_mut();
+        visuals.widgets.inactive.bg_fill = p.border;
+        visuals.selection.bg_fill = p.accent;
+        ui.add(slider)
+    })
+    .inner
 }
 
 /// A text field of the theme's height.

@@ -2,10 +2,12 @@
 
 pub mod button;
 pub mod card;
+pub mod exponents;
 pub mod field;
 pub mod heat;
 pub mod page;
 pub mod plot;
+pub mod save;
 pub mod state;
 pub mod table;
 pub mod text;

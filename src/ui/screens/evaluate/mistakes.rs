@@ -13,7 +13,10 @@ use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
 use crate::ui::widgets::page::{column, fact};
 use crate::ui::widgets::plot::{Curves, format_value};
-use crate::ui::widgets::{card, labelled, section, small};
+use crate::ui::widgets::{card, labelled, save, section, small};
+
+/// Heading of the confusion matrix.
+const TITLE: &str = "What is confused with what";
 
 /// Most points of a scatter plot.
 const MOST_POINTS: usize = 1500;
@@ -80,7 +83,7 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
     card(ui, |ui| {
         section(
             ui,
-            "What is confused with what",
+            TITLE,
             "Rows are true classes, columns what the model called them. Press a cell to see its rows.",
         );
         if n > MOST_CLASSES {
@@ -90,10 +93,12 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
             );
             return;
         }
+        let id = ui.make_persistent_id(TITLE);
+        save::menu(ui, id, TITLE, || confusion_csv(confusion));
         let name = 110.0;
         let side = ((ui.available_width() - name) / n.max(1) as f32).clamp(26.0, 96.0);
         let high = side.min(44.0);
-        egui::ScrollArea::horizontal().id_salt("confusion").show(ui, |ui| {
+        let drawn = egui::ScrollArea::horizontal().id_salt("confusion").show(ui, |ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(2.0);
             header(ui, confusion, name, side);
             for truth in 0..n {
@@ -107,8 +112,20 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
                 });
             }
         });
+        save::drawn(ui, id, drawn.inner_rect);
         small(ui, "From dark to yellow: a rising share of the true class.");
     });
+}
+
+/// Counts, true classes down and called ones across.
+fn confusion_csv(confusion: &Confusion) -> String {
+    let mut head = vec!["true \\ called"];
+    head.extend(confusion.classes.iter().map(String::as_str));
+    let rows = confusion.classes.iter().enumerate().map(|(truth, name)| {
+        let counts = (0..confusion.classes.len()).map(|p| confusion.get(truth, p).to_string());
+        std::iter::once(name.clone()).chain(counts).collect::<Vec<_>>()
+    });
+    save::csv(&head, rows)
 }
 
 fn class_name(ui: &mut Ui, confusion: &Confusion, class: usize, size: Vec2) {

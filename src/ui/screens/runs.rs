@@ -1,0 +1,133 @@
+//! All runs of a project: the list, several side by side, and those that wait for their turn.
+
+mod compare;
+mod list;
+mod sweep;
+
+use std::path::PathBuf;
+
+use egui::{Frame, Margin, Panel, Ui};
+
+use crate::app::{AppState, Command, LiveRun, ProjectState, RunCommand, Workspace};
+use crate::train::RunNotes;
+use crate::ui::icons;
+use crate::ui::theme;
+use crate::ui::widgets::{self, Button, card, empty, page, section, segmented, small, title};
+
+/// How the list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Order {
+    #[default]
+    Newest,
+    Best,
+}
+
+/// What only the drawing needs to know.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Whether all runs are shown instead of the newest.
+    pub all: bool,
+    chosen: Vec<PathBuf>,
+    search: String,
+    order: Order,
+    favourites: bool,
+    everything: bool,
+    editing: Option<Editing>,
+    compare: compare::Local,
+    sweep: sweep::Local,
+}
+
+/// Notes being written.
+#[derive(Debug)]
+struct Editing {
+    run: PathBuf,
+    notes: RunNotes,
+    tags: String,
+}
+
+/// The switch between the newest run and all of them, above the Train step; nothing where there is
+/// nothing to switch to.
+pub fn switch(ui: &mut Ui, project: &ProjectState, local: &mut Local) {
+    let runs = project.history.runs.as_ref().map_or(0, Vec::len);
+    let waiting = project.history.queue.len();
+    if runs == 0 && waiting == 0 && project.run.is_none() {
+        local.all = false;
+        return;
+    }
+    let all = match waiting {
+        0 => format!("All runs ({runs})"),
+        n => format!("All runs ({runs}), {n} waiting"),
+    };
+    let frame = Frame::new().inner_margin(Margin { left: 21, right: 16, top: 4, bottom: 0 });
+    Panel::top("runs-switch").frame(frame).show_separator_line(false).show(ui, |ui| {
+        let choices = [(false, "This run"), (true, all.as_str())];
+        if let Some(all) = segmented(ui, local.all, &choices) {
+            local.all = all;
+        }
+    });
+}
+
+/// Draws all runs.
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    let Workspace::Open(project) = &state.workspace else { return };
+    let Some(runs) = &project.history.runs else {
+        widgets::loading(ui, "Reading the list of runs…", None, |_| {});
+        return;
+    };
+    if runs.is_empty() && project.history.queue.is_empty() && project.history.deleted.is_empty() {
+        let text = "Every training is kept here with its settings and scores, so that you can compare them.";
+        empty(ui, icons::CLOCK_COUNTER_CLOCKWISE, "No runs yet", text, |ui| {
+            if Button::secondary("Back to this run").pressed(ui) {
+                local.all = false;
+            }
+        });
+        return;
+    }
+    page(ui, "runs", |ui| {
+        title(ui, "All runs");
+        widgets::muted(ui, "Choose two or more to compare them. A star marks favourites.");
+        queue(ui, project, out);
+        list::show(ui, project, runs, local, out);
+        let chosen: Vec<_> =
+            local.chosen.iter().filter_map(|c| runs.iter().find(|r| r.folder == *c)).collect();
+        if chosen.len() > 1 {
+            compare::show(ui, project, &chosen, &mut local.compare, out);
+        }
+        sweep::show(ui, project, runs, &mut local.sweep, out);
+    });
+}
+
+/// The runs that wait.
+fn queue(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
+    if project.history.queue.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            let n = project.history.queue.len();
+            let heading =
+                if n == 1 { "1 run is waiting".into() } else { format!("{n} runs are waiting") };
+            section(ui, &heading, "");
+            if Button::secondary("Clear the queue").small().pressed(ui) {
+                out.push(Command::Runs(RunCommand::ClearQueue));
+            }
+        });
+        if !project.run.as_ref().is_some_and(LiveRun::active) {
+            small(ui, "They start when what blocks training is solved.");
+        }
+        for (index, waiting) in project.history.queue.iter().take(8).enumerate() {
+            ui.horizontal(|ui| {
+                let remove = format!("Take {} off the queue", waiting.notes.name);
+                if Button::icon_only(icons::X, &remove).small().pressed(ui) {
+                    out.push(Command::Runs(RunCommand::Unqueue(index)));
+                }
+                ui.add(egui::Label::new(waiting.notes.name.as_str()).truncate());
+            });
+        }
+        let more = project.history.queue.len().saturating_sub(8);
+        if more > 0 {
+            let text = egui::RichText::new(format!("and {more} more")).font(theme::small());
+            ui.label(text);
+        }
+    });
+}
