@@ -311,8 +311,9 @@ mod tests {
         let unknown =
             preflight(&model(), &config, true, Limits { total: None, buffer: None }).unwrap();
         assert_eq!(unknown.verdict, Verdict::Fits);
-        // An f32 run beside it takes more than the FP8 run itself.
-        assert!(unknown.needed() > 2 * needed, "{} {needed}", unknown.needed());
+        // An f32 run beside it takes about as much as the FP8 run itself.
+        let both = unknown.needed();
+        assert!(both > needed + needed / 2, "{both} {needed}");
         assert_eq!(peak_in("VmPeak: 9 kB\nVmHWM:\t   3 kB\n"), Some(3072));
         assert!(process_peak().is_none_or(|bytes| bytes > 1 << 20));
     }

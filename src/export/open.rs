@@ -55,8 +55,9 @@ pub fn open(path: &Path) -> Result<Opened, ExportError> {
         if head.starts_with(b"PK\x03\x04") {
             return bundle(path);
         }
-        // A safetensors file may begin with the same bytes, but it has a bracket at the ninth.
-        if onnx::looks_like(&head) && head.get(8) != Some(&b'{') {
+        // A safetensors file may begin with the same bytes, but it has a bracket at the ninth. One
+        // cut short before that says what is wrong with it by its length.
+        if onnx::looks_like(&head) && head.get(8).is_some_and(|b| *b != b'{') {
             let bad = |what: String| ExportError::Format { path: path.to_owned(), what };
             if meta.len() > MAX_ONNX {
                 return Err(bad("it is larger than an ONNX file can be".to_owned()));

@@ -189,7 +189,8 @@ fn memory_is_predicted_and_measured_by_purpose() {
     assert!(found.predicted.len() >= 6 && found.predicted.keys().eq(found.measured.keys()));
     let config = TrainConfig { shadow: true, ..config };
     let both = summary(&rest(&begin(job(circle(900), config, &dir.path().join("b")))));
-    assert!(memory::total(&both.insight.memory.unwrap().measured) > 2 * m);
+    let both = memory::total(&both.insight.memory.unwrap().measured);
+    assert!(both > m + m / 2, "{both} {m}");
 }
 
 /// Bytes of both checkpoints behind their headers.

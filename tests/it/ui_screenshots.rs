@@ -65,7 +65,7 @@ fn take(w: &mut Window, folder: &Path, name: &str) {
 
 /// Scrolls the page down.
 fn scroll(w: &mut Window, points: f32) {
-    w.harness.hover_at(egui::pos2(640.0, 400.0));
+    w.harness.hover_at(egui::pos2(320.0, 200.0));
     w.harness.event(egui::Event::MouseWheel {
         unit: egui::MouseWheelUnit::Point,
         delta: egui::vec2(0.0, -points),

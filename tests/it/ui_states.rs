@@ -237,7 +237,7 @@ fn configure_shows_what_training_takes_and_proposes_a_batch() {
     w.click("Train the same in 32 bits beside it");
     assert!(!config(&w).guard_rails && config(&w).shadow);
     // Another machine: only a smaller batch fits.
-    *script.free.lock().unwrap() = Some(700_000);
+    *script.free.lock().unwrap() = Some(450_000);
     w.click("Help tensors in trouble");
     w.see("This does not fit in memory");
     let before = config(&w).batch_size;

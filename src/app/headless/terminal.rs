@@ -43,7 +43,8 @@ pub(super) fn bytes(n: u64) -> String {
     match n {
         0..=999 => format!("{n} bytes"),
         1000..=999_999 => format!("{:.1} kB", n as f64 / 1e3),
-        _ => format!("{:.1} MB", n as f64 / 1e6),
+        1_000_000..=999_999_999 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.1} GB", n as f64 / 1e9),
     }
 }
 

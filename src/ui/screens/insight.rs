@@ -25,6 +25,12 @@ pub fn marks(run: &LiveRun) -> Vec<(f64, String)> {
     standing.map(|a| (run.epoch_of(a.step), format!("guard rails: {}", a.tensor))).collect()
 }
 
+/// Those of one tensor.
+pub fn marks_of(run: &LiveRun, tensor: &str) -> Vec<(f64, String)> {
+    let standing = run.guard.iter().filter(|a| !a.undone && a.tensor == tensor);
+    standing.map(|a| (run.epoch_of(a.step), a.measure.describe())).collect()
+}
+
 /// The diagnosis, in one sentence.
 pub fn diagnosis(ui: &mut Ui, run: &LiveRun) {
     let Some(found) = &run.diagnosis else { return };

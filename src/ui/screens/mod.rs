@@ -125,7 +125,8 @@ pub fn bytes(n: u64) -> String {
     match n {
         0..=999 => format!("{n} bytes"),
         1000..=999_999 => format!("{:.1} kB", n as f64 / 1e3),
-        _ => format!("{:.1} MB", n as f64 / 1e6),
+        1_000_000..=999_999_999 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.1} GB", n as f64 / 1e9),
     }
 }
 
@@ -145,5 +146,6 @@ mod tests {
         assert_eq!(duration(f64::INFINITY), "–");
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(12_340), "12.3 kB");
+        assert_eq!(bytes(8_000_000_000), "8.0 GB");
     }
 }

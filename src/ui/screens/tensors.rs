@@ -115,7 +115,7 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
         Curves::new("range", "Range", "Epoch")
             .curve("largest value, log₂ amax", &track.amax, false)
             .curve("scale, log₂", &track.scale, true)
-            .events(insight::marks(run))
+            .events(insight::marks_of(run, &track.name))
             .height(150.0)
             .whole()
             .show(ui);
@@ -124,7 +124,7 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
         Curves::new("lost", "Lost", "Epoch")
             .curve("rounded to zero", &track.flushed, false)
             .curve("cut off", &track.saturated, true)
-            .events(insight::marks(run))
+            .events(insight::marks_of(run, &track.name))
             .height(150.0)
             .percent()
             .from_zero()

@@ -49,7 +49,7 @@ pub fn card(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
             ui,
             "Train the same in 32 bits beside it",
             "paired f32 shadow run",
-            "Shows live how much 8 bits cost. Takes about twice the time and three times the memory.",
+            "Shows live how much 8 bits cost. Takes about twice the time and memory.",
             |ui| {
                 let mut on = config.shadow;
                 if ui.checkbox(&mut on, "").changed() {

@@ -361,6 +361,10 @@ impl<'a> Curves<'a> {
             });
         if self.zero && !log {
             plot = plot.include_y(0.0);
+            // Shares that are all zero would stand in the middle of an axis of hundreds of percent.
+            if self.percent {
+                plot = plot.include_y(1e-3);
+            }
         }
         plot
     }
