@@ -17,7 +17,8 @@ struct Params {
     amax_groups: u32,
     encode_groups: u32,
     history_length: u32,
-    most_recent: u32,
+    // 0: largest of the history, 1: most recent, 2: first.
+    algorithm: u32,
     blocks: u32,
 }
 
@@ -115,7 +116,9 @@ fn choose_delayed(@builtin(local_invocation_index) lane: u32) {
     let length = p.history_length;
     let step = choose_step[STEP];
     var past = 0u;
-    if (p.most_recent != 0u) {
+    if (p.algorithm == 2u) {
+        past = choose_history[first];
+    } else if (p.algorithm == 1u) {
         past = choose_history[first + (step + length - 2u) % length];
     } else {
         for (var i = lane; i < length; i += LANES) {
@@ -126,7 +129,11 @@ fn choose_delayed(@builtin(local_invocation_index) lane: u32) {
     let exponent = fp8_scale_exponent(select(past, amax, past == 0u), FORMAT, p.margin);
     if (lane == 0u) {
         choose_scales[0] = exponent;
-        choose_history[first + (step + length - 1u) % length] = amax;
+        if (p.algorithm != 2u) {
+            choose_history[first + (step + length - 1u) % length] = amax;
+        } else if (past == 0u) {
+            choose_history[first] = amax;
+        }
     }
     start_stats(lane, p.watch, p.rows * p.cols, amax, exponent);
 }

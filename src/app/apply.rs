@@ -31,6 +31,11 @@ pub enum Retry {
 impl AppState {
     /// Carries out a command. Whatever goes wrong is told in the notifications.
     pub fn apply(&mut self, command: Command) {
+        self.carry_out(command);
+        self.estimate_if_needed();
+    }
+
+    fn carry_out(&mut self, command: Command) {
         match command {
             Command::Go(step) => {
                 if !matches!(self.status(step), StepStatus::Locked(_)) {
@@ -122,7 +127,13 @@ impl AppState {
     }
 
     pub(super) fn take_in(&mut self, outcome: Outcome) {
+        self.note(outcome);
+        self.estimate_if_needed();
+    }
+
+    fn note(&mut self, outcome: Outcome) {
         match outcome {
+            Outcome::Estimated { attempt, result } => self.estimated(attempt, result),
             Outcome::Picked { path: None, .. } => {}
             Outcome::Picked { what: Pick::ExportTo, path: Some(path) } => self.export(path),
             Outcome::Picked { what: Pick::ReportTo, path: Some(path) } => self.report(path),
@@ -386,6 +397,7 @@ impl AppState {
             resume: false,
             start_from: None,
         };
+        self.stop_estimating();
         self.start(job, basis, Vec::new());
     }
 

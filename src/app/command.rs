@@ -19,6 +19,7 @@ use crate::project::Project;
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
 use crate::quality::profile::Profile;
+use crate::train::estimate::Estimate;
 use crate::train::{Control, Event, TrainConfig};
 
 /// The only way to change [`super::AppState`].
@@ -205,6 +206,13 @@ pub enum Outcome {
         attempt: u64,
         /// What it answered.
         result: Result<Box<Answer>, UserError>,
+    },
+    /// What a run would take was worked out, or could not be.
+    Estimated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it takes.
+        result: Result<Box<Estimate>, UserError>,
     },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),

@@ -14,6 +14,7 @@ use crate::eval::{self, Evaluation, Options, Verdict, verdict};
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
+use crate::train::estimate::{Estimate, estimate};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::{self, Job};
 use crate::train::{Event, RunHandle};
@@ -99,6 +100,17 @@ impl Services for Library {
         progress: &Progress,
     ) -> Result<Report, UserError> {
         super::checking::check(data, schema, project, true, progress)
+    }
+
+    fn estimate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        progress: &Progress,
+    ) -> Result<Estimate, UserError> {
+        let split = project.split_config();
+        Ok(estimate(data, schema, &project.prep, &split, &project.train, progress)?)
     }
 
     fn engines(&self) -> Engines {

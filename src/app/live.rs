@@ -10,6 +10,8 @@ use crate::fp8::{Format, TensorStats};
 use crate::metrics::{MetricKind, Series};
 use crate::plan::TensorRole;
 use crate::project::Project;
+use crate::train::guard::Action;
+use crate::train::insight::{Diagnosis, MemoryReport, WhatIf};
 use crate::train::{Control, Event, RunHandle, RunState, Summary};
 
 /// Most log lines kept.
@@ -117,6 +119,20 @@ pub struct LiveRun {
     pub last_epoch: Option<EpochMark>,
     /// Quantised tensors in the order of the network.
     pub tensors: Vec<TensorTrack>,
+    /// What other recipes would do to them, at the last look.
+    pub what_if: Vec<WhatIf>,
+    /// What the guard rails did, oldest first.
+    pub guard: Vec<Action>,
+    /// How 8 bits do.
+    pub diagnosis: Option<Diagnosis>,
+    /// Training loss of the f32 run beside it over epochs.
+    pub shadow_loss: Series,
+    /// Relative gap of the smoothed training losses to it over epochs.
+    pub shadow_gap: Series,
+    /// Cosine of the weight gradients to those of f32, by layer.
+    pub cosines: Vec<(String, f32)>,
+    /// Where the memory is.
+    pub memory: Option<MemoryReport>,
     /// Log, oldest first.
     pub log: VecDeque<String>,
     /// Results.
@@ -148,6 +164,13 @@ impl LiveRun {
             best: None,
             last_epoch: None,
             tensors: Vec::new(),
+            what_if: Vec::new(),
+            guard: Vec::new(),
+            diagnosis: None,
+            shadow_loss: Series::default(),
+            shadow_gap: Series::default(),
+            cosines: Vec::new(),
+            memory: None,
             log: VecDeque::new(),
             summary: None,
             error: None,
@@ -243,7 +266,8 @@ impl LiveRun {
         self.log.push_back(line);
     }
 
-    fn epoch_of(&self, step: u64) -> f64 {
+    /// The epoch, fractional, after so many steps.
+    pub fn epoch_of(&self, step: u64) -> f64 {
         let steps = self.start.as_ref().map_or(1, |s| s.steps_per_epoch.max(1));
         step as f64 / steps as f64
     }
@@ -315,13 +339,37 @@ impl LiveRun {
                     self.best = Some(mark);
                 }
             }
+            Event::WhatIf { tensors, .. } => self.what_if = tensors,
+            Event::Guard { action, .. } => self.take_in_action(action),
+            Event::Diagnosis { diagnosis, .. } => self.diagnosis = Some(diagnosis),
+            Event::Shadow { step, loss, gap, cosines } => {
+                let epoch = self.epoch_of(step);
+                self.shadow_loss.push(epoch, f64::from(loss));
+                self.shadow_gap.push(epoch, gap);
+                self.cosines = cosines;
+            }
+            Event::Memory { memory, .. } => self.memory = Some(memory),
             Event::Log(line) => self.push_log(line),
             Event::Finished(summary) => {
+                if summary.insight.diagnosis.is_some() {
+                    self.diagnosis.clone_from(&summary.insight.diagnosis);
+                }
                 self.summary = Some(*summary);
                 self.state = RunState::Done;
                 self.asked = None;
             }
             Event::Failed(error) => self.fail(error),
+        }
+    }
+
+    fn take_in_action(&mut self, action: Action) {
+        self.push_log(action.describe());
+        if matches!(self.asked, Some(Control::UndoGuard(_))) {
+            self.asked = None;
+        }
+        match self.guard.iter_mut().find(|a| a.id == action.id) {
+            Some(known) => *known = action,
+            None => self.guard.push(action),
         }
     }
 
@@ -345,6 +393,8 @@ impl LiveRun {
             }
         };
         let Some(track) = self.tensors.get_mut(index) else { return };
+        // The guard rails may have changed it.
+        track.format = report.format;
         let count = f64::from(stats.count.max(1));
         track.scale.push(epoch, f64::from(stats.scale_exponent));
         if stats.amax > 0.0 {

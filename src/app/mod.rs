@@ -5,6 +5,7 @@ mod assess;
 pub mod checking;
 pub mod columns;
 pub mod command;
+pub mod estimating;
 pub mod headless;
 pub mod history;
 pub mod library;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
+use super::estimating::EstimateState;
 use super::history::History;
 use super::trying::Trial;
 use super::undo::Undo;
@@ -150,6 +151,8 @@ pub struct ProjectState {
     pub original: Arc<Dataset>,
     /// Edits.
     pub undo: Undo<Project>,
+    /// What a run would take.
+    pub estimate: EstimateState,
     /// The run started or resumed last.
     pub run: Option<LiveRun>,
     /// All runs, and those to come.
@@ -184,6 +187,7 @@ impl ProjectState {
             preview: None,
             original: loaded.original,
             undo: Undo::default(),
+            estimate: EstimateState::None,
             run: None,
             history: History::default(),
             evaluation: EvaluationState::None,

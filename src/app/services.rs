@@ -15,6 +15,7 @@ use crate::eval::{Evaluation, Verdict};
 use crate::export::{ExportFormat, ExportReport};
 use crate::project::Project;
 use crate::quality::Report;
+use crate::train::estimate::Estimate;
 use crate::train::run_folder::RunRecord;
 use crate::train::worker::Job;
 use crate::train::{Event, RunFolder, RunHandle, RunNotes};
@@ -97,6 +98,14 @@ pub trait Services: Send + Sync {
         project: &Project,
         progress: &Progress,
     ) -> Result<Report, UserError>;
+    /// Predicts what a run takes in memory and time.
+    fn estimate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        progress: &Progress,
+    ) -> Result<Estimate, UserError>;
     /// Looks for engines and tests them.
     fn engines(&self) -> Engines;
     /// Starts a run.

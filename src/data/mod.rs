@@ -11,6 +11,7 @@ pub mod rng;
 pub mod schema;
 pub mod split;
 pub mod steps;
+pub mod stream;
 pub mod table;
 pub mod target;
 #[cfg(test)]

@@ -119,10 +119,7 @@ impl Schema {
         }
         let schema = Self { columns, target, task };
         if schema.features().next().is_none() {
-            return Err(invalid(
-                "There is nothing to learn from: besides the target no column is in use",
-                "Choose data with at least one more column, or set a column's type to something other than \"ignore\".",
-            ));
+            return Err(nothing_to_learn_from(table, &schema.target));
         }
         Ok(schema)
     }
@@ -153,12 +150,38 @@ impl Task {
     }
 }
 
+/// Names the target, which may have been suggested, and the columns set aside: a person may know
+/// better.
+fn nothing_to_learn_from(table: &Table, target: &str) -> DataError {
+    let others: Vec<_> =
+        table.columns().iter().map(Column::name).filter(|name| *name != target).collect();
+    let reason = if others.is_empty() {
+        format!("There is nothing to learn from: \"{target}\" is the only column")
+    } else {
+        format!(
+            "There is nothing to learn from: to predict \"{target}\" all other columns are set aside, \
+             as they number the rows or do not vary: {}",
+            listed(&others)
+        )
+    };
+    invalid(
+        reason,
+        "Choose another column to predict, data with more columns, or another type than \"ignore\" for one of these.",
+    )
+}
+
+/// The first dozen names, quoted.
+fn listed(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().take(12).map(|n| format!("\"{n}\"")).collect();
+    let more = if names.len() > 12 { ", …" } else { "" };
+    format!("{}{more}", quoted.join(", "))
+}
+
 fn no_column(table: &Table, name: &str) -> DataError {
-    let names: Vec<_> = table.columns().iter().take(12).map(|c| c.name().to_owned()).collect();
-    let more = if table.columns().len() > 12 { ", …" } else { "" };
+    let names: Vec<_> = table.columns().iter().map(Column::name).collect();
     invalid(
         format!("There is no column \"{name}\" in this data"),
-        format!("Its columns are: {}{more}.", names.join(", ")),
+        format!("Its columns are: {}.", listed(&names)),
     )
     .in_column(name)
 }
@@ -391,7 +414,10 @@ mod tests {
         let values: Vec<&str> = names.iter().map(String::as_str).collect();
         assert!(what(&with_target("y", &values, 40), "y").contains("40 different values"));
         let one = dataset(&format!("y\n{}", "a\nb\n".repeat(9)));
-        assert!(what(&one, "y").contains("nothing to learn from"));
+        assert!(what(&one, "y").contains("\"y\" is the only column"));
+        let rows: String = (0..40).map(|i| format!("{i},same,{}\n", i % 2)).collect();
+        let idle = dataset(&format!("id,unit,y\n{rows}"));
+        assert!(what(&idle, "y").contains("do not vary: \"id\", \"unit\""), "{}", what(&idle, "y"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Native executor: runs the CPU twin of every op, on all cores.
 
-use super::{Batch, Engine, EngineInfo, StepParams, host};
+use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::error::EngineError;
 use crate::fp8::slice::simd_name;
 use crate::kernels::{Op, ScratchNeed, Slots};
@@ -91,6 +91,33 @@ impl Engine for CpuEngine {
             losses.push(self.loss_sum() / batch.rows as f32);
         }
         Ok(losses)
+    }
+
+    fn train_looking(
+        &mut self,
+        batch: &Batch,
+        step: &StepParams,
+        look: &mut dyn FnMut(LiveTensor<'_>),
+    ) -> Result<f32, EngineError> {
+        host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
+        self.stage(batch, step)?;
+        self.slots.full_stats = true;
+        for op in &self.plan.train_step {
+            op.cpu(&mut self.slots);
+            let Op::Quantise(op) = op else { continue };
+            let Some(watch) = op.watch else { continue };
+            let elements = op.rows as usize * op.cols as usize;
+            look(LiveTensor {
+                watch: watch as usize,
+                op,
+                values: self.slots.words(op.input).get(..elements).unwrap_or_default(),
+                exponents: self.slots.words(op.scales).get(..op.blocks()).unwrap_or_default(),
+            });
+        }
+        if host::updates_after(&self.plan, step.step) {
+            run(&self.plan.update_step, &mut self.slots);
+        }
+        Ok(self.loss_sum() / batch.rows as f32)
     }
 
     fn prepare_eval(&mut self) -> Result<(), EngineError> {

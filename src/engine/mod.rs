@@ -10,6 +10,7 @@ use crate::device::{AdapterInfo, DeviceChoice};
 use crate::error::EngineError;
 use crate::fp8::TensorStats;
 use crate::fp8::stats::STAT_WORDS;
+use crate::kernels::quantise::Quantise;
 use crate::model::init::Param;
 use crate::plan::memory::Ledger;
 use crate::plan::{BufferId, Plan};
@@ -55,6 +56,19 @@ pub struct StepParams {
     pub seed: u32,
 }
 
+/// A watched tensor right after it was quantised.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveTensor<'a> {
+    /// Index in [`Plan::watched`].
+    pub watch: usize,
+    /// How it was quantised.
+    pub op: &'a Quantise,
+    /// Its values before that, bits of f32 `[rows, cols]`.
+    pub values: &'a [u32],
+    /// Exponents (i32) of the scales that were used, one per block.
+    pub exponents: &'a [u32],
+}
+
 /// Runs one plan. Implementations own all device memory of the plan.
 pub trait Engine: Send {
     /// Who runs.
@@ -65,6 +79,14 @@ pub trait Engine: Send {
     /// loss of each. Statistics of the last step can be read afterwards. Where several batches make
     /// an update, it follows every step whose number is a multiple of theirs.
     fn train(&mut self, batches: &[Batch], steps: &[StepParams]) -> Result<Vec<f32>, EngineError>;
+    /// One training step as [`Engine::train`] does it, bit for bit; `look` sees every watched tensor
+    /// at the moment when it is quantised.
+    fn train_looking(
+        &mut self,
+        batch: &Batch,
+        step: &StepParams,
+        look: &mut dyn FnMut(LiveTensor<'_>),
+    ) -> Result<f32, EngineError>;
     /// Quantises weights for `evaluate`; call after training and before evaluating.
     fn prepare_eval(&mut self) -> Result<(), EngineError>;
     /// Forward only: outputs `[rows, outputs]` and the sum of row losses (of no meaning if the

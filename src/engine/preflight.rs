@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Batch, EngineInfo, StepParams, cpu};
 use crate::device::{self, DeviceChoice};
 use crate::error::EngineError;
+use crate::fp8::Precision;
 use crate::model::{Head, ModelSpec};
 use crate::plan::memory::{self, Ledger};
 use crate::plan::{Plan, PlanConfig, compile};
@@ -66,10 +67,11 @@ impl Limits {
         }
     }
 
-    fn hold(&self, plan: &Plan) -> bool {
-        let bytes = memory::total(&predicted(plan));
+    fn hold(&self, plans: &[Plan]) -> bool {
+        let bytes = memory::total(&of_all(plans));
         let usable = |total: u64| (total as f64 * USABLE) as u64;
-        let largest = plan.slots.iter().max().map_or(0, |words| 4 * *words as u64);
+        let slots = plans.iter().flat_map(|plan| &plan.slots);
+        let largest = slots.max().map_or(0, |words| 4 * *words as u64);
         self.total.is_none_or(|total| bytes <= usable(total))
             && self.buffer.is_none_or(|most| largest <= most)
     }
@@ -82,23 +84,46 @@ pub fn predicted(plan: &Plan) -> Ledger {
     ledger
 }
 
+/// Adds the bytes of another ledger.
+pub fn add(to: &mut Ledger, more: &Ledger) {
+    for (purpose, bytes) in more {
+        *to.entry(*purpose).or_insert(0) += bytes;
+    }
+}
+
+fn of_all(plans: &[Plan]) -> Ledger {
+    let mut all = Ledger::new();
+    plans.iter().for_each(|plan| add(&mut all, &predicted(plan)));
+    all
+}
+
+/// The plan of a run and, with `shadow`, that of the same in f32 beside it.
+fn plans(model: &ModelSpec, config: &PlanConfig, shadow: bool) -> Result<Vec<Plan>, EngineError> {
+    let mut plans = vec![compile(model, config)?];
+    if shadow {
+        plans.push(compile(model, &PlanConfig { precision: Precision::F32, ..config.clone() })?);
+    }
+    Ok(plans)
+}
+
 /// Compiles for `config` and compares with `limits`; proposes the largest of batch/2, batch/4, …
-/// that fits.
+/// that fits. With `shadow` there must be room for the same run in f32 as well.
 ///
 /// # Errors
 /// [`EngineError::Shape`] if model or settings cannot be compiled at all.
 pub fn preflight(
     model: &ModelSpec,
     config: &PlanConfig,
+    shadow: bool,
     limits: Limits,
 ) -> Result<Preflight, EngineError> {
-    let plan = compile(model, config)?;
-    let predicted = predicted(&plan);
-    let mut verdict = if limits.hold(&plan) { Verdict::Fits } else { Verdict::TooLarge };
+    let all = plans(model, config, shadow)?;
+    let predicted = of_all(&all);
+    let mut verdict = if limits.hold(&all) { Verdict::Fits } else { Verdict::TooLarge };
     let mut batch = config.batch;
     while verdict == Verdict::TooLarge && batch > 1 {
         batch /= 2;
-        if limits.hold(&compile(model, &PlanConfig { batch, ..config.clone() })?) {
+        if limits.hold(&plans(model, &PlanConfig { batch, ..config.clone() }, shadow)?) {
             verdict = Verdict::SmallerBatch(batch);
         }
     }
@@ -184,10 +209,23 @@ fn free_memory() -> Option<u64> {
     Some(group.map_or(free, |(most, used)| free.min(most.saturating_sub(used))))
 }
 
-fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+/// Most bytes of main memory that this process has held, where the system says so.
+pub fn process_peak() -> Option<u64> {
+    peak_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn peak_in(status: &str) -> Option<u64> {
+    kibibytes(status, "VmHWM:")
+}
+
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+fn available_in(meminfo: &str) -> Option<u64> {
+    kibibytes(meminfo, "MemAvailable:")
 }
 
 #[cfg(test)]
@@ -249,7 +287,8 @@ mod tests {
     fn a_batch_that_fits_is_proposed_and_too_much_is_refused() {
         let config = config(Precision::default(), 256);
         let judge = |total: u64| {
-            preflight(&model(), &config, Limits { total: Some(total), buffer: None }).unwrap()
+            preflight(&model(), &config, false, Limits { total: Some(total), buffer: None })
+                .unwrap()
         };
         let needed = judge(u64::MAX).needed();
         assert_eq!(judge(u64::MAX).verdict, Verdict::Fits);
@@ -265,12 +304,17 @@ mod tests {
         let wide = PlanConfig { batch: 512, ..config.clone() };
         let narrow = |bytes| {
             let limits = Limits { total: None, buffer: Some(bytes) };
-            preflight(&model(), &wide, limits).unwrap().verdict
+            preflight(&model(), &wide, false, limits).unwrap().verdict
         };
         assert_eq!(narrow(4 * 500 * 300), Verdict::SmallerBatch(256));
         assert_eq!(narrow(4 * 500 * 300 - 1), Verdict::TooLarge);
-        let unknown = preflight(&model(), &config, Limits { total: None, buffer: None }).unwrap();
+        let unknown =
+            preflight(&model(), &config, true, Limits { total: None, buffer: None }).unwrap();
         assert_eq!(unknown.verdict, Verdict::Fits);
+        // An f32 run beside it takes more than the FP8 run itself.
+        assert!(unknown.needed() > 2 * needed, "{} {needed}", unknown.needed());
+        assert_eq!(peak_in("VmPeak: 9 kB\nVmHWM:\t   3 kB\n"), Some(3072));
+        assert!(process_peak().is_none_or(|bytes| bytes > 1 << 20));
     }
 
     #[test]

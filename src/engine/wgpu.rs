@@ -7,10 +7,11 @@
 use std::time::{Duration, Instant};
 
 use super::device_memory::{DeviceMemory, record};
-use super::{Batch, Engine, EngineInfo, StepParams, host};
+use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
 use crate::error::EngineError;
+use crate::kernels::Op;
 use crate::plan::memory::{self, Ledger};
 use crate::plan::{BufferId, Plan, Purpose};
 
@@ -186,6 +187,17 @@ impl WgpuEngine {
         Ok(sums.into_iter().zip(batches).map(mean).collect())
     }
 
+    /// Writes one checked batch and its step state into the inputs.
+    fn stage_one(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
+        let mut words = vec![0; self.step_words];
+        self.stage(batch, params, &mut words)?;
+        for input in self.inputs {
+            let part = words.get(input.offset..input.offset + input.words).unwrap_or(&[]);
+            self.memory.write(input.id, part)?;
+        }
+        Ok(())
+    }
+
     /// Moves the steps per submission towards [`TARGET`], at most doubling them.
     fn adapt(&mut self, done: usize, took: Duration) {
         let per_step = took.as_secs_f64() / done.max(1) as f64;
@@ -231,18 +243,47 @@ impl Engine for WgpuEngine {
         Ok(losses)
     }
 
+    fn train_looking(
+        &mut self,
+        batch: &Batch,
+        step: &StepParams,
+        look: &mut dyn FnMut(LiveTensor<'_>),
+    ) -> Result<f32, EngineError> {
+        host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
+        self.stage_one(batch, step)?;
+        // What runs up to each look goes into one submission.
+        let (mut from, mut to) = (0, 0);
+        for op in &self.plan.train_step {
+            to += op.gpu(true).len();
+            let Op::Quantise(op) = op else { continue };
+            let Some(watch) = op.watch else { continue };
+            self.memory.run(self.watched_step.get(from..to).unwrap_or_default())?;
+            from = to;
+            let values = self.memory.read(op.input)?;
+            let exponents = self.memory.read(op.scales)?;
+            let elements = op.rows as usize * op.cols as usize;
+            look(LiveTensor {
+                watch: watch as usize,
+                op,
+                values: values.get(..elements).unwrap_or_default(),
+                exponents: exponents.get(..op.blocks()).unwrap_or_default(),
+            });
+        }
+        self.memory.run(self.watched_step.get(from..).unwrap_or_default())?;
+        if host::updates_after(&self.plan, step.step) {
+            self.memory.run(&self.update_step)?;
+        }
+        let sum = self.memory.read(self.plan.loss_sum)?.first().copied().unwrap_or(0);
+        Ok(f32::from_bits(sum) / batch.rows.max(1) as f32)
+    }
+
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
         self.memory.run(&self.prepare_eval)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
         host::check_batch(&self.plan, batch, false)?;
-        let mut words = vec![0; self.step_words];
-        self.stage(batch, &host::EVALUATION, &mut words)?;
-        for input in self.inputs {
-            let part = words.get(input.offset..input.offset + input.words).unwrap_or(&[]);
-            self.memory.write(input.id, part)?;
-        }
+        self.stage_one(batch, &host::EVALUATION)?;
         self.memory.run(&self.eval_step)?;
         let outputs = self.memory.read(self.plan.outputs)?;
         let loss = self.memory.read(self.plan.loss_sum)?;

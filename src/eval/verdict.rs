@@ -132,7 +132,14 @@ pub fn compare(job: &Job, scratch: &Path, progress: &Progress) -> Result<Verdict
     let mut trained = Vec::new();
     for (i, (name, precision)) in plans.into_iter().enumerate() {
         step(i as u64 * 2);
-        let config = TrainConfig { precision, hybrid: None, ..job.config.clone() };
+        // What only watches would change the times.
+        let config = TrainConfig {
+            precision,
+            hybrid: None,
+            shadow: false,
+            what_if_every: 0,
+            ..job.config.clone()
+        };
         let folder = scratch.join(name);
         trained
             .push((name, train(Job { config, folder, resume: false, ..job.clone() }, progress)?));

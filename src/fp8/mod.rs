@@ -15,6 +15,7 @@ pub mod simd;
 pub mod slice;
 pub mod stats;
 pub mod tally;
+pub mod what_if;
 
 pub use format::Format;
 pub use recipe::{AmaxAlgorithm, Precision, Recipe, Scaling};

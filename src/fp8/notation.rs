@@ -17,7 +17,7 @@
 //! | `forward`, `gradient` | `e4m3`, `e5m2` |
 //! | `margin` | extra powers of two of headroom |
 //! | `stochastic_gradients` | `true`, `false` |
-//! | `history`, `algorithm` | of the delayed recipe: steps; `max`, `most_recent` |
+//! | `history`, `algorithm` | of the delayed recipe: steps; `max`, `most_recent`, `first` (a scale that never changes) |
 //! | `scaling` | the whole rule as a table with a `kind`, as this program writes it |
 //! | `kind` | `fp8`, `bf16`, `f32` |
 

@@ -13,6 +13,9 @@ pub enum AmaxAlgorithm {
     Max,
     /// The amax of the step before.
     MostRecent,
+    /// The amax of the first step that had one, for good: a scale that never changes (static
+    /// scaling).
+    First,
 }
 
 /// How scales are chosen.

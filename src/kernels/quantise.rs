@@ -19,8 +19,9 @@ pub enum ScaleSource {
     ///
     /// The history is a ring of `length` words (1..=1024) from word `watch * 1024`, indexed by step
     /// (from 1). `Max` takes the largest of its `length` words, `MostRecent` word
-    /// `(step - 2) mod length` (`(step + length - 2) % length`). If that is 0 (nothing recorded yet)
-    /// the live amax is used instead. Afterwards word `(step - 1) % length` becomes the live amax.
+    /// `(step - 2) mod length` (`(step + length - 2) % length`), `First` word 0. If that is 0
+    /// (nothing recorded yet) the live amax is used instead. Afterwards word `(step - 1) % length`
+    /// becomes the live amax; for `First` word 0 does, once.
     Delayed {
         /// f32 history of all watched tensors, 1024 words each.
         history: BufferId,
@@ -173,8 +174,13 @@ impl Quantise {
         let chosen = match algorithm {
             AmaxAlgorithm::Max => ring.iter().copied().max().unwrap_or(0),
             AmaxAlgorithm::MostRecent => ring[(at + 2 * length - 2) % length],
+            AmaxAlgorithm::First => ring[0],
         };
-        ring[(at + length - 1) % length] = live;
+        match algorithm {
+            AmaxAlgorithm::First if chosen != 0 => {}
+            AmaxAlgorithm::First => ring[0] = live,
+            _ => ring[(at + length - 1) % length] = live,
+        }
         if chosen == 0 { live } else { chosen }
     }
 
@@ -278,13 +284,16 @@ impl Quantise {
         let words = self.rows * self.cols.div_ceil(4);
         let amax_groups = (self.rows * self.cols).div_ceil(8 * LANES).clamp(1, MAX_PARTIALS);
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
-        let (history, length, recent) = match self.source {
-            ScaleSource::Current => (None, 1, false),
-            ScaleSource::Delayed { history, length, algorithm } => (
-                Some(history),
-                length.clamp(1, HISTORY_WORDS as u32),
-                algorithm == AmaxAlgorithm::MostRecent,
-            ),
+        let (history, length, algorithm) = match self.source {
+            ScaleSource::Current => (None, 1, AmaxAlgorithm::Max),
+            ScaleSource::Delayed { history, length, algorithm } => {
+                (Some(history), length.clamp(1, HISTORY_WORDS as u32), algorithm)
+            }
+        };
+        let algorithm = match algorithm {
+            AmaxAlgorithm::Max => 0,
+            AmaxAlgorithm::MostRecent => 1,
+            AmaxAlgorithm::First => 2,
         };
         let stream = hash::ROUNDING_STREAM + self.watch.unwrap_or(hash::UNWATCHED);
         let params = [
@@ -298,7 +307,7 @@ impl Quantise {
             amax_groups,
             encode_groups,
             length,
-            u32::from(recent),
+            algorithm,
             blocks,
         ];
         let constants = [

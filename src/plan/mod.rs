@@ -1,11 +1,13 @@
 //! A plan: the static list of kernel calls and the one memory plan that a model, a recipe and a
 //! batch size compile to. Both executors run the same plan.
 
+mod adjust;
 pub mod compile;
 pub mod memory;
 mod options;
 
-pub use compile::{compile, compile_with_input_gradient};
+pub use adjust::{Adjustments, TensorRule};
+pub use compile::{compile, compile_adjusted, compile_with_input_gradient};
 pub use options::{MAX_ACCUMULATE, MasterFormat, MomentFormat, UpdateOptions};
 
 use crate::fp8::Precision;
@@ -14,7 +16,10 @@ pub use crate::kernels::{BufferId, step_state};
 use crate::model::ModelSpec;
 
 /// Why a buffer exists; the memory ledger groups by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Batch inputs, targets and step state.
     Input,
@@ -34,6 +39,23 @@ pub enum Purpose {
     Output,
     /// Scratch.
     Workspace,
+}
+
+impl Purpose {
+    /// What it is, for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Input => "Rows of a batch",
+            Self::Weight => "Weights",
+            Self::Quantised => "8- and 16-bit copies",
+            Self::Activation => "Activations",
+            Self::Gradient => "Gradients",
+            Self::Moment => "Optimiser moments",
+            Self::Average => "Averages of weights",
+            Self::Output => "Results",
+            Self::Workspace => "Workspace",
+        }
+    }
 }
 
 /// One logical buffer.
@@ -171,6 +193,8 @@ pub struct Plan {
     pub model: ModelSpec,
     /// What it was compiled with.
     pub config: PlanConfig,
+    /// Departures from the recipe.
+    pub adjustments: Adjustments,
     /// All logical buffers.
     pub buffers: Vec<Buffer>,
     /// Words of each physical slot.

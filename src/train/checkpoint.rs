@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::files::{bits, failed, write_atomic};
+use super::insight::Known;
 use crate::engine::Engine;
 use crate::error::{EngineError, TrainError};
 use crate::metrics::Scores;
@@ -72,6 +73,9 @@ pub struct Position {
     pub step_seconds: f64,
     /// Rows trained on.
     pub rows_trained: u64,
+    /// What the run knows about itself, the guard rails among it.
+    #[serde(default)]
+    pub known: Known,
 }
 
 impl Position {
@@ -90,6 +94,7 @@ impl Position {
             seconds: 0.0,
             step_seconds: 0.0,
             rows_trained: 0,
+            known: Known::default(),
         }
     }
 }
@@ -111,6 +116,29 @@ pub fn capture(engine: &mut dyn Engine) -> Result<Vec<Tensor>, EngineError> {
         .into_iter()
         .map(|(name, shape, id)| Ok(Tensor { name, shape, words: engine.read(id)? }))
         .collect()
+}
+
+/// What the names of the f32 run's tensors begin with.
+const SHADOW: &str = "shadow/";
+
+/// As [`capture`], of the f32 run beside.
+pub fn capture_shadow(engine: &mut dyn Engine) -> Result<Vec<Tensor>, EngineError> {
+    let mut tensors = capture(engine)?;
+    tensors.iter_mut().for_each(|t| t.name.insert_str(0, SHADOW));
+    Ok(tensors)
+}
+
+/// As [`restore`], of the f32 run beside.
+pub fn restore_shadow(
+    engine: &mut dyn Engine,
+    tensors: &[Tensor],
+    path: &Path,
+) -> Result<(), TrainError> {
+    let of_shadow = |t: &Tensor| {
+        let name = t.name.strip_prefix(SHADOW)?.to_owned();
+        Some(Tensor { name, shape: t.shape.clone(), words: t.words.clone() })
+    };
+    restore(engine, &tensors.iter().filter_map(of_shadow).collect::<Vec<_>>(), path)
 }
 
 /// Writes a captured state into an engine that runs the same plan.

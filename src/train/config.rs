@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Augmentation;
+use super::insight::WHAT_IF_EVERY;
 use crate::device::DeviceChoice;
 use crate::error::{EngineError, TrainError};
 use crate::fp8::{Precision, Scaling};
@@ -111,6 +112,12 @@ pub struct TrainConfig {
     /// columns, or the way from black to white of pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adversarial: Option<f32>,
+    /// Helps tensors that are in trouble in 8 bits for long; see [`super::guard`].
+    pub guard_rails: bool,
+    /// Steps between two looks at what other recipes would do to every tensor; 0 for none.
+    pub what_if_every: u64,
+    /// Trains the same in f32 beside, on the same rows in the same order, to compare.
+    pub shadow: bool,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -139,6 +146,9 @@ impl Default for TrainConfig {
             seed: 0,
             reweigh: None,
             adversarial: None,
+            guard_rails: true,
+            what_if_every: WHAT_IF_EVERY,
+            shadow: false,
             device: DeviceChoice::Auto,
         }
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::Action;
+use super::insight::{Diagnosis, Insight, MemoryReport, WhatIf};
 use crate::engine::EngineInfo;
 use crate::error::UserError;
 use crate::fp8::{Format, Precision, TensorStats};
@@ -22,6 +24,8 @@ pub enum Control {
     StopAndKeepBest,
     /// End now and discard the run folder.
     Cancel,
+    /// Take back the action of the guard rails that has this number.
+    UndoGuard(u32),
 }
 
 /// Why a run ended.
@@ -99,6 +103,9 @@ pub struct Summary {
     pub engine: EngineInfo,
     /// The run's folder.
     pub folder: PathBuf,
+    /// What the run found out about itself.
+    #[serde(default)]
+    pub insight: Insight,
 }
 
 /// Up: what happened. Every event belongs to the run of its handle.
@@ -159,6 +166,46 @@ pub enum Event {
         /// Whether it is the best so far.
         best: bool,
     },
+    /// What other recipes would do to every watched tensor.
+    WhatIf {
+        /// Step they belong to.
+        step: u64,
+        /// One entry per tensor.
+        tensors: Vec<WhatIf>,
+    },
+    /// The guard rails did something, or it was taken back.
+    Guard {
+        /// Step after which it holds.
+        step: u64,
+        /// What.
+        action: Action,
+    },
+    /// How 8 bits do; sent when that changes.
+    Diagnosis {
+        /// Step that it is from.
+        step: u64,
+        /// What.
+        diagnosis: Diagnosis,
+    },
+    /// How the f32 run beside it does (with each progress).
+    Shadow {
+        /// Step that it is from.
+        step: u64,
+        /// Mean training loss of f32 over the steps of the last progress.
+        loss: f32,
+        /// Relative gap of the smoothed training losses, above 0 where f32 is better.
+        gap: f64,
+        /// Cosine between the weight gradients of both, by layer; see
+        /// [`super::insight::ShadowReport::cosines`].
+        cosines: Vec<(String, f32)>,
+    },
+    /// The memory in use; sent when that changes.
+    Memory {
+        /// Step that it is from.
+        step: u64,
+        /// By purpose.
+        memory: MemoryReport,
+    },
     /// A line for the log.
     Log(String),
     /// The run ended with a model.
@@ -171,16 +218,22 @@ impl Event {
     /// The step that the event belongs to, if it belongs to one.
     pub fn step(&self) -> Option<u64> {
         match self {
-            Self::Progress { step, .. } | Self::Tensors { step, .. } | Self::Epoch { step, .. } => {
-                Some(*step)
-            }
+            Self::Progress { step, .. }
+            | Self::Tensors { step, .. }
+            | Self::Epoch { step, .. }
+            | Self::WhatIf { step, .. }
+            | Self::Guard { step, .. }
+            | Self::Diagnosis { step, .. }
+            | Self::Shadow { step, .. }
+            | Self::Memory { step, .. } => Some(*step),
             _ => None,
         }
     }
 
     /// Adds the event's figures to the curves of a run, by step: `loss/train`, `loss/validation`,
     /// `learning_rate`, `rows_per_second`, `metric/<name>` and, per tensor, `<tensor>/amax`,
-    /// `<tensor>/scale` (exponent), `<tensor>/saturated` and `<tensor>/flushed` (shares).
+    /// `<tensor>/scale` (exponent), `<tensor>/saturated` and `<tensor>/flushed` (shares); with an f32
+    /// run beside it `loss/f32`, `loss/gap` (relative) and `<layer>/cosine`.
     pub fn record(&self, store: &mut Store) {
         match self {
             Self::Progress { step, loss, learning_rate, rows_per_second, .. } => {
@@ -209,7 +262,19 @@ impl Event {
                     store.push(&format!("metric/{}", kind.label()), x, *value);
                 }
             }
+            Self::Shadow { step, loss, gap, cosines } => {
+                let x = *step as f64;
+                store.push("loss/f32", x, f64::from(*loss));
+                store.push("loss/gap", x, *gap);
+                for (layer, cosine) in cosines {
+                    store.push(&format!("{layer}/cosine"), x, f64::from(*cosine));
+                }
+            }
             Self::State(_)
+            | Self::WhatIf { .. }
+            | Self::Guard { .. }
+            | Self::Diagnosis { .. }
+            | Self::Memory { .. }
             | Self::Started { .. }
             | Self::Log(_)
             | Self::Finished(_)

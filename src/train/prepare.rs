@@ -17,11 +17,12 @@ use crate::data::preprocess::EmbeddingWidth;
 use crate::data::{Dataset, Encoded, Preprocessor, Samples, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, EngineInfo};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::eval::attack::Attacker;
 use crate::eval::groups::Grouping;
+use crate::fp8::Precision;
 use crate::model::init::{Param, init};
 use crate::model::{EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{self, PlanConfig};
@@ -49,6 +50,8 @@ pub struct Prepared {
     pub engine: Box<dyn Engine>,
     /// Why the engine is not the one asked for, if so.
     pub fallback: Option<String>,
+    /// The same run in f32, if there is one beside.
+    pub shadow: Option<Box<dyn Engine>>,
 }
 
 /// Encoded data and the network that fits it.
@@ -85,23 +88,35 @@ pub fn run(
 
     let batch = config.batch_size.min(encoding.train.rows);
     let total = (encoding.train.rows.div_ceil(batch.max(1)) * config.epochs) as u64;
-    // A run of two precisions goes on in the one that it was in.
-    let done = match &resumed {
-        Some(run) if config.hybrid.is_some() => {
-            checkpoint::load_last(&run.last_checkpoint())?.1.step
-        }
-        _ => 0,
+    // A run of two precisions goes on in the one that it was in, and as the guard rails left it.
+    let before = match &resumed {
+        Some(run) => Some(checkpoint::load_last(&run.last_checkpoint())?.1),
+        None => None,
     };
-    let plan_config = PlanConfig {
-        batch,
-        precision: config.precision_after(done, total),
-        optimizer: config.optimizer,
-        update: config.update,
-    };
+    let precision = config.precision_after(before.as_ref().map_or(0, |at| at.step), total);
+    let guard = before.as_ref().filter(|_| precision.recipe().is_some());
+    let adjustments = guard.map(|at| at.known.guard.adjustments()).unwrap_or_default();
+    let shadow_lost = before
+        .as_ref()
+        .is_some_and(|at| at.known.shadow.as_ref().is_some_and(|shadow| shadow.lost_at.is_some()));
+    let with_shadow = config.shadow && !shadow_lost;
+    let plan_config = plan_config(&config, batch, precision);
     let limits = Limits::of(config.device)?;
-    preflight(&encoding.model, &plan_config, limits)?.into_result()?;
-    let plan = plan::compile(&encoding.model, &plan_config)?;
+    preflight(&encoding.model, &plan_config, with_shadow, limits)?.into_result()?;
+    let plan = plan::compile_adjusted(&encoding.model, &plan_config, &adjustments)?;
     let (mut engine, fallback) = engine::open(config.device, plan)?;
+    let mut shadow = if with_shadow {
+        let in_f32 = PlanConfig { precision: Precision::F32, ..plan_config };
+        let plan = plan::compile(&encoding.model, &in_f32)?;
+        // On the same device, even where it was a fallback.
+        let device = match engine.info() {
+            EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
+            EngineInfo::Gpu(_) => config.device,
+        };
+        Some(engine::open(device, plan)?.0)
+    } else {
+        None
+    };
     let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
@@ -123,9 +138,13 @@ pub fn run(
     let recipe = fingerprint(&(&keyed, &model, &preprocessor), &train, &job.folder)?;
     let (folder, lock, at, best) = match resumed {
         None => {
-            match &job.start_from {
-                Some(start) => engine.load_params(&start.params)?,
-                None => engine.load_params(&init(&model, config.seed))?,
+            let params = match &job.start_from {
+                Some(start) => start.params.clone(),
+                None => init(&model, config.seed),
+            };
+            engine.load_params(&params)?;
+            if let Some(shadow) = &mut shadow {
+                shadow.load_params(&params)?;
             }
             let record = RunRecord {
                 version: run_folder::VERSION,
@@ -150,7 +169,7 @@ pub fn run(
         }
         Some(mut folder) => {
             let lock = folder.lock()?;
-            let (at, best) = load(&folder, engine.as_mut(), &recipe)?;
+            let (at, best) = load(&folder, engine.as_mut(), shadow.as_deref_mut(), &recipe)?;
             folder.record.process = std::process::id();
             folder.record.config.device = config.device;
             (folder, lock, at, best)
@@ -158,15 +177,35 @@ pub fn run(
     };
     reporter.open_log(&folder.event_log(), at.step)?;
     let (train, weights) = (Arc::new(train), weights.map(Arc::new));
-    let data =
-        Prepared { train, validation, test, images, weights, attacker, meaning, engine, fallback };
+    let data = Prepared {
+        train,
+        validation,
+        test,
+        images,
+        weights,
+        attacker,
+        meaning,
+        engine,
+        fallback,
+        shadow,
+    };
     Session::new(data, folder, lock, at, best, control, reporter).run(paused)
+}
+
+/// What the plan of these settings is compiled with.
+pub(super) fn plan_config(
+    config: &super::TrainConfig,
+    batch: usize,
+    precision: Precision,
+) -> PlanConfig {
+    PlanConfig { batch, precision, optimizer: config.optimizer, update: config.update }
 }
 
 /// Loads the state to resume from into the engine.
 fn load(
     folder: &RunFolder,
     engine: &mut dyn Engine,
+    shadow: Option<&mut (dyn Engine + 'static)>,
     recipe: &str,
 ) -> Result<(Position, Option<Vec<Param>>), TrainError> {
     let path = folder.last_checkpoint();
@@ -186,6 +225,9 @@ fn load(
         });
     }
     checkpoint::restore(engine, &tensors, &path)?;
+    if let Some(shadow) = shadow {
+        checkpoint::restore_shadow(shadow, &tensors, &path)?;
+    }
     let best = if at.best.is_some() { Some(folder.best_params()?) } else { None };
     Ok((at, best))
 }
@@ -320,6 +362,7 @@ fn said(control: &Receiver<Control>, reporter: &mut Reporter) -> Said {
             }
             Ok(Control::Pause) => said = Said::Pause,
             Ok(Control::Resume) => said = Said::Nothing,
+            Ok(Control::UndoGuard(_)) => {}
             Err(TryRecvError::Empty) => return said,
             Err(TryRecvError::Disconnected) => return Said::End(Ending::Left),
         }

@@ -3,6 +3,8 @@
 mod control;
 mod reports;
 mod saving;
+mod shadow;
+mod watching;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +13,8 @@ use crossbeam::channel::Receiver;
 
 use self::control::{LoopEnd, Wish};
 use self::reports::{Recent, Watch};
+use self::shadow::Beside;
+use self::watching::{Told, Tried};
 use super::checkpoint::Position;
 use super::loader::{self, Loader};
 use super::pace::Pace;
@@ -25,6 +29,7 @@ use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
 use crate::error::{EngineError, TrainError};
 use crate::eval;
 use crate::eval::attack::{Attacker, Method};
+use crate::fp8::Precision;
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::plan::{self, PlanConfig};
@@ -66,6 +71,10 @@ pub struct Session<'a> {
     save_took: Duration,
     watch: Watch,
     recent: Recent,
+    /// The same in f32.
+    shadow: Option<Box<dyn Engine>>,
+    beside: Beside,
+    told: Told,
     clock: Instant,
     seconds_before: f64,
     step_before: u64,
@@ -75,7 +84,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Starts or resumes: `at` is where the engine in `data` stands.
     pub fn new(
-        data: Prepared,
+        mut data: Prepared,
         folder: RunFolder,
         lock: RunLock,
         at: Position,
@@ -98,6 +107,9 @@ impl<'a> Session<'a> {
             save_took: Duration::ZERO,
             watch: Watch::new(now),
             recent: Recent::new(now),
+            shadow: data.shadow.take(),
+            beside: Beside::default(),
+            told: Told::default(),
             clock: now,
             seconds_before: at.seconds,
             step_before: at.step,
@@ -219,12 +231,18 @@ impl<'a> Session<'a> {
                 }
                 self.enter_precision(self.at.step)?;
                 let left = (self.steps_per_epoch - self.at.batch) as u64;
-                let steps = pace.steps(left.min(self.steps_of_this_precision()) as usize);
+                let most = left.min(self.steps_of_this_precision()).min(self.steps_to_look());
+                let looking = self.looks_after(self.at.step);
+                let steps = pace.steps(most as usize);
                 let begin = Instant::now();
                 self.steps(&loader, steps, &mut staged)?;
                 let took = begin.elapsed();
-                pace.took(steps, took);
+                if !looking {
+                    pace.took(steps, took);
+                }
                 self.at.step_seconds += took.as_secs_f64();
+                self.watch_over()?;
+                self.tell_memory();
                 self.report()?;
                 self.save_within_epoch()?;
             }
@@ -243,13 +261,27 @@ impl<'a> Session<'a> {
 
     /// Goes on in the precision of the step after `done`, with the same weights and moments.
     fn enter_precision(&mut self, done: u64) -> Result<(), TrainError> {
-        let engine = self.data.engine.as_mut();
         let precision = self.config.precision_after(done, self.total);
-        if engine.plan().config.precision == precision {
+        let before = self.data.engine.plan().config.precision;
+        self.follow_plan(precision)?;
+        if before != precision {
+            let text = format!("From step {} on: {}.", done + 1, precision.describe());
+            self.reporter.send(Event::Log(text));
+        }
+        Ok(())
+    }
+
+    /// Goes on with a plan of this precision and of what the guard rails want, with the same
+    /// weights and moments.
+    fn follow_plan(&mut self, precision: Precision) -> Result<(), TrainError> {
+        let adjustments = precision.recipe().map(|_| self.adjustments()).unwrap_or_default();
+        let engine = self.data.engine.as_mut();
+        let now = engine.plan();
+        if now.config.precision == precision && now.adjustments == adjustments {
             return Ok(());
         }
-        let config = PlanConfig { precision, ..engine.plan().config.clone() };
-        let plan = plan::compile(&engine.plan().model, &config)?;
+        let config = PlanConfig { precision, ..now.config.clone() };
+        let plan = plan::compile_adjusted(&now.model, &config, &adjustments)?;
         // On the same device, even where it was a fallback.
         let device = match engine.info() {
             EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
@@ -258,8 +290,7 @@ impl<'a> Session<'a> {
         let (mut next, _) = engine::open(device, plan)?;
         engine::transfer(engine, next.as_mut())?;
         self.data.engine = next;
-        let text = format!("From step {} on: {}.", done + 1, precision.describe());
-        self.reporter.send(Event::Log(text));
+        self.told.memory_is_known = false;
         Ok(())
     }
 
@@ -282,13 +313,53 @@ impl<'a> Session<'a> {
             let step = self.at.step + i;
             StepParams { step, learning_rate: self.rate.at(step), seed }
         }));
-        let losses = match (&mut self.data.attacker, self.config.adversarial) {
-            (Some(attacker), Some(size)) => {
-                let engine = self.data.engine.as_mut();
-                adversarial_steps(engine, attacker, size, batches, params)?
+        if let (Some(attacker), Some(size)) = (&mut self.data.attacker, self.config.adversarial) {
+            // Misleading rows are made with the weights before each step, so one at a time.
+            let mut losses = Vec::with_capacity(count);
+            for (i, step) in params.iter().enumerate() {
+                let Some(batch) = batches.get_mut(i) else { break };
+                mislead(self.data.engine.as_mut(), attacker, size, batch, step)?;
+                losses.extend(self.data.engine.train(std::slice::from_ref(batch), &[*step])?);
+            }
+            return self.account(&losses, batches, params);
+        }
+        let losses = match (batches.first(), params.first()) {
+            (Some(batch), Some(step)) if self.looks_after(self.at.step) => {
+                vec![self.looking_step(batch, step)?]
             }
             _ => self.data.engine.train(batches, params)?,
         };
+        self.account(&losses, batches, params)
+    }
+
+    /// One step during which every tensor is tried in other recipes.
+    fn looking_step(&mut self, batch: &Batch, step: &StepParams) -> Result<f32, TrainError> {
+        let of_f32 = self.shadow_gradients(batch, step)?;
+        let plan = self.data.engine.plan().clone();
+        let mut tried: Vec<Tried> = Vec::new();
+        let (guard, wanted) = (&self.at.known.guard, self.config.what_if_every > 0);
+        let loss = self.data.engine.train_looking(batch, step, &mut |live| {
+            if wanted {
+                tried.extend(watching::try_others(&plan, guard, batch.rows, live));
+            }
+        })?;
+        if let Some(of_f32) = of_f32 {
+            self.compare_gradients(&of_f32)?;
+        }
+        if loss.is_finite() {
+            self.tell_what_if(tried)?;
+        }
+        Ok(loss)
+    }
+
+    /// Takes in the losses of steps.
+    fn account(
+        &mut self,
+        losses: &[f32],
+        batches: &[Batch],
+        params: &[StepParams],
+    ) -> Result<(), TrainError> {
+        self.shadow_steps(batches, params, losses)?;
         for ((&loss, batch), step) in losses.iter().zip(batches.iter()).zip(params.iter()) {
             if !loss.is_finite() {
                 return Err(self.diverged(loss, step.step));
@@ -300,8 +371,8 @@ impl<'a> Session<'a> {
             self.recent.loss_sum += sum;
             self.recent.rows += batch.rows as u64;
         }
-        self.at.step += count as u64;
-        self.at.batch += count;
+        self.at.step += params.len() as u64;
+        self.at.batch += params.len();
         Ok(())
     }
 
@@ -317,6 +388,7 @@ impl<'a> Session<'a> {
         if !loss.is_finite() {
             return Err(self.diverged(validation.loss, self.at.step));
         }
+        self.end_shadow_epoch(train_loss, validation.loss)?;
         let better =
             without_validation || self.at.best.as_ref().is_none_or(|best| loss < best.loss);
         if better {
@@ -329,6 +401,8 @@ impl<'a> Session<'a> {
         self.at.batch = 0;
         self.at.loss_sum = 0.0;
         self.at.loss_rows = 0;
+        // Validation may have taken more scratch.
+        self.told.memory_is_known = false;
         self.reporter.send(Event::Epoch {
             epoch: self.at.epoch,
             step: self.at.step,
@@ -385,27 +459,23 @@ impl<'a> Session<'a> {
             precision: Some(self.data.engine.plan().config.precision),
             engine: self.data.engine.info(),
             folder: self.folder.path.clone(),
+            insight: self.insight(),
         };
         self.folder.record.summary = Some(summary);
         self.enter(RunState::Done)
     }
 }
 
-/// Trains on misleading versions of the batches: one step of 1.25 ε from a random start within ε.
-fn adversarial_steps(
+/// Makes a batch misleading: one step of 1.25 ε from a random start within ε.
+fn mislead(
     engine: &mut dyn Engine,
     attacker: &mut Attacker,
     size: f32,
-    batches: &mut [Batch],
-    params: &[StepParams],
-) -> Result<Vec<f32>, EngineError> {
-    let mut losses = Vec::with_capacity(batches.len());
-    for (batch, step) in batches.iter_mut().zip(params) {
-        attacker.load(&engine.read_params()?)?;
-        // The same step of the same run meets the same rows, also after a pause.
-        let mut rng = Rng::new((u64::from(step.seed) << 32) ^ step.step);
-        attacker.change(batch, Method::RandomFgsm, size, &mut rng)?;
-        losses.extend(engine.train(std::slice::from_ref(batch), std::slice::from_ref(step))?);
-    }
-    Ok(losses)
+    batch: &mut Batch,
+    step: &StepParams,
+) -> Result<(), EngineError> {
+    attacker.load(&engine.read_params()?)?;
+    // The same step of the same run meets the same rows, also after a pause.
+    let mut rng = Rng::new((u64::from(step.seed) << 32) ^ step.step);
+    attacker.change(batch, Method::RandomFgsm, size, &mut rng)
 }

@@ -1,5 +1,6 @@
 //! The program from outside: what a person in a terminal does and sees.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -215,6 +216,41 @@ fn predictions_of_the_file_are_those_of_the_live_model() {
     let file = p.model.with_file_name("predicted.csv");
     done(["predict", text(&p.model), text(&table), "-o", text(&file)]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), predicted);
+}
+
+/// A row is answered before the next one is sent, and all answers are those of the whole table.
+#[test]
+fn rows_from_standard_input_are_answered_one_by_one() {
+    let p = penguins();
+    let table = p.folder.join("penguins.csv");
+    let whole = done(["predict", text(&p.model), text(&table)]).out;
+    let mut child = program()
+        .args(["predict", text(&p.model), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let mut from = BufReader::new(child.stdout.take().unwrap());
+    let rows = std::fs::read_to_string(&table).unwrap();
+    let mut rows = rows.split_inclusive('\n');
+    let mut answers = String::new();
+    for row in rows.by_ref().take(3) {
+        to.write_all(row.as_bytes()).unwrap();
+        to.flush().unwrap();
+        if !row.starts_with("species") {
+            // The first answer comes with the header above it.
+            let lines = if answers.is_empty() { 2 } else { 1 };
+            (0..lines).for_each(|_| assert_ne!(from.read_line(&mut answers).unwrap(), 0));
+        }
+    }
+    let rest: String = rows.collect();
+    // Read while writing, or both sides could wait for each other.
+    let writer = std::thread::spawn(move || to.write_all(rest.as_bytes()).unwrap());
+    from.read_to_string(&mut answers).unwrap();
+    writer.join().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(answers, whole);
 }
 
 #[test]
@@ -580,4 +616,35 @@ fn a_killed_run_is_resumed_from_its_last_checkpoint() {
     let ended = ran(child.wait_with_output().unwrap());
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(ended.err.contains("Resumed at step"), "{}", ended.err);
+}
+
+#[test]
+fn a_run_tells_what_it_found_out_about_itself() {
+    let temp = tempfile::tempdir().unwrap();
+    done(["samples", "penguins", text(temp.path())]);
+    let folder = temp.path().join("penguins");
+    let train = |out: &str, more: &[&str]| {
+        let out = temp.path().join(out);
+        let mut args = vec!["train", text(&folder), "--device", "cpu", "--epochs", "12", "--quiet"];
+        args.extend(["--shadow", "--what-if", "20", "--out", text(&out)]);
+        args.extend(more);
+        done(args).out
+    };
+    let shown = train("a", &[]);
+    for part in [
+        "Diagnosis: 8 bits do well",
+        "Beside f32: Gap of the training loss to the same run in f32: ",
+        "Gradients: at least 0.9",
+        "Memory to train: ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&train("b", &["--json"])).unwrap();
+    let insight = &json["insight"];
+    let what_if = insight["what_if"].as_array().unwrap();
+    assert!(what_if.len() >= 6 && what_if.len().is_multiple_of(3), "{insight}");
+    assert!(what_if.iter().all(|t| t["others"].as_array().unwrap().len() == 9));
+    assert_eq!(insight["guard_actions"], serde_json::json!([]));
+    assert!(insight["memory"]["measured"]["weight"].as_u64().unwrap() > 1000);
+    assert!(insight["shadow"]["loss"][1].as_f64().unwrap() > 0.0);
 }

@@ -23,6 +23,7 @@ mod gpu_session;
 mod gpu_update;
 mod gradient;
 mod images;
+mod insight;
 mod kernels;
 mod onnx;
 mod pair;

@@ -12,7 +12,9 @@ use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Event, RunNotes, StopReason};
 
-use super::ui_support::{Script, Window, epochs, finish, go_on, interrupted, past, play, project};
+use super::ui_support::{
+    Script, Window, epochs, finish, go_on, insight, interrupted, past, play, project,
+};
 
 fn runs() -> Vec<PastRun> {
     let mut runs = vec![
@@ -59,6 +61,19 @@ fn take(w: &mut Window, folder: &Path, name: &str) {
     w.harness.run_steps(8);
     let image = w.harness.render().unwrap();
     image.save(folder.join(format!("{name}.png"))).unwrap();
+}
+
+/// Scrolls the page down.
+fn scroll(w: &mut Window, points: f32) {
+    w.harness.hover_at(egui::pos2(640.0, 400.0));
+    w.harness.event(egui::Event::MouseWheel {
+        unit: egui::MouseWheelUnit::Point,
+        delta: egui::vec2(0.0, -points),
+        phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Wheel,
+        modifiers: egui::Modifiers::NONE,
+    });
+    w.harness.run_steps(30);
 }
 
 #[test]
@@ -111,11 +126,20 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     take(&mut w, folder, &format!("{tag}-3-check"));
     w.click("Next: Configure");
     take(&mut w, folder, &format!("{tag}-4-configure"));
+    scroll(&mut w, 900.0);
+    take(&mut w, folder, &format!("{tag}-4-configure-below"));
     w.click("Start training");
     take(&mut w, folder, &format!("{tag}-5-train-preparing"));
     play(&w.run(), 17);
     w.settle();
     take(&mut w, folder, &format!("{tag}-5-train-running"));
+    insight(&w.run());
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-5-train-watched"));
+    for part in ["guard", "tensors", "memory"] {
+        scroll(&mut w, 640.0);
+        take(&mut w, folder, &format!("{tag}-5-train-watched-{part}"));
+    }
     let rest = w.run();
     go_on(&rest, 18, 30);
     finish(&rest, StopReason::Completed);

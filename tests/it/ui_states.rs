@@ -11,9 +11,11 @@ use fp8_studio::error::UserError;
 use fp8_studio::export::{ExportFormat, Variant};
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
-use fp8_studio::train::{Architecture, Event, RunState, StopReason};
+use fp8_studio::train::{Architecture, Control, Event, RunState, StopReason};
 
-use super::ui_support::{Script, Window, error, finish, interrupted, play, project, scores};
+use super::ui_support::{
+    Script, Window, action, error, finish, insight, interrupted, play, project, scores,
+};
 
 #[test]
 fn home_without_a_past() {
@@ -166,6 +168,87 @@ fn a_run_that_cannot_start_says_why() {
     w.see("Choose the CPU engine");
     w.click("Dismiss");
     assert!(!w.has("No usable GPU"));
+}
+
+/// A run of the penguins that has told what it found out about itself.
+fn watched() -> Window {
+    let mut w = Window::new();
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.click("Start training");
+    let run = w.run();
+    play(&run, 17);
+    insight(&run);
+    w.settle();
+    w
+}
+
+#[test]
+fn a_watched_run_shows_what_it_finds_out_and_lets_actions_be_undone() {
+    let mut w = watched();
+    w.see("One tensor needs a look");
+    w.see("12 % of the values of dense2.input were too large");
+    w.see("the guard rails gave it 4× headroom.");
+    w.see("Gap of the training loss");
+    w.see("Cosine to f32");
+    w.see("0.9971");
+    w.see("This tensor in other recipes");
+    w.see("mx E4M3 (loses least)");
+    w.see("current E4M3 (in use)");
+    w.see("Optimiser moments");
+    w.see("80.0 kB");
+    w.see("Whole program at its peak");
+    // The plots say aloud when the guard rails acted.
+    w.see("at 3.00 guard rails: dense2.input");
+    let undo = "Undo: 4× headroom for dense2.input";
+    w.click(undo);
+    let run = w.run();
+    assert_eq!(run.controls.try_recv(), Ok(Control::UndoGuard(1)));
+    assert!(w.node("Undo: the wider format E5M2 for dense2.input").accesskit_node().is_disabled());
+    run.send(Event::Guard { step: 340, action: action(1, true) });
+    w.settle();
+    assert!(!w.has(undo));
+    w.see("taken back");
+    w.see("4× headroom was taken back");
+    assert!(!w.node("Undo: the wider format E5M2 for dense2.input").accesskit_node().is_disabled());
+    finish(&run, StopReason::Completed);
+    w.settle();
+    w.see("+0.20 % (within the 0.25 % band)");
+    assert!(w.node("Undo: the wider format E5M2 for dense2.input").accesskit_node().is_disabled());
+}
+
+#[test]
+fn configure_shows_what_training_takes_and_proposes_a_batch() {
+    let script = Arc::new(Script::default());
+    let mut w = Window::with([1280.0, 800.0], Arc::clone(&script), |_| {});
+    w.click("Open sample Penguins");
+    w.click("Next: Check");
+    w.click("Next: Configure");
+    w.see("What it takes");
+    w.see("≈ 1.2 s at most");
+    w.see("Optimiser moments: ");
+    let config = |w: &Window| match &w.harness.state().state.workspace {
+        Workspace::Open(project) => project.project.train.clone(),
+        _ => panic!("no project is open"),
+    };
+    assert!(config(&w).guard_rails && !config(&w).shadow);
+    w.click("Help tensors in trouble");
+    w.click("Train the same in 32 bits beside it");
+    assert!(!config(&w).guard_rails && config(&w).shadow);
+    // Another machine: only a smaller batch fits.
+    *script.free.lock().unwrap() = Some(700_000);
+    w.click("Help tensors in trouble");
+    w.see("This does not fit in memory");
+    let before = config(&w).batch_size;
+    let button = w.texts().into_iter().find(|t| t.starts_with("Use ") && t.ends_with(" rows"));
+    w.click(&button.expect("a batch is proposed"));
+    assert!(config(&w).batch_size < before);
+    assert!(!w.has("This does not fit in memory"));
+    *script.fail_estimate.lock().unwrap() =
+        Some(UserError::new("No usable GPU", "Choose the CPU engine; it needs no GPU."));
+    w.click("Help tensors in trouble");
+    w.see("No usable GPU.");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use fp8_studio::deploy::explain::{Reason, Seen};
 use fp8_studio::deploy::{Answer, Input, Prediction};
 use fp8_studio::device::AdapterInfo;
 use fp8_studio::engine::EngineInfo;
+use fp8_studio::engine::preflight::{Limits, preflight};
 use fp8_studio::error::{Place, UserError};
 use fp8_studio::eval::calibration::reliability;
 use fp8_studio::eval::curves::thresholds;
@@ -32,14 +33,20 @@ use fp8_studio::eval::{
     Outcomes, Part, fairness, slices,
 };
 use fp8_studio::export::{ExportFormat, ExportReport, Rounding, TensorReport as ExportedTensor};
+use fp8_studio::fp8::what_if::Score;
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
 use fp8_studio::model::{Head, InputSpec};
-use fp8_studio::plan::TensorRole;
+use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
+use fp8_studio::train::guard::{Action, Measure, Trouble};
+use fp8_studio::train::insight::{
+    Alternative, Diagnosis, Insight, MemoryReport, ShadowReport, Tone, WhatIf,
+};
 use fp8_studio::train::run_folder::RunRecord;
 use fp8_studio::train::worker::Job;
 use fp8_studio::train::{
@@ -79,6 +86,9 @@ pub struct Script {
     pub fail_export: Mutex<Option<UserError>>,
     pub fail_evaluation: Mutex<Option<UserError>>,
     pub fail_comparison: Mutex<Option<UserError>>,
+    pub fail_estimate: Mutex<Option<UserError>>,
+    /// Free memory that estimates assume.
+    pub free: Mutex<Option<u64>>,
     pub reports: Mutex<Vec<PathBuf>>,
     pub history: Mutex<Vec<PastRun>>,
     pub deleted: Mutex<Vec<PastRun>>,
@@ -301,6 +311,19 @@ impl Services for Script {
         })
     }
 
+    fn estimate(
+        &self,
+        _: &Dataset,
+        _: &Schema,
+        project: &Project,
+        _: &Progress,
+    ) -> Result<Estimate, UserError> {
+        if let Some(error) = self.fail_estimate.lock().unwrap().clone() {
+            return Err(error);
+        }
+        Ok(estimate(project, *self.free.lock().unwrap()))
+    }
+
     fn engines(&self) -> Engines {
         Engines {
             cpu: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
@@ -457,6 +480,23 @@ impl Services for Script {
 }
 
 /// An evaluation of 68 rows, of which every ninth is answered wrongly.
+/// What a run takes, in a machine with so many bytes free.
+fn estimate(project: &Project, free: Option<u64>) -> Estimate {
+    let head = Head::Classes { count: 3 };
+    let config = &project.train;
+    let model = config.model(InputSpec::features(9), head).unwrap();
+    let plan = PlanConfig {
+        batch: config.batch_size,
+        precision: config.precision,
+        optimizer: config.optimizer,
+        update: config.update,
+    };
+    let limits = Limits { total: Some(free.unwrap_or(8_000_000_000)), buffer: None };
+    let preflight = preflight(&model, &plan, config.shadow, limits).unwrap();
+    let engine = EngineInfo::Cpu { threads: 2, simd: "avx512".into() };
+    Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
+}
+
 fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
     let (classes, target, truth) = match &data.samples {
@@ -625,6 +665,7 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
             rows_per_second: 48_300.0,
             parameters: 9_795,
             precision: None,
+            insight: Default::default(),
             engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
             folder: PathBuf::new(),
         }),
@@ -809,6 +850,79 @@ fn tensors(epoch: usize) -> Vec<TensorReport> {
     all
 }
 
+/// An action of the guard rails.
+pub fn action(id: u32, undone: bool) -> Action {
+    Action {
+        id,
+        step: 60 * u64::from(id),
+        tensor: "dense2.input".into(),
+        trouble: Trouble::Saturated,
+        share: 0.125,
+        measure: if id == 1 { Measure::Headroom(2) } else { Measure::WiderFormat },
+        undone,
+    }
+}
+
+/// Plays what a run finds out about itself.
+pub fn insight(run: &Run) {
+    let alternative = |recipe: &str, format, sqnr, saturated| Alternative {
+        recipe: recipe.into(),
+        format,
+        score: Score { sqnr_db: Some(sqnr), saturated, flushed: 0.002 },
+    };
+    let what_if = |tensor: &str, role| WhatIf {
+        tensor: tensor.into(),
+        role,
+        now: alternative("current", Format::E4M3, 27.4, 0.125),
+        others: vec![
+            alternative("current", Format::E5M2, 24.9, 0.0),
+            alternative("delayed", Format::E4M3, 25.2, 0.01),
+            alternative("block", Format::E4M3, 30.8, 0.0),
+            alternative("mx", Format::E4M3, 31.6, 0.0),
+        ],
+    };
+    let tensors = vec![
+        what_if("dense1.input", TensorRole::Activation),
+        what_if("dense2.input", TensorRole::Activation),
+    ];
+    run.send(Event::WhatIf { step: 201, tensors });
+    for id in [1, 2] {
+        let action = action(id, false);
+        run.send(Event::Guard { step: action.step, action });
+    }
+    let text = "From step 60 on, 12 % of the values of dense2.input were too large for 8 bits and cut off; the guard rails gave it 4× headroom, and 0 % are now.";
+    let diagnosis =
+        Diagnosis { tone: Tone::Warning, tensor: "dense2.input".into(), text: text.into() };
+    run.send(Event::Diagnosis { step: 60, diagnosis });
+    for i in 1..=17u64 {
+        run.send(Event::Shadow {
+            step: 20 * i,
+            loss: 1.05 * (-0.16 * i as f32).exp() + 0.05,
+            gap: 0.004 * (-0.2 * i as f64).exp() * (i as f64).sin(),
+            cosines: vec![
+                ("dense1".into(), 0.9971),
+                ("dense2".into(), 0.9985),
+                ("output".into(), 0.9993),
+            ],
+        });
+    }
+    let ledger = |extra: u64| {
+        BTreeMap::from([
+            (Purpose::Weight, 40_000u64),
+            (Purpose::Activation, 120_000),
+            (Purpose::Gradient, 60_000),
+            (Purpose::Moment, 80_000),
+            (Purpose::Workspace, 9_000 + extra),
+        ])
+    };
+    let memory = MemoryReport {
+        predicted: ledger(0),
+        measured: ledger(700),
+        process_peak: Some(210_000_000),
+    };
+    run.send(Event::Memory { step: 20, memory });
+}
+
 /// Plays the end of a run.
 pub fn finish(run: &Run, reason: StopReason) {
     run.send(Event::State(RunState::Finishing));
@@ -825,6 +939,10 @@ pub fn finish(run: &Run, reason: StopReason) {
         precision: None,
         engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
         folder: run.job.folder.clone(),
+        insight: Insight {
+            shadow: Some(ShadowReport { loss: [0.1012, 0.101], ..ShadowReport::default() }),
+            ..Insight::default()
+        },
     })));
 }
 
@@ -967,6 +1085,15 @@ impl Services for Answers {
         progress: &Progress,
     ) -> Result<Report, UserError> {
         self.library.check(data, schema, project, progress)
+    }
+    fn estimate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        progress: &Progress,
+    ) -> Result<Estimate, UserError> {
+        self.library.estimate(data, schema, project, progress)
     }
     fn engines(&self) -> Engines {
         self.library.engines()

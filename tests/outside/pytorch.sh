@@ -14,15 +14,17 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=1
 
-for case in penguins:current german_credit:mx digits:delayed digits:rowwise-hp; do
-    sample="${case%:*}" recipe="${case#*:}"
-    echo "== $sample, $recipe"
+for case in penguins:current german_credit:mx digits:delayed digits:rowwise-hp \
+    fashion_mnist:delayed:cnn:1 fashion_mnist:block:resnet:1 fashion_mnist:mx:depthwise:1; do
+    IFS=: read -r sample recipe model epochs <<<"$case"
+    echo "== $sample, $recipe${model:+, $model}"
     rm -rf "$work/$sample"
     cp -r "projects/$sample" "$work/$sample"
-    "$studio" train "$work/$sample" --device cpu --recipe "$recipe" --epochs 3 --quiet >/dev/null
+    "$studio" train "$work/$sample" --device cpu --recipe "$recipe" --epochs "${epochs:-3}" --quiet \
+        ${model:+--model "$model"} >/dev/null
     folder="$work/torch-$sample-$recipe"
     "$studio" export "$work/$sample" --to pytorch -o "$folder" >/dev/null
-    (cd "$folder" && "$python" -m torch.distributed.run --nproc-per-node 2 train.py --epochs 6 2>/dev/null |
+    (cd "$folder" && "$python" -m torch.distributed.run --nproc-per-node 2 train.py --epochs $((2 * ${epochs:-3})) 2>/dev/null |
         sed "s|$work/||")
     (cd "$work" && "$studio" import "$folder" -o "$sample.safetensors" | grep -E 'Confirmed|Trained')
 done

@@ -161,6 +161,15 @@ pub struct TrainArgs {
     /// in standard deviations)
     #[arg(long, value_name = "X")]
     pub adversarial: Option<f32>,
+    /// Do not help tensors that are in trouble in 8 bits; only tell
+    #[arg(long)]
+    pub no_guard_rails: bool,
+    /// Train the same in 32 bits beside it, on the same rows in the same order, to compare
+    #[arg(long)]
+    pub shadow: bool,
+    /// Steps between two looks at what other 8-bit recipes would do (0 for none) [default: 200]
+    #[arg(long, value_name = "N")]
+    pub what_if: Option<u64>,
     /// Go on with the newest run that was cut off (or the one in --out)
     #[arg(long)]
     pub resume: bool,
@@ -552,8 +561,9 @@ pub struct PredictArgs {
     /// A model file written by `export`
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// The table (or images) to predict
-    #[arg(value_name = "DATA")]
+    /// The table (or images) to predict; "-" for rows of a CSV table from standard input, each
+    /// answered as soon as it comes, without keeping them in memory
+    #[arg(value_name = "DATA", allow_hyphen_values = true)]
     pub input: PathBuf,
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]

@@ -1,17 +1,27 @@
 //! `fp8-studio predict`.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Stdin, Write};
 use std::path::{Path, PathBuf};
 
 use super::args::{CalibrationArg, PredictArgs};
 use super::terminal;
+use crate::data::stream::RowStream;
 use crate::data::{self, Dataset, ImportOptions, Progress, Samples};
-use crate::deploy::{Model, Prediction};
-use crate::error::{ExportError, UserError};
+use crate::deploy::{Model, Prediction, Predictor};
+use crate::error::{DataError, ExportError, UserError};
 use crate::eval::Calibration;
 use crate::export::Variant;
 use crate::export::bundle::Key;
+
+/// The input that stands for rows from standard input.
+const STREAM: &str = "-";
+
+/// Where the samples come from.
+enum Source {
+    Whole(Dataset),
+    Stream(RowStream<Stdin>),
+}
 
 /// Predicts and writes CSV.
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
@@ -20,24 +30,43 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
     if let Some(signer) = model.signer() {
         terminal::note(&signed_by(signer));
     }
-    let data = data::open(&args.input, &ImportOptions::default(), &Progress::default())?;
-    super::source::notes(&data, true);
+    let source = open(&model, &args.input)?;
+    let from = match &source {
+        Source::Whole(_) => args.input.as_path(),
+        Source::Stream(_) => Path::new("standard input"),
+    };
+    let mut predictor = model.predictor()?;
+    predictor.calibrate(calibration);
     match &args.output {
-        None => match write(model, calibration, &data, BufWriter::new(io::stdout().lock())) {
+        None => match write(predictor, source, io::stdout().lock()) {
             // A reader that went away, as `head` does.
             Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|e| e.of(&args.input, Path::new("standard output"))),
+            result => result.map(|_| ()).map_err(|e| e.of(from, Path::new("standard output"))),
         },
         Some(path) => {
-            let result =
-                to_file(model, calibration, &data, path).map_err(|e| e.of(&args.input, path));
-            if result.is_ok() {
-                let rows = terminal::count(data.len());
-                terminal::note(&format!("Wrote {rows} predictions to {}", path.display()));
-            }
-            result
+            let file = File::create(path).map_err(Failure::Write);
+            let rows = file.and_then(|file| write(predictor, source, file));
+            let rows = terminal::count(rows.map_err(|e| e.of(from, path))?);
+            terminal::note(&format!("Wrote {rows} predictions to {}", path.display()));
+            Ok(())
         }
     }
+}
+
+fn open(model: &Model, input: &Path) -> Result<Source, UserError> {
+    if input != Path::new(STREAM) {
+        let data = data::open(input, &ImportOptions::default(), &Progress::default())?;
+        super::source::notes(&data, true);
+        return Ok(Source::Whole(data));
+    }
+    let columns = &model.info().schema.columns;
+    if columns.is_empty() {
+        return Err(UserError::new(
+            "This model looks at images, which do not come as rows of a table",
+            "Give a folder of images in place of \"-\".",
+        ));
+    }
+    Ok(Source::Stream(RowStream::open(io::stdin(), columns)?))
 }
 
 /// Whose signature a bundle has, as far as that can be known.
@@ -75,16 +104,6 @@ fn calibration(model: &Model, args: &PredictArgs) -> Result<Option<Calibration>,
     }))
 }
 
-fn to_file(
-    model: Model,
-    calibration: Option<Calibration>,
-    data: &Dataset,
-    path: &Path,
-) -> Result<(), Failure> {
-    let file = File::create(path).map_err(Failure::Write)?;
-    write(model, calibration, data, BufWriter::new(file))
-}
-
 enum Failure {
     Predict(ExportError),
     Write(io::Error),
@@ -93,6 +112,12 @@ enum Failure {
 impl From<ExportError> for Failure {
     fn from(e: ExportError) -> Self {
         Self::Predict(e)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(e: DataError) -> Self {
+        Self::Predict(e.into())
     }
 }
 
@@ -115,25 +140,57 @@ impl Failure {
     }
 }
 
-/// One line per sample: where it is, the prediction, the probability of every class.
-fn write(
-    model: Model,
-    calibration: Option<Calibration>,
-    data: &Dataset,
-    to: impl Write,
-) -> Result<(), Failure> {
-    let classes = model.info().schema.task.classes().to_vec();
-    let mut predictor = model.predictor()?;
-    predictor.calibrate(calibration);
+/// One line per sample: where it is, the prediction, the probability of every class. Returns how
+/// many samples there were.
+fn write(mut predictor: Predictor, source: Source, to: impl Write) -> Result<usize, Failure> {
     let mut csv = csv::Writer::from_writer(to);
-    let first = if matches!(data.samples, Samples::Images(_)) { "image" } else { "row" };
-    let mut header = vec![first.to_owned(), "prediction".to_owned()];
-    header.extend(classes.iter().map(|c| format!("probability of {c}")));
-    let mut started = false;
+    let mut rows = 0;
+    match source {
+        Source::Whole(data) => rows = predict(&mut predictor, &data, &mut csv, true)?,
+        Source::Stream(mut stream) => {
+            while let Some(data) = stream.next_piece()? {
+                rows += predict(&mut predictor, &data, &mut csv, rows == 0)?;
+                // Whoever waits for these answers may send the next rows only then.
+                csv.flush().map_err(Failure::Write)?;
+                for row in stream.long_rows() {
+                    terminal::note(&format!(
+                        "note: row {row} has more cells than the header; the last were left out"
+                    ));
+                }
+            }
+        }
+    }
+    csv.flush().map_err(Failure::Write)?;
+    for (column, cells) in predictor.unknown() {
+        terminal::note(&format!(
+            "note: column \"{column}\": {} the training had nothing like; they count as unknown",
+            match cells {
+                1 => "1 cell holds a value that".to_owned(),
+                n => format!("{} cells hold values that", terminal::count(*n)),
+            }
+        ));
+    }
+    Ok(rows)
+}
+
+/// Predicts one dataset, or one piece of a stream, and returns how many samples it has.
+fn predict<W: Write>(
+    predictor: &mut Predictor,
+    data: &Dataset,
+    csv: &mut csv::Writer<W>,
+    mut header: bool,
+) -> Result<usize, Failure> {
+    let classes = predictor.model().info().schema.task.classes().to_vec();
     predictor.predict(data, |start, predictions| {
         // Only now, so that a refused table leaves no output.
-        if !std::mem::replace(&mut started, true) {
-            csv.write_record(&header)?;
+        if std::mem::take(&mut header) {
+            let first = if matches!(data.samples, Samples::Images(_)) { "image" } else { "row" };
+            csv.write_field(first)?;
+            csv.write_field("prediction")?;
+            for class in &classes {
+                csv.write_field(format!("probability of {class}"))?;
+            }
+            csv.write_record(None::<&[u8]>)?;
         }
         for (sample, prediction) in (start..).zip(predictions) {
             csv.write_field(place(data, sample))?;
@@ -150,17 +207,7 @@ fn write(
         }
         Ok::<(), Failure>(())
     })?;
-    csv.flush().map_err(Failure::Write)?;
-    for (column, cells) in predictor.unknown() {
-        terminal::note(&format!(
-            "note: column \"{column}\": {} the training had nothing like; they count as unknown",
-            match cells {
-                1 => "1 cell holds a value that".to_owned(),
-                n => format!("{} cells hold values that", terminal::count(*n)),
-            }
-        ));
-    }
-    Ok(())
+    Ok(data.len())
 }
 
 /// The row as a spreadsheet numbers it, or the image's file.

@@ -38,6 +38,15 @@ pub fn error(e: &UserError) {
     note(&format!("{mark} {}{place}{advice}", e.what));
 }
 
+/// A number of bytes.
+pub(super) fn bytes(n: u64) -> String {
+    match n {
+        0..=999 => format!("{n} bytes"),
+        1000..=999_999 => format!("{:.1} kB", n as f64 / 1e3),
+        _ => format!("{:.1} MB", n as f64 / 1e6),
+    }
+}
+
 /// Rows of cells with the columns lined up: the first to the left, the others to the right.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -15,8 +15,10 @@ use crate::app::{checking, settings};
 use crate::data::{Progress, Split};
 use crate::error::{Place, UserError};
 use crate::fp8::Precision;
+use crate::plan::memory;
 use crate::project::Gate;
 use crate::train::crossval::{self, Study};
+use crate::train::insight::{Insight, Tone};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::Start;
 use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
@@ -246,6 +248,9 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
     config.learning_rate = args.lr.unwrap_or(config.learning_rate);
     config.batch_size = args.batch.unwrap_or(config.batch_size);
     config.adversarial = args.adversarial.or(config.adversarial);
+    config.guard_rails &= !args.no_guard_rails;
+    config.shadow |= args.shadow;
+    config.what_if_every = args.what_if.unwrap_or(config.what_if_every);
     if args.reweigh.is_some() {
         config.reweigh.clone_from(&args.reweigh);
     }
@@ -341,10 +346,53 @@ impl Watch {
                 }
                 self.line(&text);
             }
+            Event::Guard { action, .. } => self.line(&action.describe()),
+            Event::Diagnosis { diagnosis, .. } if diagnosis.tone == Tone::Warning => {
+                self.line(&diagnosis.text);
+            }
             Event::Log(text) => self.line(text),
-            Event::State(_) | Event::Tensors { .. } | Event::Finished(_) | Event::Failed(_) => {}
+            Event::State(_)
+            | Event::WhatIf { .. }
+            | Event::Diagnosis { .. }
+            | Event::Shadow { .. }
+            | Event::Memory { .. }
+            | Event::Tensors { .. }
+            | Event::Finished(_)
+            | Event::Failed(_) => {}
         }
     }
+}
+
+/// What the run found out about 8 bits, a line each.
+fn insight_lines(found: &Insight) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(diagnosis) = &found.diagnosis {
+        lines.push(format!("Diagnosis: {}", diagnosis.text));
+    }
+    lines.extend(found.problem_lines().into_iter().map(|line| format!("Loses much: {line}")));
+    let standing = found.guard_actions.iter().filter(|a| !a.undone).count();
+    if standing > 0 {
+        let times = if standing == 1 { "once".to_owned() } else { format!("{standing} times") };
+        lines.push(format!("Guard rails: stepped in {times} (--no-guard-rails turns them off)"));
+    }
+    if let Some(shadow) = &found.shadow {
+        lines.push(format!("Beside f32: {}", shadow.describe()));
+        let lowest = shadow.cosines.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((layer, cosine)) = lowest {
+            lines.push(format!(
+                "Gradients: at least {cosine:.4} in cosine to those of f32 (lowest in {layer})"
+            ));
+        }
+    }
+    if let Some(memory) = &found.memory {
+        let [predicted, measured] = [&memory.predicted, &memory.measured].map(memory::total);
+        lines.push(format!(
+            "Memory to train: {} ({} predicted)",
+            terminal::bytes(measured),
+            terminal::bytes(predicted)
+        ));
+    }
+    lines
 }
 
 /// The table at the end.
@@ -390,6 +438,7 @@ fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> Str
         terminal::count(s.parameters),
         describe::precision(precision)
     ));
+    facts.extend(insight_lines(&s.insight));
     let folder = here(folder);
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();
@@ -429,6 +478,9 @@ mod tests {
             applied("--precision fp8", f32.clone()).unwrap().precision,
             Precision::default()
         );
+        let watched = applied("--no-guard-rails --shadow --what-if 50", f32.clone()).unwrap();
+        assert!(!watched.guard_rails && watched.shadow && watched.what_if_every == 50);
+        assert!(f32.guard_rails && !f32.shadow);
         assert_eq!(applied("--hidden 0", f32.clone()).unwrap().hidden, Vec::<usize>::new());
         assert_eq!(applied("--hidden 9,8", f32.clone()).unwrap().hidden, [9, 8]);
         assert_eq!(

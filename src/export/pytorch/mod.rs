@@ -23,7 +23,6 @@ use crate::error::{DataError, ExportError, Place};
 use crate::eval::{self, Meaning};
 use crate::fp8::Precision;
 use crate::metrics::{MetricKind, Scores};
-use crate::model::Layer;
 use crate::model::init::Param;
 use crate::train::run_folder::RunFolder;
 
@@ -60,14 +59,6 @@ pub(super) fn export(
         )
     })?;
     let record = &run.record;
-    let known =
-        |l: &Layer| matches!(l, Layer::Dense { .. } | Layer::LayerNorm | Layer::Dropout { .. });
-    if let Some(node) = record.model.nodes.iter().find(|n| !known(&n.layer)) {
-        return Err(refuse(
-            format!("Layers such as \"{}\" cannot be trained on in PyTorch yet", node.name),
-            "Choose another format, or train a network of dense layers.",
-        ));
-    }
     let staging = tempfile::tempdir()
         .map_err(|source| ExportError::Io { path: std::env::temp_dir(), source })?;
     let model = staging.path().join(MODEL);

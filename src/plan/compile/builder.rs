@@ -8,7 +8,7 @@ use crate::fp8::{Precision, Recipe, Scaling};
 use crate::kernels::quantise::HISTORY_WORDS;
 use crate::kernels::{BufferId, step_state};
 use crate::model::{ModelSpec, Shape, Source};
-use crate::plan::{Buffer, PlanConfig, PlanParam, Purpose, WatchedTensor};
+use crate::plan::{Adjustments, Buffer, PlanConfig, PlanParam, Purpose, WatchedTensor};
 
 /// The buffers that the host reads and writes.
 #[derive(Clone, Copy)]
@@ -28,6 +28,7 @@ pub(super) struct Io {
 pub(super) struct Compiler<'a> {
     pub model: &'a ModelSpec,
     pub config: &'a PlanConfig,
+    pub adjustments: &'a Adjustments,
     pub rows: u32,
     pub buffers: Vec<Buffer>,
     pub params: Vec<PlanParam>,
@@ -43,7 +44,11 @@ pub(super) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(model: &'a ModelSpec, config: &'a PlanConfig) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        model: &'a ModelSpec,
+        config: &'a PlanConfig,
+        adjustments: &'a Adjustments,
+    ) -> Result<Self, EngineError> {
         let batch = config.batch;
         let embeddings = model.input.embeddings.len();
         let mut buffers = Vec::new();
@@ -58,7 +63,7 @@ impl<'a> Compiler<'a> {
             });
             BufferId(buffers.len() as u32 - 1)
         };
-        let watched = quantise::watched(model, config.precision);
+        let watched = quantise::watched(model, config.precision, adjustments);
         let delayed = matches!(
             config.precision,
             Precision::Fp8(Recipe { scaling: Scaling::Delayed { .. }, .. })
@@ -102,6 +107,7 @@ impl<'a> Compiler<'a> {
         let mut this = Self {
             model,
             config,
+            adjustments,
             rows: u32::try_from(batch).map_err(|_| fault(format!("batch size {batch}")))?,
             buffers,
             params: Vec::new(),

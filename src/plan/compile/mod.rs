@@ -17,7 +17,7 @@ mod operands;
 mod quantise;
 mod update;
 
-use super::{Plan, PlanConfig, memory};
+use super::{Adjustments, Plan, PlanConfig, memory};
 use crate::error::EngineError;
 use crate::kernels::conv::{ConvShape, Kept};
 use crate::kernels::gemm::{Gemm, Operand};
@@ -31,7 +31,20 @@ use builder::Compiler;
 /// # Errors
 /// [`EngineError::Shape`] if the model or a setting is not usable.
 pub fn compile(model: &ModelSpec, config: &PlanConfig) -> Result<Plan, EngineError> {
-    compile_as(model, config, false)
+    compile_as(model, config, &Adjustments::default(), false)
+}
+
+/// As [`compile`], with departures from the recipe. Tensors, state and statistics have the same
+/// names and places whatever these are, so that a run can take them on between two steps.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_adjusted(
+    model: &ModelSpec,
+    config: &PlanConfig,
+    adjustments: &Adjustments,
+) -> Result<Plan, EngineError> {
+    compile_as(model, config, adjustments, false)
 }
 
 /// As [`compile`]; the training step also leaves the gradient of the loss with respect to what the
@@ -43,17 +56,18 @@ pub fn compile_with_input_gradient(
     model: &ModelSpec,
     config: &PlanConfig,
 ) -> Result<Plan, EngineError> {
-    compile_as(model, config, true)
+    compile_as(model, config, &Adjustments::default(), true)
 }
 
 fn compile_as(
     model: &ModelSpec,
     config: &PlanConfig,
+    adjustments: &Adjustments,
     of_inputs: bool,
 ) -> Result<Plan, EngineError> {
     model.validate()?;
     check::config(model, config)?;
-    let mut c = Compiler::new(model, config)?;
+    let mut c = Compiler::new(model, config, adjustments)?;
     c.of_inputs = of_inputs;
     let train_step = c.train_step()?;
     let update_step = c.update_step();
@@ -68,6 +82,7 @@ fn compile_as(
     Ok(Plan {
         model: model.clone(),
         config: config.clone(),
+        adjustments: adjustments.clone(),
         buffers,
         slots,
         params,

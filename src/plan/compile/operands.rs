@@ -16,6 +16,14 @@ impl Compiler<'_> {
         if chosen { self.config.precision } else { Precision::F32 }
     }
 
+    /// The precision of a layer's products in training.
+    fn train_products(&self, node: &str) -> Precision {
+        match self.products(node) {
+            Precision::Fp8(_) if self.adjustments.high_precision.contains(node) => Precision::F32,
+            other => other,
+        }
+    }
+
     /// Layer input and weight as operands of the training step.
     pub(super) fn train_operands(
         &mut self,
@@ -23,7 +31,8 @@ impl Compiler<'_> {
         name: &str,
         x: Matrix,
     ) -> Result<(Operand, Operand), EngineError> {
-        let input = match self.products(name) {
+        let products = self.train_products(name);
+        let input = match products {
             Precision::Fp8(recipe) => {
                 self.quantise_rows(ops, &format!("{name}.input"), x, (recipe.forward, false))
             }
@@ -31,7 +40,7 @@ impl Compiler<'_> {
             Precision::F32 => self.rows_f32(x),
         };
         let watch = self.watch(&format!("{name}.weight"));
-        Ok((input, self.weight(ops, name, watch)?))
+        Ok((input, self.weight(ops, name, products, watch)?))
     }
 
     /// Layer input and weight as operands of the evaluation: only weights have few bits, so that a
@@ -42,7 +51,7 @@ impl Compiler<'_> {
         name: &str,
         x: Matrix,
     ) -> Result<(Operand, Operand), EngineError> {
-        Ok((self.rows_f32(x), self.weight(prepare, name, None)?))
+        Ok((self.rows_f32(x), self.weight(prepare, name, self.products(name), None)?))
     }
 
     /// The layer input that the weight gradient takes: `packed`, or `x` itself where the recipe
@@ -60,7 +69,7 @@ impl Compiler<'_> {
     ) -> (Operand, Operand) {
         let exact = self.rows_f32(grad);
         let part = format!("{name}.gradient");
-        let dy = match self.products(name) {
+        let dy = match self.train_products(name) {
             Precision::Fp8(recipe) => {
                 let format = (recipe.gradient, recipe.stochastic_gradients);
                 self.quantise_rows(ops, &part, grad, format)
@@ -80,10 +89,12 @@ impl Compiler<'_> {
         &mut self,
         ops: &mut Vec<Op>,
         name: &str,
+        products: Precision,
         watch: Option<u32>,
     ) -> Result<Operand, EngineError> {
         let param = self.param(&format!("{name}.weight"))?;
-        let (master, quantised, half) = (param.weight, param.quantised, param.half);
+        let quantised = param.quantised.filter(|_| products.recipe().is_some());
+        let (master, half) = (param.weight, param.half);
         let (format, (rows, cols)) = (param.master, param.matrix());
         let packed =
             |buffer| Operand { buffer, storage: Storage::Bf16, rows, cols, transpose: false };

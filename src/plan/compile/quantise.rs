@@ -8,7 +8,7 @@ use crate::kernels::gemm::{Operand, Storage, blocks};
 use crate::kernels::quantise::{Quantise, ScaleSource};
 use crate::kernels::{BufferId, Op};
 use crate::model::ModelSpec;
-use crate::plan::{MasterFormat, Purpose, QuantisedRef, TensorRole, WatchedTensor};
+use crate::plan::{Adjustments, MasterFormat, Purpose, QuantisedRef, TensorRole, WatchedTensor};
 
 impl Compiler<'_> {
     /// The FP8 copy of a weight, if its layer has one. Training and evaluation write it anew before
@@ -18,8 +18,13 @@ impl Compiler<'_> {
         let (rows, cols) = (*shape.first()?, shape.iter().skip(1).product::<usize>());
         let words = rows * cols.div_ceil(4);
         let packed = self.buffer(&format!("{name}.fp8"), Purpose::Quantised, words, true);
-        let (block_rows, block_cols) = recipe.scaling.block(true, rows as u32, cols as u32);
-        let count = blocks(rows as u32, cols as u32, block_rows, block_cols);
+        let count = |scaling: Scaling| {
+            let (block_rows, block_cols) = scaling.block(true, rows as u32, cols as u32);
+            blocks(rows as u32, cols as u32, block_rows, block_cols)
+        };
+        // Training may scale other blocks than evaluation.
+        let adjusted = self.adjustments.rule(name).scaling.map_or(0, count);
+        let count = count(recipe.scaling).max(adjusted);
         let scales = self.buffer(&format!("{name}.scales"), Purpose::Quantised, count, true);
         Some(QuantisedRef { packed, scales, format: recipe.forward })
     }
@@ -56,14 +61,18 @@ impl Compiler<'_> {
         stochastic: bool,
     ) -> (Quantise, Operand) {
         let recipe = self.config.precision.recipe().unwrap_or_default();
-        let source = match (recipe.scaling, watch) {
+        let watched = watch.and_then(|w| self.watched.get(w as usize));
+        let rule = watched.map(|w| self.adjustments.rule(&w.name)).unwrap_or_default();
+        let scaling = rule.scaling.unwrap_or(recipe.scaling);
+        let source = match (scaling, watch) {
             (Scaling::Delayed { history, algorithm }, Some(_)) => {
                 ScaleSource::Delayed { history: self.io.history, length: history, algorithm }
             }
             _ => ScaleSource::Current,
         };
         let QuantisedRef { packed, scales, format } = into;
-        let (block_rows, block_cols) = recipe.scaling.block(weight, rows, cols);
+        let format = rule.format.unwrap_or(format);
+        let (block_rows, block_cols) = scaling.block(weight, rows, cols);
         let op = Quantise {
             input,
             packed,
@@ -74,7 +83,7 @@ impl Compiler<'_> {
             block_cols,
             format,
             source,
-            margin: recipe.margin,
+            margin: recipe.margin + rule.margin,
             stochastic,
             watch,
             stats: self.io.stats,
@@ -94,7 +103,8 @@ impl Compiler<'_> {
     ) -> Operand {
         let words = self.rows as usize * (input.cols as usize).div_ceil(4);
         let packed = self.transient(&format!("{name}.fp8"), Purpose::Quantised, words);
-        let scaling = self.config.precision.recipe().unwrap_or_default().scaling;
+        let recipe = self.config.precision.recipe().unwrap_or_default();
+        let scaling = self.adjustments.rule(name).scaling.unwrap_or(recipe.scaling);
         let (block_rows, block_cols) = scaling.block(false, self.rows, input.cols);
         let count = blocks(self.rows, input.cols, block_rows, block_cols);
         let scales = self.transient(&format!("{name}.scales"), Purpose::Quantised, count);
@@ -107,8 +117,13 @@ impl Compiler<'_> {
     }
 }
 
-/// Input, weight and gradient of every FP8 layer, in this order.
-pub(super) fn watched(model: &ModelSpec, precision: Precision) -> Vec<WatchedTensor> {
+/// Input, weight and gradient of every FP8 layer, in this order, also of those that are kept in f32
+/// for now: places of statistics and history do not depend on that.
+pub(super) fn watched(
+    model: &ModelSpec,
+    precision: Precision,
+    adjustments: &Adjustments,
+) -> Vec<WatchedTensor> {
     let Precision::Fp8(recipe) = precision else { return Vec::new() };
     let mut list = Vec::new();
     for node in &model.nodes {
@@ -120,7 +135,9 @@ pub(super) fn watched(model: &ModelSpec, precision: Precision) -> Vec<WatchedTen
             ("weight", TensorRole::Weight, recipe.forward),
             ("gradient", TensorRole::Gradient, recipe.gradient),
         ] {
-            list.push(WatchedTensor { name: format!("{}.{part}", node.name), role, format });
+            let name = format!("{}.{part}", node.name);
+            let format = adjustments.rule(&name).format.unwrap_or(format);
+            list.push(WatchedTensor { name, role, format });
         }
     }
     list

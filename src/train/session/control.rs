@@ -45,6 +45,7 @@ impl Session<'_> {
                 Err(TryRecvError::Disconnected) => return Ok(Wish::Leave),
                 Ok(Control::StopAndKeepBest) => return Ok(Wish::Stop),
                 Ok(Control::Cancel) => return Ok(Wish::Cancel),
+                Ok(Control::UndoGuard(id)) => self.undo_guard(id)?,
                 Ok(Control::Pause) => match self.hold()? {
                     Wish::GoOn => {}
                     wish => return Ok(wish),
@@ -61,6 +62,10 @@ impl Session<'_> {
         let wish = loop {
             match self.control.recv() {
                 Ok(Control::Pause) => {}
+                Ok(Control::UndoGuard(id)) => {
+                    self.undo_guard(id)?;
+                    self.save()?;
+                }
                 Ok(Control::Resume) => break Wish::GoOn,
                 Ok(Control::StopAndKeepBest) => break Wish::Stop,
                 Ok(Control::Cancel) => break Wish::Cancel,

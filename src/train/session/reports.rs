@@ -51,6 +51,8 @@ impl Session<'_> {
             step,
             before: &self.watch.tensors,
             now: &now,
+            guard: &self.at.known.guard,
+            shadow: self.at.known.shadow.as_ref(),
         });
         TrainError::Diverged { step, diagnosis }
     }
@@ -64,6 +66,8 @@ impl Session<'_> {
         Ok(watched
             .iter()
             .zip(stats)
+            // What the guard rails keep in f32 has none, nor has anything right after a new plan.
+            .filter(|(_, stats)| stats.count > 0)
             .map(|(w, stats)| TensorReport {
                 name: w.name.clone(),
                 role: w.role,
@@ -122,6 +126,11 @@ impl Session<'_> {
         if self.reporter.offer(event.clone()) {
             self.reporter.log(&event);
             self.recent = Recent::new(Instant::now());
+            if let Some(event) = self.shadow_event() {
+                self.reporter.offer(event.clone());
+                self.reporter.log(&event);
+                self.shadow_told();
+            }
         }
     }
 }

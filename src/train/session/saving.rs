@@ -62,7 +62,10 @@ impl Session<'_> {
         }
         // The log must not lack what the checkpoint has behind it.
         self.reporter.flush_log();
-        let tensors = checkpoint::capture(self.data.engine.as_mut())?;
+        let mut tensors = checkpoint::capture(self.data.engine.as_mut())?;
+        if let Some(shadow) = &mut self.shadow {
+            tensors.extend(checkpoint::capture_shadow(shadow.as_mut())?);
+        }
         checkpoint::save_last(&self.folder.last_checkpoint(), &tensors, &self.at)?;
         self.last_save = Instant::now();
         self.save_took = begin.elapsed();

@@ -2,7 +2,7 @@
 
 use egui::{DragValue, Ui};
 
-use super::count;
+use super::{count, watching};
 use crate::app::settings::{
     Field, MAX_BATCH, MAX_EPOCHS, Problem, format_hidden, parse_hidden, problems, with_architecture,
 };
@@ -98,11 +98,13 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                     changes(ui, config, out);
                 }
                 learning(ui, config, &wrong, local, out);
+                watching::card(ui, config, out);
             },
             |ui, out| {
                 engine(ui, state, config, out);
                 split_card(ui, project, out);
                 cost(ui, project);
+                watching::estimate(ui, project, out);
             },
         );
     });
@@ -276,7 +278,7 @@ fn precision(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     }
 }
 
-fn set(
+pub(super) fn set(
     out: &mut Vec<Command>,
     config: &TrainConfig,
     what: &'static str,

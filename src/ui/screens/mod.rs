@@ -8,10 +8,12 @@ pub mod evaluate;
 pub mod export;
 mod gradients;
 pub mod home;
+pub mod insight;
 pub mod run;
 pub mod runs;
 pub mod tensors;
 pub mod train;
+pub mod watching;
 
 use egui::Ui;
 

@@ -3,7 +3,7 @@
 use egui::{Label, RichText, Ui};
 
 use super::train::Local;
-use super::{count, duration};
+use super::{count, duration, insight};
 use crate::app::{LiveRun, ProjectState};
 use crate::device::DeviceChoice;
 use crate::engine::EngineInfo;
@@ -104,13 +104,13 @@ fn loss_plot(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
     let best = run.best.map(|b| {
         (b.epoch as f64, f64::from(b.validation_loss), format!("best: epoch {}", b.epoch))
     });
-    Curves::new("loss", "Loss", "Epoch")
+    let mut plot = Curves::new("loss", "Loss", "Epoch")
         .curve("training", &run.train_loss, false)
-        .curve("validation", &run.validation_loss, true)
-        .mark(best)
-        .log(local.log_loss)
-        .smooth(local.smooth)
-        .show(ui);
+        .curve("validation", &run.validation_loss, true);
+    if !run.shadow_loss.is_empty() {
+        plot = plot.curve("training in f32", &run.shadow_loss, true);
+    }
+    plot.mark(best).events(insight::marks(run)).log(local.log_loss).smooth(local.smooth).show(ui);
     let choices = [(false, "Linear scale"), (true, "Logarithmic")];
     ui.horizontal_wrapped(|ui| {
         if let Some(log) = segmented(ui, local.log_loss, &choices) {

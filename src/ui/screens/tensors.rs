@@ -2,6 +2,7 @@
 
 use egui::Ui;
 
+use super::insight;
 use super::train::Local;
 use crate::app::LiveRun;
 use crate::app::live::TensorTrack;
@@ -74,7 +75,7 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
         save::drawn(ui, id, egui::Rect::from_min_max(from, to).expand(space::XS));
         ui.add_space(space::S);
         if let Some(track) = selected.and_then(|i| run.tensors.get(i)) {
-            detail(ui, track);
+            detail(ui, run, track);
         }
     });
 }
@@ -100,7 +101,7 @@ fn role(role: TensorRole) -> &'static str {
     }
 }
 
-fn detail(ui: &mut Ui, track: &TensorTrack) {
+fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
     let format = match track.format {
         Format::E4M3 => "E4M3",
         Format::E5M2 => "E5M2",
@@ -114,6 +115,7 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         Curves::new("range", "Range", "Epoch")
             .curve("largest value, log₂ amax", &track.amax, false)
             .curve("scale, log₂", &track.scale, true)
+            .events(insight::marks(run))
             .height(150.0)
             .whole()
             .show(ui);
@@ -122,6 +124,7 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
         Curves::new("lost", "Lost", "Epoch")
             .curve("rounded to zero", &track.flushed, false)
             .curve("cut off", &track.saturated, true)
+            .events(insight::marks(run))
             .height(150.0)
             .percent()
             .from_zero()
@@ -139,4 +142,5 @@ fn detail(ui: &mut Ui, track: &TensorTrack) {
     }
     let (bins, scale) = (&track.latest.histogram, track.latest.scale_exponent);
     exponents::show(ui, "Sizes of values now", bins, track.format, scale);
+    insight::what_if(ui, run, &track.name);
 }

@@ -33,6 +33,7 @@ pub struct Button<'a> {
     chosen: bool,
     hint: Option<&'a str>,
     width: Option<f32>,
+    name: Option<&'a str>,
 }
 
 impl<'a> Button<'a> {
@@ -49,6 +50,7 @@ impl<'a> Button<'a> {
             chosen: false,
             hint: None,
             width: None,
+            name: None,
         }
     }
 
@@ -103,6 +105,11 @@ impl<'a> Button<'a> {
         Self { width: Some(width), ..self }
     }
 
+    /// Reads this aloud in place of the label, where several buttons have the same one.
+    pub fn name(self, name: &'a str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
     /// Shows it; true when it was pressed.
     pub fn pressed(self, ui: &mut Ui) -> bool {
         self.show(ui).clicked()
@@ -140,7 +147,8 @@ impl<'a> Button<'a> {
         let width = self.width.map_or(natural, |w| w.max(natural));
         let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::click());
         response.widget_info(|| {
-            let mut info = WidgetInfo::labeled(Role::Button, enabled, self.label);
+            let name = self.name.unwrap_or(self.label);
+            let mut info = WidgetInfo::labeled(Role::Button, enabled, name);
             info.selected = self.chosen.then_some(true);
             info
         });

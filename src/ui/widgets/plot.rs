@@ -5,8 +5,8 @@ use egui::{
     Vec2b, WidgetInfo,
 };
 use egui_plot::{
-    AxisHints, GridInput, GridMark, HoverPosition, Line, LineStyle, MarkerShape, Plot, PlotPoints,
-    Points, VLine,
+    AxisHints, GridInput, GridMark, HLine, HoverPosition, Line, LineStyle, MarkerShape, Plot,
+    PlotPoints, Points, VLine,
 };
 
 use super::{Button, save, small};
@@ -52,6 +52,8 @@ pub struct Curves<'a> {
     percent: bool,
     height: f32,
     mark: Option<(f64, f64, String)>,
+    events: Vec<(f64, String)>,
+    band: Option<(f64, &'a str)>,
     zero: bool,
     whole: bool,
     waiting: &'a str,
@@ -77,6 +79,8 @@ impl<'a> Curves<'a> {
             percent: false,
             height: 220.0,
             mark: None,
+            events: Vec::new(),
+            band: None,
             zero: false,
             whole: false,
             waiting: "Waiting for the first values…",
@@ -159,6 +163,16 @@ impl<'a> Curves<'a> {
         Self { mark, ..self }
     }
 
+    /// Marks places on the horizontal axis where something happened, with what it was.
+    pub fn events(self, events: Vec<(f64, String)>) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Draws lines at ±`limit`, within which values are meant to stay.
+    pub fn band(self, limit: f64, name: &'a str) -> Self {
+        Self { band: Some((limit, name)), zero: true, ..self }
+    }
+
     /// Shows it.
     pub fn show(mut self, ui: &mut Ui) {
         let p = theme::palette(ui);
@@ -188,6 +202,24 @@ impl<'a> Curves<'a> {
                         .style(LineStyle::dashed_dense())
                         .allow_hover(false),
                 );
+            }
+            for (x, _) in &self.events {
+                plot.vline(
+                    VLine::new("", *x)
+                        .stroke(Stroke::new(1.5, p.warning))
+                        .style(LineStyle::dotted_dense())
+                        .allow_hover(false),
+                );
+            }
+            if let Some((limit, _)) = self.band {
+                for y in [-limit, limit] {
+                    plot.hline(
+                        HLine::new("", y)
+                            .stroke(Stroke::new(1.0, p.success))
+                            .style(LineStyle::dashed_dense())
+                            .allow_hover(false),
+                    );
+                }
             }
             for curve in &self.curves {
                 self.draw(plot, curve, p.series[curve.colour % p.series.len()]);
@@ -372,6 +404,18 @@ impl<'a> Curves<'a> {
                 small(ui, format!("{}{newest}", curve.name));
                 ui.add_space(space::XS);
             }
+            if let Some((_, name)) = self.band {
+                let (rect, _) = ui.allocate_exact_size(Vec2::new(18.0, 12.0), Sense::hover());
+                let (a, b) = (rect.left_center(), rect.right_center());
+                ui.painter().hline(a.x..=b.x, a.y, Stroke::new(1.0, p.success));
+                small(ui, name);
+            }
+            if !self.events.is_empty() {
+                let (rect, _) = ui.allocate_exact_size(Vec2::new(8.0, 12.0), Sense::hover());
+                let stroke = Stroke::new(1.5, p.warning);
+                ui.painter().vline(rect.center().x, rect.y_range(), stroke);
+                small(ui, self.happened());
+            }
             if let Some((.., name)) = &self.mark {
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
@@ -397,6 +441,15 @@ impl<'a> Curves<'a> {
         save::csv(&["curve", self.x, self.title], rows)
     }
 
+    /// What happened, in a few words.
+    fn happened(&self) -> String {
+        match self.events.as_slice() {
+            [(_, only)] => only.clone(),
+            [(_, first), ..] => format!("{first} and {} more", self.events.len() - 1),
+            [] => String::new(),
+        }
+    }
+
     fn spoken(&self) -> String {
         let mut spoken = format!("{} over {}", self.title, self.x.to_lowercase());
         for curve in &self.curves {
@@ -406,6 +459,9 @@ impl<'a> Curves<'a> {
                 let value = format_value(*y, self.percent, self.whole);
                 spoken.push_str(&format!("; {} {value}", curve.name));
             }
+        }
+        for (x, name) in &self.events {
+            spoken.push_str(&format!("; at {x:.2} {name}"));
         }
         spoken
     }

@@ -6,8 +6,8 @@
 
 The split, the preprocessing and the recipe are the studio's: the rows in `data` were prepared by
 it, the test rows are scored once at the end. Every step uses the batch size of the studio, shared
-out over the processes. Where torchao and an FP8 GPU are there, `--engine torchao` uses its float8
-training in place of the emulation.
+out over the processes. Where torchao is there, `--engine torchao` uses its float8 training in place
+of the emulation; it is made for GPUs that have FP8.
 """
 
 import argparse
@@ -92,6 +92,8 @@ def with_torchao(network, config):
         raise SystemExit(f"torchao has no recipe like {scaling['kind']}; use --engine emulate")
     for name, layer in network.layers.items():
         if getattr(layer, "fp8", False):
+            if layer.weight.dim() != 2:
+                continue  # torchao has no convolutions; these stay emulated
             linear = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
             linear.weight, linear.bias = layer.weight, layer.bias
             holder = nn.Sequential(linear)
@@ -159,6 +161,10 @@ def main():
                     if parameter.grad is None:
                         parameter.grad = torch.zeros_like(parameter)
                     dist.all_reduce(parameter.grad)
+                # Every process has seen other rows; all go on with the mean of their statistics.
+                for statistic in network.running().values():
+                    dist.all_reduce(statistic)
+                    statistic /= world
             if clip:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
             optimizer.step()
