@@ -23,6 +23,7 @@ use fp8_studio::eval::{Evaluation, Verdict};
 use fp8_studio::export::ExportReport;
 use fp8_studio::project::Project;
 use fp8_studio::quality::Report;
+use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::worker::Job;
 use fp8_studio::train::{Event, RunHandle, RunState};
 use fp8_studio::ui::{Options, StudioApp};
@@ -234,6 +235,15 @@ impl Services for Answers {
         progress: &Progress,
     ) -> Result<Report, UserError> {
         self.library.check(data, schema, project, progress)
+    }
+    fn estimate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        progress: &Progress,
+    ) -> Result<Estimate, UserError> {
+        self.library.estimate(data, schema, project, progress)
     }
     fn engines(&self) -> Engines {
         self.library.engines()

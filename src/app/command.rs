@@ -203,19 +203,19 @@ pub enum Outcome {
         /// What came of it.
         result: Result<Box<Verdict>, UserError>,
     },
-    /// What a run would take was worked out, or could not be.
-    Estimated {
-        /// Which attempt, to tell a late answer from the one waited for.
-        attempt: u64,
-        /// What it takes.
-        result: Result<Box<Estimate>, UserError>,
-    },
     /// The model was tried, or could not be.
     Tried {
         /// Which attempt, to tell a late answer from the one waited for.
         attempt: u64,
         /// What it answered.
         result: Result<Box<Answer>, UserError>,
+    },
+    /// What a run would take was worked out, or could not be.
+    Estimated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it takes.
+        result: Result<Box<Estimate>, UserError>,
     },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),

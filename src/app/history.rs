@@ -402,7 +402,6 @@ mod tests {
             config: TrainConfig { learning_rate: rate, ..TrainConfig::default() },
             summary: Some(Summary {
                 privacy: None,
-                insight: Default::default(),
                 reason: StopReason::Completed,
                 epochs: 5,
                 best_epoch: 4,
@@ -413,6 +412,7 @@ mod tests {
                 rows_per_second: 1.0,
                 parameters: 7,
                 precision: None,
+                insight: Default::default(),
                 engine: EngineInfo::Cpu { threads: 1, simd: String::new() },
                 folder: PathBuf::new(),
             }),

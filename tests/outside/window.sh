@@ -10,7 +10,7 @@ home=$(mktemp -d)
 display=":$((90 + RANDOM % 9))"
 Xvfb "$display" -screen 0 1280x800x24 >/dev/null 2>&1 &
 screen=$!
-trap 'kill "$screen" 2>/dev/null || true; rm -rf "$home"' EXIT
+trap 'kill "${window:-}" "$screen" 2>/dev/null || true; rm -rf "$home"' EXIT
 export DISPLAY=$display HOME=$home XDG_RUNTIME_DIR=$home
 unset WAYLAND_DISPLAY XDG_DATA_HOME XDG_CONFIG_HOME
 sleep 2
@@ -25,6 +25,8 @@ done
 echo "window after $((($(date +%s%N) - begin) / 1000000)) ms"
 sleep 4
 xdotool mousemove 640 700
+# Without a window manager nobody gives the window the keyboard.
+xdotool windowfocus --sync "$(xdotool search --name "FP8 Studio" | tail -1)"
 
 keys() { xdotool key --delay 60 "$@"; sleep 1; }
 picture() { if [ -n "$pictures" ]; then import -window root "$pictures/$1.png"; fi; }

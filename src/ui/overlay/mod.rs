@@ -145,9 +145,10 @@ fn window(
     let width = width.min(screen.width() - 2.0 * space::XL - 2.0 * space::L);
     let height = (screen.height() - 2.0 * space::XL - 90.0).max(160.0);
     let dim = egui::Color32::from_black_alpha(110);
-    let shown = Modal::new(Id::unique("overlay")).frame(frame(ui)).backdrop_color(dim).show(
-        ui.ctx(),
-        |ui| {
+    let shown = Modal::new(Id::unique(("overlay", name)))
+        .frame(frame(ui))
+        .backdrop_color(dim)
+        .show(ui.ctx(), |ui| {
             ui.set_width(width);
             let close = ui
                 .horizontal(|ui| {
@@ -169,8 +170,7 @@ fn window(
                 content(ui);
             });
             close
-        },
-    );
+        });
     if shown.inner || shown.should_close() {
         *open = None;
     }

@@ -43,7 +43,7 @@ pub fn show(ui: &Ui, state: &AppState, local: &mut super::Local) -> Option<Actio
     local.palette.at = local.palette.at.min(last);
     let mut chosen = enter.then_some(local.palette.at);
     let dim = egui::Color32::from_black_alpha(110);
-    let shown = Modal::new(Id::unique("overlay")).frame(frame(ui)).backdrop_color(dim).show(
+    let shown = Modal::new(Id::unique("palette")).frame(frame(ui)).backdrop_color(dim).show(
         ui.ctx(),
         |ui| {
             ui.set_width(width);

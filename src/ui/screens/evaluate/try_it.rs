@@ -518,7 +518,7 @@ mod tests {
     #[test]
     fn typical_numbers_are_as_people_type_them() {
         assert_eq!(typed(0.0), "0");
-        assert_eq!(typed(4201.754_386), "4202");
+        assert_eq!(typed(4_201.754_386), "4202");
         assert_eq!(typed(43.921_93), "43.9");
         assert_eq!(typed(0.012_345), "0.0123");
         assert_eq!(typed(-17.0), "-17");
