@@ -119,7 +119,7 @@ mod tests {
     fn finer_blocks_keep_what_one_scale_flushes() {
         let small = 2f32.powi(-30);
         let rows: Vec<f32> =
-            (0..256).map(|i| (1.0 + (i % 7) as f32) * if i < 128 { 1.0 } else { small }).collect();
+            (0..256).map(|i| (1.0 + (i % 15) as f32) * if i < 128 { 1.0 } else { small }).collect();
         let values = bits(&rows);
         let view = view(&values, 128, false, 0);
         let current = score(view, way(Format::E4M3, Scaling::Current));
@@ -130,12 +130,9 @@ mod tests {
         }
         // 5 bits of exponent reach further down, though not that far.
         let wide = score(view, way(Format::E5M2, Scaling::Current));
-        assert!(wide.flushed <= current.flushed);
-        // Whole numbers up to 7 are exact in E4M3, not in E5M2.
-        assert_eq!(
-            current.sqnr_db.unwrap().round(),
-            LOSSLESS_DB.min(current.sqnr_db.unwrap()).round()
-        );
+        assert!(wide.flushed < current.flushed);
+        // Whole numbers up to 15 are exact in E4M3, not in E5M2.
+        assert!(current.sqnr_db.is_some_and(|db| db > 100.0), "{current:?}");
         assert!(wide.sqnr_db < current.sqnr_db);
     }
 
