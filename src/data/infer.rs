@@ -98,8 +98,8 @@ fn judge(column: &Column, semicolon: bool) -> Verdict {
         evidence: NumberEvidence::default(),
     };
     let mut first_number = f64::NAN;
-    for row in 0..column.len() {
-        let cell = trim(column.raw(row));
+    for (row, cell) in column.cells().enumerate() {
+        let cell = trim(cell);
         if trimmed_is_missing(cell) {
             n.counting = false;
             match v.missing.iter_mut().find(|(s, _)| s == cell) {
@@ -111,14 +111,16 @@ fn judge(column: &Column, semicolon: bool) -> Verdict {
         n.valid += 1;
         if let Some(x) = finite(cell) {
             n.plain += 1;
-            n.integers = n.integers && x.fract() == 0.0;
+            // Without a call to `trunc`: whole where converting to an integer and back changes nothing.
+            n.integers = n.integers && (x as i64 as f64 == x || x.abs() >= 2_f64.powi(53));
             if row == 0 {
                 first_number = x;
             }
-            n.counting &= x - first_number == row as f64;
+            n.counting = n.counting && x - first_number == row as f64;
             n.evidence.see_plain(cell);
         } else {
-            n.soft += usize::from(NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
+            let word = !cell.starts_with(|c: char| c.is_ascii_digit());
+            n.soft += usize::from(word && NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
             n.counting = false;
             n.evidence.see(cell);
         }
@@ -153,7 +155,7 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
         return (Date, "its values are dates".to_owned());
     }
     let mut distinct = FxHashMap::<&str, usize>::default();
-    for cell in (0..column.len()).filter_map(|r| column.value(r)) {
+    for cell in filled(column) {
         *distinct.entry(cell).or_default() += 1;
     }
     let (mut words, mut letters) = (0, 0);
@@ -238,6 +240,11 @@ fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) 
     (Number, "its values are numbers".to_owned())
 }
 
+/// Trimmed cells that are not missing.
+fn filled(column: &Column) -> impl Iterator<Item = &str> {
+    column.cells().map(trim).filter(|c| !trimmed_is_missing(c))
+}
+
 fn fitting(column: &Column, fits: impl Fn(&str) -> bool) -> usize {
     (0..column.len()).filter_map(|r| column.value(r)).filter(|c| fits(c)).count()
 }
@@ -255,7 +262,7 @@ fn misfits(column: &Column, v: &mut Verdict, n: usize, fits: impl Fn(&str) -> bo
 
 /// How many values are dates, whether the day comes first, whether that is a guess.
 fn dates(column: &Column, values: usize) -> Option<(usize, bool, bool)> {
-    let cells = || (0..column.len()).filter_map(|r| column.value(r));
+    let cells = || filled(column);
     let looks = |cell: &str| parse_date(cell, true).is_some();
     let sample: Vec<&str> = cells().take(60).collect();
     if sample.iter().filter(|c| looks(c)).count() * 10 < sample.len() * 8 {

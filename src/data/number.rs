@@ -31,10 +31,13 @@ pub(crate) fn finite(cell: &str) -> Option<f64> {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
+    if digits.len() > 16 {
+        return slow();
+    }
     let (mut whole, mut point) = (0_u64, None);
     for (i, byte) in digits.iter().enumerate() {
         match byte {
-            b'0'..=b'9' if i < 16 => whole = whole * 10 + u64::from(byte - b'0'),
+            b'0'..=b'9' => whole = whole * 10 + u64::from(byte - b'0'),
             b'.' if point.is_none() => point = Some(i),
             // What no finite number holds: dates and words end here.
             b'/' | b':' | b',' | b' ' => return None,

@@ -157,6 +157,30 @@ impl Column {
         self.bytes.get(block + start as usize..block + end as usize).unwrap_or("")
     }
 
+    /// All cells in order, faster than one by one.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
+        self.ends.chunks(BLOCK).zip(&self.blocks).flat_map(move |(ends, &block)| {
+            let mut start = block;
+            ends.iter().map(move |&end| {
+                let end = block + end as usize;
+                let cell = self.bytes.get(start..end).unwrap_or("");
+                start = end;
+                cell
+            })
+        })
+    }
+
+    /// Makes room for cells.
+    pub(crate) fn reserve(&mut self, cells: usize, bytes: usize) {
+        self.ends.reserve(cells);
+        self.bytes.reserve(bytes);
+    }
+
+    /// Bytes of all cells.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether the cell holds one of the [`MISSING`] spellings.
     pub fn is_missing(&self, row: usize) -> bool {
         is_missing(self.raw(row))
@@ -218,7 +242,10 @@ pub(crate) fn trimmed_is_missing(cell: &str) -> bool {
     match cell.as_bytes() {
         [] => true,
         [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => false,
-        bytes => bytes.len() <= 7 && MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m)),
+        [b'?' | b'#' | b'-' | b'n' | b'N' | b'm' | b'M', ..] if cell.len() <= 7 => {
+            MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m))
+        }
+        _ => false,
     }
 }
 
@@ -369,6 +396,7 @@ mod tests {
             all.pad(next + 1030);
             assert_eq!(all.len(), next + 1030);
             (0..next).for_each(|i| assert_eq!(all.raw(i), cell(i)));
+            assert!((0..all.len()).map(|i| all.raw(i)).eq(all.cells()));
             assert_eq!((all.raw(next), all.raw(next + 1029)), ("last", ""));
         }
     }
@@ -377,6 +405,9 @@ mod tests {
     fn missing_spellings_are_missing_and_words_are_not() {
         for cell in MISSING.iter().chain(&[" NA ", "NaN", "N/A"]) {
             assert!(is_missing(cell), "{cell:?}");
+        }
+        for cell in MISSING.map(str::to_uppercase) {
+            assert!(is_missing(&cell), "{cell:?}");
         }
         for cell in ["none", "0", "no", "?x", "nothing", "-1", "nano"] {
             assert!(!is_missing(cell), "{cell:?}");

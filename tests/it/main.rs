@@ -23,6 +23,7 @@ mod gpu_update;
 mod gradient;
 mod images;
 mod kernels;
+mod known_faults;
 mod onnx;
 mod pair;
 mod pytorch;

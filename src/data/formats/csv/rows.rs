@@ -114,6 +114,9 @@ pub(super) fn parse(
         part.total += 1;
         if keep.keeps(from + begin) {
             part.push(&cells, names.len());
+            if part.rows.len() == SEEN {
+                part.reserve(piece.len() / at);
+            }
         } else {
             part.left_out += 1;
         }
@@ -195,7 +198,17 @@ fn enclosed<'a>(
     }
 }
 
+/// Rows from which the size of a part is told.
+const SEEN: usize = 128;
+
 impl Part {
+    /// Makes room for `times` as much as there is, and a bit.
+    fn reserve(&mut self, times: usize) {
+        let more = |n: usize| n * times + n / 4 * times.min(4);
+        let rows = more(self.rows.len());
+        self.columns.iter_mut().for_each(|c| c.reserve(rows, more(c.bytes())));
+    }
+
     fn push(&mut self, cells: &[Cow<str>], width: usize) {
         // In a table of one column an empty cell is a missing value, and its row counts.
         if width > 1 && cells.iter().all(|c| blank(c)) {
