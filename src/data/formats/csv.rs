@@ -35,7 +35,7 @@ pub const MAX_RAGGED: f64 = 0.25;
 const CHUNK: usize = 4 << 20;
 /// Bytes of text above which a sample of the rows is read.
 const LARGE: usize = 1 << 30;
-/// Bytes of text of that sample: with them, training fits in 1 GiB.
+/// Bytes of text of that sample.
 const SAMPLE: usize = 160 << 20;
 
 /// Reads a table from the bytes of a file.
@@ -145,7 +145,7 @@ fn read_in(
     let keep = Keep::of(text.len(), if large { sizes.sample } else { usize::MAX });
     let parts: Vec<Part> = pieces
         .into_par_iter()
-        .map(|(from, to)| parse(text, from, to, &dialect, &body.names, keep, progress, &rows_seen))
+        .map(|(from, to)| parse(text, from..to, &dialect, &body.names, keep, progress, &rows_seen))
         .collect::<Result<_, _>>()?;
     let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns_and_lines.0, &body, &mut notes);

@@ -1,6 +1,7 @@
 //! Parsing of a table's rows, in parts side by side, and joining the parts.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -73,15 +74,15 @@ pub(super) struct Part {
 
 pub(super) fn parse(
     text: &str,
-    from: usize,
-    to: usize,
+    range: Range<usize>,
     dialect: &Dialect,
     names: &[String],
     keep: Keep,
     progress: &Progress,
     seen: &AtomicU64,
 ) -> Result<Part, DataError> {
-    let piece = &text[from..to];
+    let from = range.start;
+    let piece = &text[range];
     let mut part = Part {
         columns: names.iter().map(Column::new).collect(),
         rows: Vec::new(),

@@ -268,7 +268,7 @@ proptest::proptest! {
         let cut = (0..=cut.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
         let piece = &text[..cut];
         let keep = Keep::of(0, 1);
-        let part = parse(piece, 0, piece.len(), &dialect, &names, keep, &Progress::default(), &AtomicU64::new(0)).unwrap();
+        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, &Progress::default(), &AtomicU64::new(0)).unwrap();
         proptest::prop_assert_eq!(part.cells(), by_csv_crate(piece, 3));
     }
     /// Whatever cells a table has, writing and reading give them back.
