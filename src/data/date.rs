@@ -14,10 +14,24 @@ pub fn parse_date(cell: &str, day_first: bool) -> Option<Days> {
     if cell.len() < 6 || cell.len() > 40 || !cell.is_ascii() {
         return None;
     }
+    if let Some(day) = iso(cell.as_bytes()) {
+        return day;
+    }
     let (day, rest) = parse_day(cell, day_first)?;
     let rest = rest.trim_start_matches(['T', 't', ' ', ',']);
     let time = if rest.is_empty() { 0.0 } else { parse_time(rest)? };
     Some(day + time)
+}
+
+/// `2024-03-01`, by far the commonest; `None` where it is written in another way.
+fn iso(cell: &[u8]) -> Option<Option<Days>> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = cell else { return None };
+    let number = |digits: &[u8]| {
+        digits
+            .iter()
+            .try_fold(0_i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+    };
+    Some(days(number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?))
 }
 
 /// Whether a numeric date says by itself which part is the day: `Some(true)` day first.

@@ -30,6 +30,8 @@ pub struct ImportOptions {
     pub query: Option<String>,
     /// Column with the classes of the images that a table lists.
     pub label: Option<String>,
+    /// Read all rows of a text table however large; by default one above 1 GiB is sampled.
+    pub whole: bool,
 }
 
 /// A delimiter is stored as text: `";"`.

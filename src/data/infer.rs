@@ -9,10 +9,11 @@ mod notes;
 use std::collections::HashSet;
 
 use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::date::{has_order, order_evidence, parse_date};
-use super::number::{NumberEvidence, NumberFormat};
-use super::table::is_missing;
+use super::number::{NumberEvidence, NumberFormat, finite};
+use super::table::{trim, trimmed_is_missing};
 use super::{Column, ColumnType, ImportNote, Table, count};
 
 /// Share of values that must fit a type.
@@ -97,9 +98,9 @@ fn judge(column: &Column, semicolon: bool) -> Verdict {
         evidence: NumberEvidence::default(),
     };
     let mut first_number = f64::NAN;
-    for row in 0..column.len() {
-        let cell = column.raw(row).trim();
-        if is_missing(cell) {
+    for (row, cell) in column.cells().enumerate() {
+        let cell = trim(cell);
+        if trimmed_is_missing(cell) {
             n.counting = false;
             match v.missing.iter_mut().find(|(s, _)| s == cell) {
                 Some((_, k)) => *k += 1,
@@ -108,21 +109,21 @@ fn judge(column: &Column, semicolon: bool) -> Verdict {
             continue;
         }
         n.valid += 1;
-        if let Some(x) = cell.parse::<f64>().ok().filter(|x| x.is_finite()) {
+        if let Some(x) = finite(cell) {
             n.plain += 1;
-            n.integers &= x.fract() == 0.0;
+            // Without a call to `trunc`: whole where converting to an integer and back changes nothing.
+            n.integers = n.integers && (x as i64 as f64 == x || x.abs() >= 2_f64.powi(53));
             if row == 0 {
                 first_number = x;
             }
-            n.counting &= x - first_number == row as f64;
-            if n.evidence.commas() == 0 && !cell.contains('.') {
-                continue;
-            }
+            n.counting = n.counting && x - first_number == row as f64;
+            n.evidence.see_plain(cell);
         } else {
-            n.soft += usize::from(NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
+            let word = !cell.starts_with(|c: char| c.is_ascii_digit());
+            n.soft += usize::from(word && NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
             n.counting = false;
+            n.evidence.see(cell);
         }
-        n.evidence.see(cell);
     }
     n.counting &= first_number == 0.0 || first_number == 1.0;
     (v.format, v.unsure) = n.evidence.decide(semicolon);
@@ -153,18 +154,20 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
         misfits(column, v, n.valid - dates, |cell| parse_date(cell, day_first).is_some());
         return (Date, "its values are dates".to_owned());
     }
-    let mut distinct = HashSet::new();
+    let mut distinct = FxHashMap::<&str, usize>::default();
+    for cell in filled(column) {
+        *distinct.entry(cell).or_default() += 1;
+    }
     let (mut words, mut letters) = (0, 0);
-    for cell in (0..column.len()).filter_map(|r| column.value(r)) {
-        distinct.insert(cell);
-        words += cell.split_whitespace().take(100).count();
-        letters += cell.len();
+    for (cell, times) in &distinct {
+        words += times * cell.split_whitespace().take(100).count();
+        letters += times * cell.len();
     }
     let per_cell = |total: usize| total as f64 / n.valid as f64;
     let (words, letters, share) = (per_cell(words), per_cell(letters), per_cell(distinct.len()));
     let different = count(distinct.len(), "different value");
     let lower: HashSet<String> = if distinct.len() <= 6 {
-        distinct.iter().map(|d| d.to_lowercase()).collect()
+        distinct.keys().map(|d| d.to_lowercase()).collect()
     } else {
         HashSet::new()
     };
@@ -217,7 +220,7 @@ fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) 
         return (Ignore, "it numbers the rows".to_owned());
     }
     if n.integers && is_id_name(column.name()) && column.len() >= 10 {
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         let values = || (0..column.len()).filter_map(|r| column.value(r));
         if values().all(|x| seen.insert(x)) {
             return (
@@ -225,7 +228,7 @@ fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) 
                 "its name and its values, all different, are those of an identifier".to_owned(),
             );
         }
-        let distinct = values().collect::<HashSet<_>>().len();
+        let distinct = values().collect::<FxHashSet<_>>().len();
         if distinct * 2 <= n.valid {
             return (Category, "its numbers are identifiers of things".to_owned());
         }
@@ -235,6 +238,11 @@ fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) 
         );
     }
     (Number, "its values are numbers".to_owned())
+}
+
+/// Trimmed cells that are not missing.
+fn filled(column: &Column) -> impl Iterator<Item = &str> {
+    column.cells().map(trim).filter(|c| !trimmed_is_missing(c))
 }
 
 fn fitting(column: &Column, fits: impl Fn(&str) -> bool) -> usize {
@@ -254,18 +262,19 @@ fn misfits(column: &Column, v: &mut Verdict, n: usize, fits: impl Fn(&str) -> bo
 
 /// How many values are dates, whether the day comes first, whether that is a guess.
 fn dates(column: &Column, values: usize) -> Option<(usize, bool, bool)> {
-    let cells = || (0..column.len()).filter_map(|r| column.value(r));
+    let cells = || filled(column);
     let looks = |cell: &str| parse_date(cell, true).is_some();
     let sample: Vec<&str> = cells().take(60).collect();
     if sample.iter().filter(|c| looks(c)).count() * 10 < sample.len() * 8 {
         return None;
     }
-    let dates = cells().filter(|c| looks(c)).count();
-    if values == 0 || (dates as f64) < MOSTLY * values as f64 {
-        return None;
-    }
-    let (mut day, mut month, mut open, mut slash) = (0_usize, 0_usize, false, false);
+    let (mut dates, mut day, mut month, mut open, mut slash) =
+        (0_usize, 0_usize, 0_usize, false, false);
     for cell in cells() {
+        dates += usize::from(looks(cell));
+        if cell.bytes().take(3).all(|b| b.is_ascii_digit()) {
+            continue; // The year comes first.
+        }
         match order_evidence(cell) {
             Some(true) => day += 1,
             Some(false) => month += 1,
@@ -275,6 +284,9 @@ fn dates(column: &Column, values: usize) -> Option<(usize, bool, bool)> {
             }
             None => {}
         }
+    }
+    if values == 0 || (dates as f64) < MOSTLY * values as f64 {
+        return None;
     }
     let unsure = open && day == 0 && month == 0;
     // Where nothing decides: slashes are commonest in American files, points and dashes elsewhere.

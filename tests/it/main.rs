@@ -25,6 +25,7 @@ mod gradient;
 mod images;
 mod insight;
 mod kernels;
+mod known_faults;
 mod onnx;
 mod pair;
 mod privacy;

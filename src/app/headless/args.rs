@@ -373,6 +373,9 @@ pub struct DataArgs {
     /// Query that gives the rows of an SQLite database
     #[arg(long, value_name = "SQL", conflicts_with = "sheet")]
     pub query: Option<String>,
+    /// Read all rows of a text table above 1 GiB, of which else a random sample is read
+    #[arg(long)]
+    pub whole: bool,
     /// How rows are split into training, validation and test
     #[arg(long)]
     pub split: Option<SplitArg>,

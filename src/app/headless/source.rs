@@ -26,6 +26,9 @@ pub(super) fn open_with(path: &Path, args: &DataArgs, say: bool) -> Result<Sourc
         project.import.part.clone_from(&args.sheet);
         project.import.query.clone_from(&args.query);
     }
+    if args.whole {
+        project.import.whole = true;
+    }
     if let Some(method) = args.split {
         project.split.method = method.into();
         project.split.column = None;

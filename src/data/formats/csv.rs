@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use self::header::Body;
 pub(crate) use self::header::unique_names;
-use self::rows::{Part, merge, parse};
+use self::rows::{Keep, Part, merge, parse};
 use super::dialect::{self, Dialect};
 use super::text;
 use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
@@ -33,6 +33,10 @@ pub const MAX_CELL: usize = 1 << 20;
 pub const MAX_RAGGED: f64 = 0.25;
 /// Bytes parsed by one thread at a time.
 const CHUNK: usize = 4 << 20;
+/// Bytes of text above which a sample of the rows is read.
+const LARGE: usize = 1 << 30;
+/// Bytes of text of that sample.
+const SAMPLE: usize = 160 << 20;
 
 /// Reads a table from the bytes of a file.
 pub(crate) fn read(
@@ -41,7 +45,7 @@ pub(crate) fn read(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
-    read_in(path, bytes, options, progress, CHUNK).map_err(|e| e.in_file(path))
+    read_in(path, bytes, options, progress, Sizes::default()).map_err(|e| e.in_file(path))
 }
 
 /// Reads a table that another format was turned into: what is said about delimiters and encoding
@@ -67,12 +71,26 @@ pub(crate) fn read_converted(
     Ok((table, kept))
 }
 
+/// Sizes in bytes that tests make small.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    chunk: usize,
+    large: usize,
+    sample: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { chunk: CHUNK, large: LARGE, sample: SAMPLE }
+    }
+}
+
 fn read_in(
     path: &Path,
     bytes: &[u8],
     options: &ImportOptions,
     progress: &Progress,
-    chunk: usize,
+    sizes: Sizes,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
     let decoded = text::decode(bytes);
     let mut notes = vec![decoded.note];
@@ -97,8 +115,9 @@ fn read_in(
     let newline = if memchr::memchr(b'\n', text.as_bytes()).is_some() { b'\n' } else { b'\r' };
     let wanted = options.delimiter.or(named);
     let mut dialect = dialect::detect(text, true, wanted, options.header, tabs);
-    let scan =
-        |d: &Dialect| dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, chunk);
+    let scan = |d: &Dialect| {
+        dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, sizes.chunk)
+    };
     let mut quotes = scan(&dialect);
     if let Some(at) = quotes.open.or(quotes.stray) {
         let literal = dialect::detect(text, false, wanted, options.header, tabs);
@@ -122,9 +141,11 @@ fn read_in(
     bounds.push(text.len());
     let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
     let rows_seen = AtomicU64::new(0);
+    let large = text.len() > sizes.large && !options.whole;
+    let keep = Keep::of(text.len(), if large { sizes.sample } else { usize::MAX });
     let parts: Vec<Part> = pieces
         .into_par_iter()
-        .map(|(from, to)| parse(text, from, to, &dialect, &body.names, progress, &rows_seen))
+        .map(|(from, to)| parse(text, from..to, &dialect, &body.names, keep, progress, &rows_seen))
         .collect::<Result<_, _>>()?;
     let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns_and_lines.0, &body, &mut notes);

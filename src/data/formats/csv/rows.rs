@@ -1,13 +1,14 @@
 //! Parsing of a table's rows, in parts side by side, and joining the parts.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use csv::ByteRecord;
 use rayon::prelude::*;
 
 use super::header::Body;
 use super::{MAX_CELL, MAX_RAGGED};
-use crate::data::formats::dialect::{self, Dialect};
+use crate::data::formats::dialect::Dialect;
 use crate::data::{Column, ImportNote, Progress, count, invalid};
 use crate::error::DataError;
 
@@ -65,20 +66,23 @@ pub(super) struct Part {
     long: Counted,
     empty: Counted,
     blank: Counted,
+    /// Rows left out of a sample.
+    left_out: usize,
     /// Row, column and length of a cell that is too long.
     huge: Option<(u64, usize, usize)>,
 }
 
 pub(super) fn parse(
     text: &str,
-    from: usize,
-    to: usize,
+    range: Range<usize>,
     dialect: &Dialect,
     names: &[String],
+    keep: Keep,
     progress: &Progress,
     seen: &AtomicU64,
 ) -> Result<Part, DataError> {
-    let piece = &text[from..to];
+    let from = range.start;
+    let piece = &text[range];
     let mut part = Part {
         columns: names.iter().map(Column::new).collect(),
         rows: Vec::new(),
@@ -87,16 +91,17 @@ pub(super) fn parse(
         long: Counted::default(),
         empty: Counted::default(),
         blank: Counted::default(),
+        left_out: 0,
         huge: None,
     };
-    let mut reader = dialect::reader(piece, dialect.delimiter, dialect.quoting);
-    let mut record = ByteRecord::new();
-    let (mut start, mut reported) = (0, 0);
+    let bytes = piece.as_bytes();
+    let mut cells = Vec::with_capacity(names.len());
+    let (mut at, mut reported) = (0, 0);
     loop {
-        let more = reader.read_byte_record(&mut record).map_err(|e| {
-            invalid(format!("This table cannot be read: {e}"), "Check the file in a text editor.")
-        })?;
-        for _ in 0..blank_lines(&piece.as_bytes()[start..], ends_cr(text, from + start)) {
+        let blank = blank_lines(&bytes[at..], ends_cr(text, from + at));
+        at += bytes[at..].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
+        let more = at < bytes.len();
+        for _ in 0..blank {
             part.total += 1;
             if more {
                 part.blank.see(part.total);
@@ -105,19 +110,27 @@ pub(super) fn parse(
         if !more {
             break;
         }
-        start = reader.position().byte() as usize;
+        let begin = at;
+        at = record(piece, at, dialect, &mut cells);
         part.total += 1;
-        part.push(&record, names.len());
+        if keep.keeps(from + begin) {
+            part.push(&cells, names.len());
+            if part.rows.len() == SEEN {
+                part.reserve(piece.len() / at);
+            }
+        } else {
+            part.left_out += 1;
+        }
         if part.huge.is_some() {
             return Ok(part);
         }
-        if start - reported > 1 << 18 {
+        if at - reported > 1 << 18 {
             if progress.cancel.load(Ordering::Relaxed) {
                 return Err(DataError::Cancelled);
             }
-            let done = seen.fetch_add((start - reported) as u64, Ordering::Relaxed);
+            let done = seen.fetch_add((at - reported) as u64, Ordering::Relaxed);
             progress.done.fetch_max(done, Ordering::Relaxed);
-            reported = start;
+            reported = at;
         }
     }
     let done = seen.fetch_add((piece.len() - reported) as u64, Ordering::Relaxed);
@@ -125,39 +138,145 @@ pub(super) fn parse(
     Ok(part)
 }
 
-impl Part {
-    fn push(&mut self, record: &ByteRecord, width: usize) {
-        if record.iter().all(|c| c.trim_ascii().is_empty()) {
-            // In a table of one column an empty cell is a missing value, and its row counts.
-            if width > 1 {
-                self.empty.see(self.total);
-                return;
-            }
+/// Reads one record that begins at `at`; gives where the next may begin. A cell is enclosed when it
+/// begins with a quotation mark; a carriage return, a line feed or both end the record.
+fn record<'a>(
+    text: &'a str,
+    mut at: usize,
+    dialect: &Dialect,
+    cells: &mut Vec<Cow<'a, str>>,
+) -> usize {
+    let bytes = text.as_bytes();
+    let slice = |from: usize, to: usize| match text.get(from..to) {
+        Some(cell) => Cow::Borrowed(cell),
+        None => String::from_utf8_lossy(bytes.get(from..to).unwrap_or_default()),
+    };
+    cells.clear();
+    loop {
+        let mut cell = Cow::Borrowed("");
+        if dialect.quoting && bytes.get(at) == Some(&b'"') {
+            (cell, at) = enclosed(bytes, at + 1, slice);
         }
-        if record.len() < width {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let end =
+            memchr::memchr3(dialect.delimiter, b'\n', b'\r', rest).map_or(bytes.len(), |p| at + p);
+        if end > at {
+            // After an enclosed part the cell may go on, as in `"5" inch`.
+            cell = if cell.is_empty() {
+                slice(at, end)
+            } else {
+                Cow::Owned(cell.into_owned() + &slice(at, end))
+            };
+        }
+        cells.push(cell);
+        match bytes.get(end) {
+            Some(b) if *b == dialect.delimiter => at = end + 1,
+            Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => return end + 2,
+            Some(_) => return end + 1,
+            None => return end,
+        }
+    }
+}
+
+/// The cell whose opening mark stands before `from`, and where it goes on after the closing one.
+fn enclosed<'a>(
+    bytes: &'a [u8],
+    mut from: usize,
+    slice: impl Fn(usize, usize) -> Cow<'a, str>,
+) -> (Cow<'a, str>, usize) {
+    let mut cell = Cow::Borrowed("");
+    loop {
+        let rest = bytes.get(from..).unwrap_or_default();
+        let end = memchr::memchr(b'"', rest).map_or(bytes.len(), |p| from + p);
+        // A mark written twice stands for one.
+        let twice = bytes.get(end + 1) == Some(&b'"');
+        let here = slice(from, end + usize::from(twice));
+        cell = if cell.is_empty() { here } else { Cow::Owned(cell.into_owned() + &here) };
+        if !twice {
+            return (cell, (end + 1).min(bytes.len()));
+        }
+        from = end + 2;
+    }
+}
+
+/// Rows from which the size of a part is told.
+const SEEN: usize = 128;
+
+impl Part {
+    /// Makes room for `times` as much as there is, and a bit.
+    fn reserve(&mut self, times: usize) {
+        let more = |n: usize| n * times + n / 4 * times.min(4);
+        let rows = more(self.rows.len());
+        self.columns.iter_mut().for_each(|c| c.reserve(rows, more(c.bytes())));
+    }
+
+    fn push(&mut self, cells: &[Cow<str>], width: usize) {
+        // In a table of one column an empty cell is a missing value, and its row counts.
+        if width > 1 && cells.iter().all(|c| blank(c)) {
+            self.empty.see(self.total);
+            return;
+        }
+        if cells.len() < width {
             self.short.see(self.total);
-        } else if record.iter().skip(width).any(|c| !c.trim_ascii().is_empty()) {
+        } else if cells.iter().skip(width).any(|c| !blank(c)) {
             self.long.see(self.total);
         }
-        for (i, (column, cell)) in self.columns.iter_mut().zip(record.iter()).enumerate() {
+        for (i, (column, cell)) in self.columns.iter_mut().zip(cells).enumerate() {
             if cell.len() > MAX_CELL {
                 self.huge = Some((self.total, i, cell.len()));
                 return;
             }
-            match std::str::from_utf8(cell) {
-                Ok(cell) => column.push(cell),
-                Err(_) => column.push(&String::from_utf8_lossy(cell)),
-            }
+            column.push(cell);
         }
         self.rows.push(self.total);
-        if record.len() < width {
+        if cells.len() < width {
             self.columns.iter_mut().for_each(|c| c.pad(self.rows.len()));
         }
     }
 }
 
+#[cfg(test)]
+impl Part {
+    /// Cells by row.
+    pub(super) fn cells(&self) -> Vec<Vec<String>> {
+        let row = |r| self.columns.iter().map(|c| c.raw(r).to_owned()).collect();
+        (0..self.rows.len()).map(row).collect()
+    }
+}
+
+fn blank(cell: &str) -> bool {
+    cell.trim_ascii().is_empty()
+}
+
+/// Which rows are kept: all, or a sample of those of a file larger than memory. Which ones depends
+/// on nothing but where they stand in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    below: u64,
+}
+
+impl Keep {
+    /// About the rows that fill `most` of `size` bytes.
+    pub(super) fn of(size: usize, most: usize) -> Self {
+        if size <= most {
+            return Self { below: u64::MAX };
+        }
+        Self { below: (most as f64 / size as f64 * u64::MAX as f64) as u64 }
+    }
+
+    fn keeps(self, at: usize) -> bool {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        let mix = |x: u64, shift: u32, by: u64| (x ^ (x >> shift)).wrapping_mul(by);
+        self.below == u64::MAX || {
+            let x = (at as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let x = mix(mix(x, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
+            x ^ (x >> 31) < self.below
+        }
+    }
+}
+
 pub(super) fn merge(
-    parts: Vec<Part>,
+    mut parts: Vec<Part>,
     body: &Body,
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
@@ -233,14 +352,29 @@ pub(super) fn merge(
         note.rows = blank.rows;
         notes.push(note);
     }
-    let columns = (0..width)
+    let left_out: usize = parts.iter().map(|p| p.left_out).sum();
+    if left_out > 0 {
+        notes.push(ImportNote::repair(
+            format!(
+                "This file is larger than memory should hold: {} drawn at random from all of it stand for its {}.",
+                count(lines.len(), "row"),
+                count(lines.len() + left_out, "row")
+            ),
+            &[],
+        ));
+    }
+    // Column by column, so that what is copied is freed at once.
+    let mut pieces: Vec<Vec<Column>> =
+        (0..width).map(|_| Vec::with_capacity(parts.len())).collect();
+    for part in &mut parts {
+        for (all, piece) in pieces.iter_mut().zip(part.columns.drain(..)) {
+            all.push(piece);
+        }
+    }
+    let columns = pieces
         .into_par_iter()
-        .map(|i| {
-            let mut column = Column::new(body.names[i].clone());
-            parts.iter().for_each(|p| column.append(&p.columns[i]));
-            column.shrink();
-            column
-        })
+        .zip(&body.names)
+        .map(|(pieces, name)| Column::join(name, pieces))
         .collect();
     Ok((columns, lines))
 }

@@ -66,8 +66,14 @@ fn parts_join_into_the_same_table() {
     let options = ImportOptions::default();
     for chunk in [64, 100, 1000] {
         let progress = Progress::default();
-        let parts =
-            read_in(Path::new("t.csv"), text.as_bytes(), &options, &progress, chunk).unwrap();
+        let parts = read_in(
+            Path::new("t.csv"),
+            text.as_bytes(),
+            &options,
+            &progress,
+            Sizes { chunk, ..Sizes::default() },
+        )
+        .unwrap();
         assert_eq!(cells(&parts.0), cells(&whole.0));
         let lines = |t: &Table| (0..t.rows()).map(|r| t.line(r)).collect::<Vec<_>>();
         assert_eq!(lines(&parts.0), lines(&whole.0));
@@ -209,7 +215,62 @@ fn cancelling_stops_the_import() {
     assert!(matches!(r, Err(DataError::Cancelled)));
 }
 
+#[test]
+fn a_file_larger_than_memory_is_sampled_evenly_and_says_so() {
+    let mut text = String::from("id,word\n");
+    for i in 0..20_000 {
+        text += &format!("{i},w{}\n", i % 7);
+    }
+    let sizes = Sizes { chunk: 1000, large: 50_000, sample: text.len() / 10 };
+    let read = |options: &ImportOptions, chunk| {
+        let sizes = Sizes { chunk, ..sizes };
+        read_in(Path::new("t.csv"), text.as_bytes(), options, &Progress::default(), sizes).unwrap()
+    };
+    let (t, notes) = read(&ImportOptions::default(), 1000);
+    assert!((1800..2200).contains(&t.rows()), "{}", t.rows());
+    assert!(note(&notes, "larger than memory").text.contains("20,000 rows"));
+    // Every row says its own number in the file, and all parts of the file are there.
+    for r in 0..t.rows() {
+        assert_eq!(t.columns()[0].raw(r), (t.line(r) - 2).to_string());
+    }
+    let early = (0..t.rows()).filter(|r| t.line(*r) < 10_000).count();
+    assert!((800..1200).contains(&early), "{early}");
+    // How the work is cut changes nothing, and the user can ask for all rows.
+    assert_eq!(cells(&read(&ImportOptions::default(), 333).0), cells(&t));
+    let whole = ImportOptions { whole: true, ..ImportOptions::default() };
+    assert_eq!(read(&whole, 1000).0.rows(), 20_000);
+}
+
+/// Cells as the `csv` crate reads them, rows without a value left out.
+fn by_csv_crate(text: &str, width: usize) -> Vec<Vec<String>> {
+    let mut reader = dialect::reader(text, b',', true);
+    let mut record = ByteRecord::new();
+    let mut rows = Vec::new();
+    while reader.read_byte_record(&mut record).unwrap() {
+        let mut row: Vec<String> =
+            record.iter().map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+        if row.iter().any(|c| !c.trim_ascii().is_empty()) {
+            row.resize(width, String::new());
+            rows.push(row);
+        }
+    }
+    rows
+}
+
 proptest::proptest! {
+    /// The parser reads any text as the `csv` crate does, also where quotation marks are wrong.
+    #[test]
+    fn records_are_those_of_the_csv_crate(text in "[ab,\"\n\r é]{0,60}", cut in 0_usize..60) {
+        let dialect = Dialect {
+            delimiter: b',', quoting: true, header: false, preamble: 0, width: 3, header_width: 3,
+        };
+        let names: Vec<String> = ["x", "y", "z"].map(String::from).to_vec();
+        let cut = (0..=cut.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        let piece = &text[..cut];
+        let keep = Keep::of(0, 1);
+        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, &Progress::default(), &AtomicU64::new(0)).unwrap();
+        proptest::prop_assert_eq!(part.cells(), by_csv_crate(piece, 3));
+    }
     /// Whatever cells a table has, writing and reading give them back.
     #[test]
     fn written_cells_come_back(rows in proptest::collection::vec(
@@ -220,7 +281,7 @@ proptest::proptest! {
         let bytes = w.into_inner().unwrap();
         let options = ImportOptions { delimiter: Some(b','), header: Some(true), ..Default::default() };
         let kept: Vec<_> = rows.iter().filter(|r| r.iter().any(|c| !c.trim().is_empty())).cloned().collect();
-        match read_in(Path::new("t"), &bytes, &options, &Progress::default(), 50) {
+        match read_in(Path::new("t"), &bytes, &options, &Progress::default(), Sizes { chunk: 50, ..Sizes::default() }) {
             Ok((t, _)) => proptest::prop_assert_eq!(cells(&t), kept),
             Err(e) => proptest::prop_assert!(kept.is_empty(), "{}", e),
         }
@@ -230,6 +291,6 @@ proptest::proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(
         proptest::prop_oneof![proptest::prelude::any::<u8>(), proptest::sample::select(b",;\"\n\r\t ab01".to_vec())], 0..200)) {
-        let _ = read_in(Path::new("t"), &bytes, &ImportOptions::default(), &Progress::default(), 16);
+        let _ = read_in(Path::new("t"), &bytes, &ImportOptions::default(), &Progress::default(), Sizes { chunk: 16, ..Sizes::default() });
     }
 }
