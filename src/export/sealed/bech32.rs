@@ -67,7 +67,7 @@ mod tests {
         // BIP 173's example without data, and data of all lengths there and back.
         assert_eq!(decode("a", "A12UEL5L").unwrap(), Vec::<u8>::new());
         for len in 0..40 {
-            let data: Vec<u8> = (0..len).map(|i| i * 37 + 11).collect();
+            let data: Vec<u8> = (0..len).map(|i: u8| i.wrapping_mul(37).wrapping_add(11)).collect();
             let text = encode("age", &data);
             assert_eq!(decode("age", &text).unwrap(), data);
             assert_eq!(decode("age", &text.to_uppercase()).unwrap(), data);
