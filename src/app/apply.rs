@@ -95,6 +95,11 @@ impl AppState {
             Command::Control(control) => self.control(control),
             Command::Resume(run) => self.resume(*run),
             Command::IgnoreInterrupted(run) => self.interrupted.retain(|i| i.run != run),
+            Command::SetExportPassphrase(secret) => {
+                if let Some(project) = self.project_mut() {
+                    project.export_passphrase = secret;
+                }
+            }
             Command::SetExportFormat(format) => {
                 if let Some(project) = self.project_mut()
                     && !matches!(project.export, ExportState::Writing(_))
@@ -524,6 +529,7 @@ impl AppState {
             format: project.export_format,
             data: Arc::clone(&project.dataset),
             data_path: project.project.dataset_path(),
+            passphrase: project.export_passphrase.clone(),
         };
         project.export = ExportState::Writing(attempt);
         self.tasks.spawn(

@@ -14,6 +14,7 @@ use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
 use crate::deploy::{Answer, Input};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
+use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
 use crate::project::Project;
 use crate::quality::Report;
@@ -103,6 +104,8 @@ pub enum Command {
     Report(PathBuf),
     /// Choose the format of the model file.
     SetExportFormat(ExportFormat),
+    /// Choose the passphrase that the model file is sealed with; empty for none.
+    SetExportPassphrase(Secret),
     /// Write the model file.
     Export(PathBuf),
     /// Something about the runs of the project.
@@ -200,19 +203,19 @@ pub enum Outcome {
         /// What came of it.
         result: Result<Box<Verdict>, UserError>,
     },
-    /// The model was tried, or could not be.
-    Tried {
-        /// Which attempt, to tell a late answer from the one waited for.
-        attempt: u64,
-        /// What it answered.
-        result: Result<Box<Answer>, UserError>,
-    },
     /// What a run would take was worked out, or could not be.
     Estimated {
         /// Which attempt, to tell a late answer from the one waited for.
         attempt: u64,
         /// What it takes.
         result: Result<Box<Estimate>, UserError>,
+    },
+    /// The model was tried, or could not be.
+    Tried {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it answered.
+        result: Result<Box<Answer>, UserError>,
     },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),

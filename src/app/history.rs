@@ -401,6 +401,8 @@ mod tests {
             rows: 100,
             config: TrainConfig { learning_rate: rate, ..TrainConfig::default() },
             summary: Some(Summary {
+                privacy: None,
+                insight: Default::default(),
                 reason: StopReason::Completed,
                 epochs: 5,
                 best_epoch: 4,
@@ -411,7 +413,6 @@ mod tests {
                 rows_per_second: 1.0,
                 parameters: 7,
                 precision: None,
-                insight: Default::default(),
                 engine: EngineInfo::Cpu { threads: 1, simd: String::new() },
                 folder: PathBuf::new(),
             }),

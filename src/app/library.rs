@@ -11,6 +11,7 @@ use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
+use crate::export::sealed::Lock;
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
@@ -161,7 +162,8 @@ impl Services for Library {
         let run = RunFolder::open(run)?;
         let model = Model::of_run(&run)?;
         let options = Options { own_data: true, ..Options::default() };
-        let found = eval::examine(&model, data, options, progress)?;
+        let mut found = eval::examine(&model, data, options, progress)?;
+        found.treated = eval::treated::look(&run, data, &found)?;
         if let Some(calibrations) = found.calibrations() {
             run.keep_calibrations(calibrations)?;
         }
@@ -193,7 +195,11 @@ impl Services for Library {
             key: Some(&key),
             ..ExportOptions::default()
         };
-        Ok(export::export_run_as(&run, &request.to, request.format, &options)?)
+        if request.passphrase.0.is_empty() {
+            return Ok(export::export_run_as(&run, &request.to, request.format, &options)?);
+        }
+        let lock = Lock::passphrase(&request.passphrase.0);
+        export::sealed::export(&run, &request.to, request.format, &options, &lock)
     }
 
     fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {

@@ -113,6 +113,10 @@ pub struct LiveRun {
     pub validation_loss: Series,
     /// Metrics on validation over epochs, the main one first.
     pub metrics: Vec<(MetricKind, Series)>,
+    /// Column and figure of the groups that are watched.
+    pub watched: Option<(String, String)>,
+    /// The figure of each group, with its validation rows in its name, over epochs.
+    pub groups: Vec<(String, Series)>,
     /// Best epoch so far.
     pub best: Option<EpochMark>,
     /// Last epoch.
@@ -161,6 +165,8 @@ impl LiveRun {
             train_loss: Series::default(),
             validation_loss: Series::default(),
             metrics: Vec::new(),
+            watched: None,
+            groups: Vec::new(),
             best: None,
             last_epoch: None,
             tensors: Vec::new(),
@@ -349,6 +355,21 @@ impl LiveRun {
                 self.cosines = cosines;
             }
             Event::Memory { memory, .. } => self.memory = Some(memory),
+            Event::Groups { step, column, figure, groups } => {
+                let epoch = self.epoch_of(step);
+                self.watched = Some((column, figure));
+                for (name, rows, value) in groups {
+                    let name = format!("{name} ({rows} rows)");
+                    let known = self.groups.iter().position(|(n, _)| *n == name);
+                    let at = known.unwrap_or(self.groups.len());
+                    if known.is_none() {
+                        self.groups.push((name, Series::default()));
+                    }
+                    if let Some((_, series)) = self.groups.get_mut(at) {
+                        series.push(epoch, value);
+                    }
+                }
+            }
             Event::Log(line) => self.push_log(line),
             Event::Finished(summary) => {
                 if summary.insight.diagnosis.is_some() {

@@ -12,6 +12,7 @@ use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
+use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
 use crate::model::{Head, InputSpec};
 use crate::project::{Gate, Project};
@@ -167,6 +168,8 @@ pub struct ProjectState {
     pub export: ExportState,
     /// Format of the next model file.
     pub export_format: ExportFormat,
+    /// Passphrase to seal it with; empty for none. Kept in memory only.
+    pub export_passphrase: Secret,
 }
 
 impl ProjectState {
@@ -195,6 +198,7 @@ impl ProjectState {
             trial: Trial::default(),
             export: ExportState::None,
             export_format: ExportFormat::default(),
+            export_passphrase: Secret::default(),
         }
     }
 

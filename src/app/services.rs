@@ -12,6 +12,7 @@ use crate::device::AdapterInfo;
 use crate::engine::EngineInfo;
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
+use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
 use crate::project::Project;
 use crate::quality::Report;
@@ -57,6 +58,8 @@ pub struct ExportRequest {
     pub data: Arc<Dataset>,
     /// Where the data are.
     pub data_path: PathBuf,
+    /// Passphrase to seal it with; empty for none.
+    pub passphrase: Secret,
 }
 
 /// Engines found on this computer.

@@ -120,6 +120,13 @@ impl Engine for CpuEngine {
         Ok(self.loss_sum() / batch.rows as f32)
     }
 
+    fn update(&mut self, params: &StepParams) -> Result<(), EngineError> {
+        let words = host::update_words(&self.plan, params)?;
+        self.write(self.plan.step, &words)?;
+        run(&self.plan.update_step, &mut self.slots);
+        Ok(())
+    }
+
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
         run(&self.plan.prepare_eval, &mut self.slots);
         Ok(())

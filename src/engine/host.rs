@@ -102,6 +102,7 @@ pub fn update_number(plan: &Plan, step: u64) -> u64 {
 /// Whether step `step` is followed by an update of its own call list.
 pub fn updates_after(plan: &Plan, step: u64) -> bool {
     !plan.update_step.is_empty()
+        && plan.config.update.row_clip.is_none()
         && step.is_multiple_of(u64::from(plan.config.update.accumulate.max(1)))
 }
 
@@ -130,6 +131,20 @@ pub fn step_words(plan: &Plan, rows: usize, params: &StepParams) -> [u32; step_s
         words[step_state::AVERAGE_RATE] = ((1.0 - decay) as f32).to_bits();
     }
     words
+}
+
+/// The step state of an update of its own.
+///
+/// # Errors
+/// The plan updates in its training steps.
+pub fn update_words(
+    plan: &Plan,
+    params: &StepParams,
+) -> Result<[u32; step_state::WORDS], EngineError> {
+    if plan.config.update.row_clip.is_none() {
+        return Err(fault("update", "this plan updates in its training steps".to_owned()));
+    }
+    Ok(step_words(plan, 1, params))
 }
 
 /// What stands for the weights of a batch that gives none: all 1.

@@ -87,6 +87,10 @@ pub trait Engine: Send {
         step: &StepParams,
         look: &mut dyn FnMut(LiveTensor<'_>),
     ) -> Result<f32, EngineError>;
+    /// Updates the weights from the gradients summed so far, which then start from zero again.
+    /// `params.step` counts updates. Only of plans with [`crate::plan::UpdateOptions::row_clip`];
+    /// others update in [`Engine::train`].
+    fn update(&mut self, params: &StepParams) -> Result<(), EngineError>;
     /// Quantises weights for `evaluate`; call after training and before evaluating.
     fn prepare_eval(&mut self) -> Result<(), EngineError>;
     /// Forward only: outputs `[rows, outputs]` and the sum of row losses (of no meaning if the

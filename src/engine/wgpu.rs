@@ -277,6 +277,12 @@ impl Engine for WgpuEngine {
         Ok(f32::from_bits(sum) / batch.rows.max(1) as f32)
     }
 
+    fn update(&mut self, params: &StepParams) -> Result<(), EngineError> {
+        let words = host::update_words(&self.plan, params)?;
+        self.memory.write(self.plan.step, &words)?;
+        self.memory.run(&self.update_step)
+    }
+
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
         self.memory.run(&self.prepare_eval)
     }

@@ -12,9 +12,11 @@ use super::curves::{Threshold, thresholds};
 use super::fairness::{self, Fairness, Mitigation};
 use super::groups::{Grouping, groupings};
 use super::outcomes::{ClassOutcomes, Outcomes};
+use super::privacy::{self, Privacy};
 use super::robustness::{self, Robustness, Subject};
 use super::scorer::{ClassScorer, Figure, VALUE_FIGURES, measure_values};
 use super::slices::{self, SliceReport};
+use super::treated::Treated;
 use super::{Confusion, Meaning};
 use crate::data::{Dataset, Encoded, Progress, Split, Targets, targets};
 use crate::deploy::{Model, Predictor};
@@ -131,8 +133,12 @@ pub struct Evaluation {
     pub fairness: Vec<Fairness>,
     /// What thresholds by group would change, by column.
     pub mitigations: Vec<Mitigation>,
+    /// What a remedy in training changed; only of a run beside which there is one without.
+    pub treated: Option<Treated>,
     /// How it holds out against worse data and attacks.
     pub robustness: Robustness,
+    /// What it gives away.
+    pub privacy: Privacy,
     /// Rows of the dataset, the answers for which are in `outcomes`.
     #[serde(skip)]
     pub row_numbers: Vec<u32>,
@@ -343,7 +349,8 @@ pub fn evaluate(
     let validation = match &split {
         Some(s) if part == Part::Test && !s.validation.is_empty() => {
             let encoded = work.encode(&s.validation)?;
-            Some((work.answer(&encoded)?, s.validation.clone()))
+            let answers = work.answer(&encoded)?;
+            Some((answers, s.validation.clone(), encoded))
         }
         _ => None,
     };
@@ -364,6 +371,17 @@ pub fn evaluate(
         options,
     };
     let robustness = robustness::look(subject, progress)?;
+    work.step(75)?;
+    let training = split.as_ref().zip(train.as_ref());
+    let subject = privacy::Subject {
+        predictor: &mut work.predictor,
+        dataset,
+        train: training.map(|(s, encoded)| (encoded, s.train.as_slice())),
+        validation: validation.as_ref().map(|v| &v.2),
+        held_out: (&data, &rows, &outcomes),
+        options,
+    };
+    let privacy = privacy::look(subject, progress)?;
     work.step(80)?;
     let groups = groupings(dataset, &info.schema.target, &rows);
     let slices = slices::find(&outcomes, &groups);
@@ -372,13 +390,13 @@ pub fn evaluate(
     work.step(95)?;
     let classes = info.schema.task.classes().to_vec();
     let ranges = match (&validation, &outcomes) {
-        (Some((Outcomes::Values(v), _)), Outcomes::Values(o)) => conformal::ranges(v, o),
+        (Some((Outcomes::Values(v), ..)), Outcomes::Values(o)) => conformal::ranges(v, o),
         _ => None,
     };
     let (confusion, curves, calibration) = match &outcomes {
         Outcomes::Classes(c) => {
             let fit = match &validation {
-                Some((Outcomes::Classes(v), _)) => Calibrations::fit(v),
+                Some((Outcomes::Classes(v), ..)) => Calibrations::fit(v),
                 _ => info.calibration.clone(),
             };
             let confusion = Confusion::new(&classes, &c.truth, &c.predicted);
@@ -403,7 +421,9 @@ pub fn evaluate(
         slices,
         fairness,
         mitigations,
+        treated: None,
         robustness,
+        privacy,
         row_numbers: rows,
         outcomes,
         groupings: groups,
@@ -471,16 +491,16 @@ fn fair(
     work: &Work<'_>,
     outcomes: &Outcomes,
     groups: &[Grouping],
-    validation: Option<&(Outcomes, Vec<u32>)>,
+    validation: Option<&(Outcomes, Vec<u32>, Encoded)>,
 ) -> Result<(Vec<Fairness>, Vec<Mitigation>), ExportError> {
     let Outcomes::Classes(c) = outcomes else { return Ok(Default::default()) };
-    if c.classes.len() != 2 {
-        return Ok(Default::default());
+    if c.classes.len() > 2 {
+        return Ok((against_rest(work, c, groups)?, Vec::new()));
     }
     let called = fairness::called(c, 1);
     let seed = work.options.seed;
     let validation = match validation {
-        Some((Outcomes::Classes(v), rows)) => {
+        Some((Outcomes::Classes(v), rows, _)) => {
             Some((v, groupings(work.dataset, &work.info.schema.target, rows)))
         }
         _ => None,
@@ -497,6 +517,32 @@ fn fair(
         }
     }
     Ok((found, mended))
+}
+
+/// Most classes that are each compared against the rest.
+const MOST_CLASSES: usize = 12;
+
+/// Fairness of more than two classes: each class in turn is the favourable answer, all others are
+/// not.
+fn against_rest(
+    work: &Work<'_>,
+    c: &ClassOutcomes,
+    groups: &[Grouping],
+) -> Result<Vec<Fairness>, ExportError> {
+    let mut found = Vec::new();
+    if c.classes.len() > MOST_CLASSES {
+        return Ok(found);
+    }
+    // Groups that are the classes themselves say nothing about fairness.
+    let fits = |g: &&Grouping| g.names.len() <= MOST_GROUPS && g.names != c.classes;
+    for grouping in groups.iter().filter(fits) {
+        for class in 0..c.classes.len() {
+            work.progress.check()?;
+            let called = fairness::called(c, class);
+            found.push(fairness::compare(c, &called, class, grouping, work.options.seed));
+        }
+    }
+    Ok(found)
 }
 
 fn class_curves(c: &ClassOutcomes) -> Vec<ClassCurve> {

@@ -49,6 +49,9 @@ pub struct Fairness {
     pub column: String,
     /// The class counted as the favourable answer.
     pub positive: String,
+    /// Whether there are more classes, all of which count as the other answer.
+    #[serde(default)]
+    pub against_rest: bool,
     /// All groups; those with too few rows take no part in the differences.
     pub groups: Vec<GroupRates>,
     /// Largest minus smallest selection rate.
@@ -67,6 +70,16 @@ pub struct Fairness {
     pub calibration_difference: Option<Estimate>,
     /// Fewest rows for a verdict.
     pub min_rows: usize,
+}
+
+impl Fairness {
+    /// The column and, where there are more than two classes, the one that is compared.
+    pub fn name(&self) -> String {
+        match self.against_rest {
+            true => format!("{}, {} against the rest", self.column, self.positive),
+            false => self.column.clone(),
+        }
+    }
 }
 
 /// Replicates of the intervals.
@@ -205,6 +218,7 @@ pub fn compare(
     Fairness {
         column: grouping.column.clone(),
         positive: outcomes.classes.get(positive).cloned().unwrap_or_default(),
+        against_rest: outcomes.classes.len() > 2,
         groups,
         demographic_parity_difference: gap(0),
         demographic_parity_ratio: gap(1),

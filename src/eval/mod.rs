@@ -12,9 +12,11 @@ pub mod fairness;
 pub mod groups;
 pub mod outcomes;
 pub mod perturb;
+pub mod privacy;
 pub mod robustness;
 pub mod scorer;
 pub mod slices;
+pub mod treated;
 pub mod verdict;
 
 pub use bootstrap::Interval;

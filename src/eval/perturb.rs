@@ -19,6 +19,8 @@ pub enum Change {
     Shift(String),
     /// A column is emptied.
     Without(String),
+    /// Every cell of a column gets one value.
+    Set(String, String),
     /// Normal noise on all pixels, in levels of 256.
     PixelNoise(f64),
     /// All pixels are multiplied.
@@ -36,6 +38,7 @@ impl Change {
             Self::Typos(share) => format!("typing errors in {:.0} % of words", 100.0 * share),
             Self::Shift(column) => format!("{column} moved by one standard deviation"),
             Self::Without(column) => format!("{column} empty"),
+            Self::Set(column, value) => format!("{column} always {value}"),
             Self::PixelNoise(size) => format!("noise of {size:.0} levels on pixels"),
             Self::Brightness(factor) if *factor < 1.0 => {
                 format!("{:.0} % darker", 100.0 * (1.0 - factor))
@@ -171,6 +174,7 @@ fn changed_column(column: &Column, rows: &[u32], change: Option<&Change>, rng: &
         match change {
             Some(Change::Missing(share)) if uniform(rng) < *share => out.push(""),
             Some(Change::Without(name)) if name == column.name() => out.push(""),
+            Some(Change::Set(name, value)) if name == column.name() => out.push(value),
             Some(Change::Typos(share))
                 if column.kind == ColumnType::Category && uniform(rng) < *share =>
             {

@@ -136,6 +136,7 @@ pub fn compare(job: &Job, scratch: &Path, progress: &Progress) -> Result<Verdict
         let config = TrainConfig {
             precision,
             hybrid: None,
+            private: None,
             shadow: false,
             what_if_every: 0,
             ..job.config.clone()

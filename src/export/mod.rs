@@ -10,6 +10,7 @@ pub mod proof;
 pub mod pytorch;
 pub mod report;
 pub mod safetensors;
+pub mod sealed;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

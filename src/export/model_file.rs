@@ -10,8 +10,8 @@ use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::model::{Head, ModelSpec};
-use crate::train::TrainConfig;
 use crate::train::run_folder::{RunFolder, RunRecord};
+use crate::train::{Spent, TrainConfig};
 
 /// Version written by this program, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -45,6 +45,9 @@ pub struct ModelInfo {
     /// Corrections of the probabilities, fitted on validation rows when the model was evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibrations>,
+    /// What the training gave away of its rows, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Spent>,
 }
 
 /// The data of a training.
@@ -93,6 +96,7 @@ impl ModelInfo {
             }),
             origin: Some(Origin { rows: record.dataset_rows, split: record.split.clone() }),
             calibration: None,
+            privacy: record.summary.as_ref().and_then(|s| s.privacy),
         }
     }
 

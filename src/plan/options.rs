@@ -43,6 +43,18 @@ pub struct UpdateOptions {
     /// Decay per update of an exponential average of all parameters, which evaluation and export
     /// then use; usually 0.999. Early updates decay faster: by at most (1+n)/(10+n).
     pub average: Option<f32>,
+    /// For differential privacy: every batch is one row, whose gradients are scaled down to this
+    /// Euclidean norm before they are summed. An update follows only
+    /// [`crate::engine::Engine::update`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_clip: Option<f32>,
+}
+
+impl UpdateOptions {
+    /// Whether gradients of several batches are summed before an update.
+    pub fn sums(&self) -> bool {
+        self.accumulate > 1 || self.row_clip.is_some()
+    }
 }
 
 /// Most batches of one update.
@@ -56,6 +68,7 @@ impl Default for UpdateOptions {
             clip_norm: None,
             accumulate: 1,
             average: None,
+            row_clip: None,
         }
     }
 }

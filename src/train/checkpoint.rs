@@ -76,6 +76,9 @@ pub struct Position {
     /// What the run knows about itself, the guard rails among it.
     #[serde(default)]
     pub known: Known,
+    /// Multipliers of a fairness penalty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multipliers: Vec<f64>,
 }
 
 impl Position {
@@ -95,6 +98,7 @@ impl Position {
             step_seconds: 0.0,
             rows_trained: 0,
             known: Known::default(),
+            multipliers: Vec::new(),
         }
     }
 }

@@ -107,6 +107,12 @@ pub struct TrainConfig {
     /// rows (Kamiran and Calders 2012): a row of group g and class y counts P(g)·P(y) / P(g, y).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reweigh: Option<String>,
+    /// Pays for treating groups differently; see [`super::Fair`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fair: Option<super::Fair>,
+    /// Column whose groups are scored on validation rows after every epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
     /// Trains on rows changed so as to mislead the network (adversarial training by one step from
     /// a random start, Wong et al. 2020), each value by at most this: standard deviations of number
     /// columns, or the way from black to white of pixels.
@@ -118,6 +124,9 @@ pub struct TrainConfig {
     pub what_if_every: u64,
     /// Trains the same in f32 beside, on the same rows in the same order, to compare.
     pub shadow: bool,
+    /// Trains with differential privacy; see [`super::private`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private: Option<super::Private>,
     /// Engine.
     pub device: DeviceChoice,
 }
@@ -145,10 +154,13 @@ impl Default for TrainConfig {
             patience: 8,
             seed: 0,
             reweigh: None,
+            fair: None,
+            watch: None,
             adversarial: None,
             guard_rails: true,
             what_if_every: WHAT_IF_EVERY,
             shadow: false,
+            private: None,
             device: DeviceChoice::Auto,
         }
     }
@@ -232,6 +244,8 @@ impl TrainConfig {
             return fail("random changes of pictures", what);
         }
         self.check_update()?;
+        self.check_private()?;
+        self.check_fair()?;
         // The names of layers do not depend on the size of the data.
         let image = ImageShape { height: 32, width: 32, channels: 1 };
         self.model(InputSpec::image(image), Head::Regression).map(|_| ())
@@ -239,7 +253,8 @@ impl TrainConfig {
 
     fn check_update(&self) -> Result<(), TrainError> {
         let fail = |setting, what: String| Err(TrainError::Config { setting, what });
-        let UpdateOptions { moments, master, clip_norm, accumulate, average } = self.update;
+        let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _ } =
+            self.update;
         if matches!(self.optimizer, Optimizer::Sgd { .. }) {
             let what = || "only AdamW can have it".to_owned();
             if moments != MomentFormat::F32 {

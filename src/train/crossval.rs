@@ -102,6 +102,11 @@ pub fn run(
     progress: &Progress,
 ) -> Result<CrossValidation, TrainError> {
     study.config.check()?;
+    if study.config.private.is_some() || study.config.fair.is_some() {
+        let what = "folds are trained without it and without a fairness penalty; turn both off to \
+                    cross-validate";
+        return Err(TrainError::Config { setting: "private training", what: what.to_owned() });
+    }
     let folds = Split::folds(study.dataset, study.schema, study.split, rows, k)?;
     progress.total.store((k * study.config.epochs) as u64, Ordering::Relaxed);
     let mut scores = Vec::with_capacity(k);

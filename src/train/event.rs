@@ -99,6 +99,9 @@ pub struct Summary {
     /// Precision that the kept model was validated and tested in.
     #[serde(default)]
     pub precision: Option<Precision>,
+    /// What the training gave away of its rows, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<super::Spent>,
     /// Who computed.
     pub engine: EngineInfo,
     /// The run's folder.
@@ -206,6 +209,17 @@ pub enum Event {
         /// By purpose.
         memory: MemoryReport,
     },
+    /// How groups score on validation rows at the end of an epoch.
+    Groups {
+        /// Step that they belong to.
+        step: u64,
+        /// Column that they are of.
+        column: String,
+        /// Plain name of the figure.
+        figure: String,
+        /// Group, its validation rows, its figure.
+        groups: Vec<(String, usize, f64)>,
+    },
     /// A line for the log.
     Log(String),
     /// The run ended with a model.
@@ -220,6 +234,7 @@ impl Event {
         match self {
             Self::Progress { step, .. }
             | Self::Tensors { step, .. }
+            | Self::Groups { step, .. }
             | Self::Epoch { step, .. }
             | Self::WhatIf { step, .. }
             | Self::Guard { step, .. }
@@ -268,6 +283,11 @@ impl Event {
                 store.push("loss/gap", x, *gap);
                 for (layer, cosine) in cosines {
                     store.push(&format!("{layer}/cosine"), x, f64::from(*cosine));
+                }
+            }
+            Self::Groups { step, groups, .. } => {
+                for (name, _, value) in groups {
+                    store.push(&format!("group/{name}"), *step as f64, *value);
                 }
             }
             Self::State(_)

@@ -11,6 +11,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::Augmentation;
 use super::order::epoch_order;
+use super::private::{Chance, Source as Random};
 use super::worker::spawn_task;
 use crate::data::Encoded;
 use crate::engine::Batch;
@@ -30,6 +31,8 @@ pub(super) struct Source {
     pub data: Arc<Encoded>,
     /// What every row counts; `None` for all alike.
     pub weights: Option<Arc<Vec<f32>>>,
+    /// What every row is learned as, where that is not its own class.
+    pub targets: Option<Arc<Vec<u32>>>,
     /// Size and, per channel, black and white, where rows are images.
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What is done to images.
@@ -40,6 +43,8 @@ pub(super) struct Source {
     pub batch: usize,
     /// Epochs of the run.
     pub epochs: usize,
+    /// Chance of every row to be in a batch, where chance and not the order of the run decides.
+    pub rate: Option<f64>,
 }
 
 impl Source {
@@ -48,10 +53,19 @@ impl Source {
         let size = self.batch.max(1);
         let rows = order.get(number * size..).unwrap_or_default();
         let rows = rows.get(..size).unwrap_or(rows);
+        self.fill_rows(batch, epoch, rows);
+    }
+
+    /// Fills `batch` with these rows.
+    fn fill_rows(&self, batch: &mut Batch, epoch: usize, rows: &[u32]) {
         eval::fill_batch(batch, &self.data, rows.iter().map(|&r| r as usize));
         if let Some(weights) = &self.weights {
             let of = |row: &u32| weights.get(*row as usize).copied().unwrap_or(1.0);
             batch.weights.iter_mut().zip(rows).for_each(|(weight, row)| *weight = of(row));
+        }
+        if let Some(targets) = &self.targets {
+            let of = |row: &u32| targets.get(*row as usize).copied();
+            batch.targets.iter_mut().zip(rows).for_each(|(to, row)| *to = of(row).unwrap_or(*to));
         }
         let Some((shape, levels)) = &self.images else { return };
         if self.augmentation.is_nothing() {
@@ -95,11 +109,21 @@ impl Loader {
         spawn_task("loader", move || {
             let per_epoch = source.data.rows.div_ceil(source.batch.max(1));
             let mut first = at.1;
+            let mut chance = Chance::new(Random::System);
             for epoch in at.0..source.epochs {
-                let order = epoch_order(source.data.rows, source.seed, epoch);
+                let order = match source.rate {
+                    None => epoch_order(source.data.rows, source.seed, epoch),
+                    Some(_) => Vec::new(),
+                };
                 for number in first..per_epoch {
                     let mut batch = free.try_recv().unwrap_or_default();
-                    source.fill(&mut batch, (epoch, number), &order);
+                    match source.rate {
+                        None => source.fill(&mut batch, (epoch, number), &order),
+                        Some(rate) => {
+                            let Ok(lot) = chance.lot(source.data.rows, rate) else { return };
+                            source.fill_rows(&mut batch, epoch, &lot);
+                        }
+                    }
                     if sender.send(batch).is_err() {
                         return;
                     }
@@ -147,11 +171,13 @@ mod tests {
         Source {
             data: Arc::new(data),
             weights: None,
+            targets: None,
             images,
             augmentation,
             seed: 9,
             batch: 5,
             epochs: 3,
+            rate: None,
         }
     }
 

@@ -8,6 +8,8 @@ use crossbeam::channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Position};
+use super::fair::Penalty;
+use super::private::{self, Chance, Mechanism, Source};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
@@ -42,10 +44,20 @@ pub struct Prepared {
     pub images: Option<(ImageShape, Vec<[f32; 2]>)>,
     /// What every training row counts; `None` for all alike.
     pub weights: Option<Arc<Vec<f32>>>,
+    /// Pays for treating groups differently, if it is asked for.
+    pub penalty: Option<Penalty>,
+    /// Groups of the validation rows that are watched.
+    pub watched: Option<Grouping>,
     /// Makes misleading rows, if they are trained on.
     pub attacker: Option<Attacker>,
     /// What the outputs mean.
     pub meaning: Meaning,
+    /// Rows of a step.
+    pub lot: usize,
+    /// Clips and adds noise, and where that comes from, if rows are kept private.
+    pub mechanism: Option<(Mechanism, Chance)>,
+    /// Evaluates in the place of `engine`, where that takes rows one by one.
+    pub judge: Option<Box<dyn Engine>>,
     /// The engine, its parameters loaded.
     pub engine: Box<dyn Engine>,
     /// Why the engine is not the one asked for, if so.
@@ -60,6 +72,8 @@ struct Encoding {
     validation: Encoded,
     test: Encoded,
     weights: Option<Vec<f32>>,
+    penalty: Option<Penalty>,
+    watched: Option<Grouping>,
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
@@ -78,6 +92,10 @@ pub fn run(
         config = run.record.config.clone();
         config.device = job.config.device;
     }
+    if config.private.is_some() {
+        // What these do depends on single rows, and no noise covers it.
+        (config.guard_rails, config.shadow, config.what_if_every) = (false, false, 0);
+    }
     config.check()?;
     let encoding = encode(job, resumed.as_ref(), &config)?;
     let paused = match said(control, reporter) {
@@ -86,8 +104,17 @@ pub fn run(
         Said::End(ending) => return Ok(ending),
     };
 
-    let batch = config.batch_size.min(encoding.train.rows);
-    let total = (encoding.train.rows.div_ceil(batch.max(1)) * config.epochs) as u64;
+    let rows = encoding.train.rows;
+    let lot = config.batch_size.min(rows);
+    let total = (rows.div_ceil(lot.max(1)) * config.epochs) as u64;
+    let mechanism = match config.private {
+        Some(want) => {
+            let mechanism = Mechanism::new(want, rows, lot, total)?;
+            Some((mechanism, Chance::new(Source::System)))
+        }
+        None => None,
+    };
+    let batch = if mechanism.is_some() { 1 } else { lot };
     // A run of two precisions goes on in the one that it was in, and as the guard rails left it.
     let before = match &resumed {
         Some(run) => Some(checkpoint::load_last(&run.last_checkpoint())?.1),
@@ -117,7 +144,28 @@ pub fn run(
     } else {
         None
     };
-    let Encoding { train, validation, test, weights, meaning, preprocessor, model } = encoding;
+    let judge = match mechanism {
+        Some(_) => {
+            let judging = PlanConfig { batch: lot, update: config.update, ..plan_config };
+            let device = match engine.info() {
+                EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
+                EngineInfo::Gpu(_) => config.device,
+            };
+            Some(engine::open(device, plan::compile(&encoding.model, &judging)?)?.0)
+        }
+        None => None,
+    };
+    let Encoding {
+        train,
+        validation,
+        test,
+        weights,
+        penalty,
+        watched,
+        meaning,
+        preprocessor,
+        model,
+    } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
         return Err(TrainError::Config {
@@ -183,8 +231,13 @@ pub fn run(
         test,
         images,
         weights,
+        penalty,
+        watched,
         attacker,
         meaning,
+        lot,
+        mechanism,
+        judge,
         engine,
         fallback,
         shadow,
@@ -198,7 +251,8 @@ pub(super) fn plan_config(
     batch: usize,
     precision: Precision,
 ) -> PlanConfig {
-    PlanConfig { batch, precision, optimizer: config.optimizer, update: config.update }
+    let update = private::update_options(config);
+    PlanConfig { batch, precision, optimizer: config.optimizer, update }
 }
 
 /// Loads the state to resume from into the engine.
@@ -255,6 +309,12 @@ fn encode(
     };
     // Only now: figures are fitted on every row once.
     if split_config.balance {
+        if config.private.is_some() {
+            return Err(TrainError::Config {
+                setting: "private training",
+                what: "balancing shows rows of rare classes more than once; turn it off".to_owned(),
+            });
+        }
         parts.balance(dataset, schema)?;
     }
     let train = preprocessor.transform(dataset, &parts.train)?;
@@ -280,7 +340,29 @@ fn encode(
         Some(column) => Some(balancing_weights(dataset, column, &parts.train, &train.target)?),
         None => None,
     };
-    Ok(Encoding { train, validation, test, weights, meaning, preprocessor, model })
+    let penalty = match &config.fair {
+        Some(fair) => {
+            let rows = [parts.train.as_slice(), &parts.validation].concat();
+            let grouping = by_column(dataset, &fair.column, &rows, "fairness penalty")?;
+            Some(Penalty::new(fair, &grouping, &train, meaning.outputs())?)
+        }
+        None => None,
+    };
+    let watched = match &config.watch {
+        Some(column) => Some(by_column(dataset, column, &parts.validation, "groups watched")?),
+        None => None,
+    };
+    Ok(Encoding {
+        train,
+        validation,
+        test,
+        weights,
+        penalty,
+        watched,
+        meaning,
+        preprocessor,
+        model,
+    })
 }
 
 /// See [`super::TrainConfig::reweigh`].
@@ -290,16 +372,28 @@ fn balancing_weights(
     rows: &[u32],
     target: &TargetData,
 ) -> Result<Vec<f32>, TrainError> {
-    let fail = |what: String| TrainError::Config { setting: "reweighting column", what };
+    const SETTING: &str = "reweighting column";
+    let grouping = by_column(dataset, column, rows, SETTING)?;
+    let TargetData::Classes(classes) = target else {
+        let what = "only classes can be weighted by group, not numbers".to_owned();
+        return Err(TrainError::Config { setting: SETTING, what });
+    };
+    Ok(grouping.independence_weights(classes))
+}
+
+/// Rows grouped by the values of a column; `setting` is what asks for it.
+fn by_column(
+    dataset: &Dataset,
+    column: &str,
+    rows: &[u32],
+    setting: &'static str,
+) -> Result<Grouping, TrainError> {
     let found = match &dataset.samples {
         Samples::Table(table) => table.column(column),
         Samples::Images(_) => None,
     };
-    let found = found.ok_or_else(|| fail(format!("there is no column \"{column}\"")))?;
-    let TargetData::Classes(classes) = target else {
-        return Err(fail("only classes can be weighted by group, not numbers".to_owned()));
-    };
-    Ok(Grouping::by_value(found, rows).independence_weights(classes))
+    let fail = || TrainError::Config { setting, what: format!("there is no column \"{column}\"") };
+    Ok(Grouping::by_value(found.ok_or_else(fail)?, rows))
 }
 
 /// A model can go on only with data that ask what it was trained to answer.

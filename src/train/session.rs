@@ -1,6 +1,7 @@
 //! One training run, from the prepared data to the tested model.
 
 mod control;
+mod groups;
 mod reports;
 mod saving;
 mod shadow;
@@ -93,8 +94,7 @@ impl<'a> Session<'a> {
         reporter: &'a mut Reporter,
     ) -> Self {
         let config = folder.record.config.clone();
-        let batch = data.engine.plan().config.batch.max(1);
-        let steps_per_epoch = data.train.rows.div_ceil(batch);
+        let steps_per_epoch = data.train.rows.div_ceil(data.lot.max(1));
         let total = (steps_per_epoch * config.epochs) as u64;
         let now = Instant::now();
         Self {
@@ -211,16 +211,19 @@ impl<'a> Session<'a> {
     fn train(&mut self) -> Result<LoopEnd, TrainError> {
         let mut pace = Pace::default();
         let mut staged = Staged::default();
-        let source = loader::Source {
+        let mut source = loader::Source {
             data: Arc::clone(&self.data.train),
             weights: self.data.weights.clone(),
+            targets: None,
             images: self.data.images.clone(),
             augmentation: self.config.augmentation,
             seed: self.config.seed,
-            batch: self.data.engine.plan().config.batch,
+            batch: self.data.lot,
             epochs: self.config.epochs,
+            rate: self.data.mechanism.as_ref().map(|(m, _)| m.rate()),
         };
-        let loader = Loader::start(source, (self.at.epoch, self.at.batch))?;
+        self.penalise(&mut source);
+        let mut loader = Loader::start(source.clone(), (self.at.epoch, self.at.batch))?;
         while self.at.epoch < self.config.epochs {
             if self.early_stopped() {
                 return Ok(LoopEnd::Reason(StopReason::EarlyStopped));
@@ -247,6 +250,10 @@ impl<'a> Session<'a> {
                 self.save_within_epoch()?;
             }
             self.end_epoch()?;
+            // What rows count changed, and batches made ahead do not know.
+            if self.penalise(&mut source) {
+                loader = Loader::start(source.clone(), (self.at.epoch, 0))?;
+            }
         }
         Ok(LoopEnd::Reason(StopReason::Completed))
     }
@@ -313,6 +320,16 @@ impl<'a> Session<'a> {
             let step = self.at.step + i;
             StepParams { step, learning_rate: self.rate.at(step), seed }
         }));
+        if let Some((mechanism, chance)) = &mut self.data.mechanism {
+            let mut before = self.at.rows_trained;
+            let mut losses = Vec::with_capacity(count);
+            for (lot, step) in batches.iter().zip(params.iter()) {
+                let engine = self.data.engine.as_mut();
+                losses.push(mechanism.step(engine, lot, step, before, chance)?);
+                before += lot.rows as u64;
+            }
+            return self.account(&losses, batches, params);
+        }
         if let (Some(attacker), Some(size)) = (&mut self.data.attacker, self.config.adversarial) {
             // Misleading rows are made with the weights before each step, so one at a time.
             let mut losses = Vec::with_capacity(count);
@@ -382,9 +399,14 @@ impl<'a> Session<'a> {
         // However short the epoch, the loss curve gets a point.
         self.report_progress();
         self.report_tensors()?;
-        let validation = self.validate(train_loss)?;
+        let (outputs, validation) = self.validate(train_loss)?;
         let without_validation = self.data.validation.rows == 0;
-        let loss = f64::from(validation.loss);
+        let mut loss = f64::from(validation.loss);
+        if let Some(penalty) = &self.data.penalty {
+            loss += penalty.strength * penalty.gap(&outputs);
+        }
+        self.learn_multipliers()?;
+        self.report_groups(&outputs);
         if !loss.is_finite() {
             return Err(self.diverged(validation.loss, self.at.step));
         }
@@ -392,7 +414,7 @@ impl<'a> Session<'a> {
         let better =
             without_validation || self.at.best.as_ref().is_none_or(|best| loss < best.loss);
         if better {
-            self.keep_as_best(validation.clone())?;
+            self.keep_as_best(validation.clone(), loss)?;
             self.at.epochs_without_better = 0;
         } else {
             self.at.epochs_without_better += 1;
@@ -413,13 +435,14 @@ impl<'a> Session<'a> {
         self.save_after_epoch()
     }
 
-    fn validate(&mut self, train_loss: f32) -> Result<Scores, TrainError> {
+    fn validate(&mut self, train_loss: f32) -> Result<(Vec<f32>, Scores), TrainError> {
         if self.data.validation.rows == 0 {
-            return Ok(Scores { loss: train_loss, metrics: Vec::new(), rows: 0 });
+            let none = Scores { loss: train_loss, metrics: Vec::new(), rows: 0 };
+            return Ok((Vec::new(), none));
         }
-        let engine = self.data.engine.as_mut();
-        engine.prepare_eval()?;
-        Ok(eval::evaluate(engine, &self.data.validation, self.data.meaning)?.1)
+        let Prepared { engine, judge, validation, meaning, .. } = &mut self.data;
+        let engine = judging(engine, judge)?;
+        Ok(eval::evaluate(engine, validation, *meaning)?)
     }
 
     /// Tests the best parameters and writes the results.
@@ -427,8 +450,9 @@ impl<'a> Session<'a> {
         if self.at.best.is_none() {
             // Stopped within the first epoch: what there is becomes the model.
             let so_far = (self.at.loss_sum / self.at.loss_rows.max(1) as f64) as f32;
-            let validation = self.validate(so_far)?;
-            self.keep_as_best(validation)?;
+            let (_, validation) = self.validate(so_far)?;
+            let loss = f64::from(validation.loss);
+            self.keep_as_best(validation, loss)?;
         }
         self.save()?;
         self.enter(RunState::Finishing)?;
@@ -440,10 +464,9 @@ impl<'a> Session<'a> {
         };
         let params = params.clone();
         self.enter_precision(best.step.saturating_sub(1))?;
-        let engine = self.data.engine.as_mut();
-        engine.load_params(&params)?;
-        engine.prepare_eval()?;
-        let (_, test) = eval::evaluate(engine, &self.data.test, self.data.meaning)?;
+        self.data.engine.load_params(&params)?;
+        let Prepared { engine, judge, test, meaning, .. } = &mut self.data;
+        let (_, test) = eval::evaluate(judging(engine, judge)?, test, *meaning)?;
         let baseline =
             eval::baseline(&self.data.train.target, &self.data.test.target, self.data.meaning);
         let summary = Summary {
@@ -457,6 +480,7 @@ impl<'a> Session<'a> {
             rows_per_second: self.at.rows_trained as f64 / self.at.step_seconds.max(1e-9),
             parameters: self.parameters(),
             precision: Some(self.data.engine.plan().config.precision),
+            privacy: self.data.mechanism.as_ref().map(|(m, _)| m.spent(self.at.step)),
             engine: self.data.engine.info(),
             folder: self.folder.path.clone(),
             insight: self.insight(),
@@ -464,6 +488,22 @@ impl<'a> Session<'a> {
         self.folder.record.summary = Some(summary);
         self.enter(RunState::Done)
     }
+}
+
+/// The engine that evaluates, with the weights as they are now.
+fn judging<'a>(
+    engine: &'a mut Box<dyn Engine>,
+    judge: &'a mut Option<Box<dyn Engine>>,
+) -> Result<&'a mut dyn Engine, EngineError> {
+    let judging = match judge {
+        Some(judge) => {
+            judge.load_params(&engine.read_params()?)?;
+            judge
+        }
+        None => engine,
+    };
+    judging.prepare_eval()?;
+    Ok(judging.as_mut())
 }
 
 /// Makes a batch misleading: one step of 1.25 ε from a random start within ε.

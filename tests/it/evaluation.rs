@@ -26,7 +26,7 @@ use fp8_studio::model::init::Param;
 use fp8_studio::model::{Activation, Head, InputSpec, ModelSpec};
 use fp8_studio::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
 use fp8_studio::project::Project;
-use fp8_studio::train::{Job, RunFolder, TrainConfig};
+use fp8_studio::train::{Fair, Job, RunFolder, TrainConfig};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
@@ -469,16 +469,15 @@ fn adversarial_training_helps_under_attack() {
 }
 
 #[test]
-fn reweighting_narrows_the_gap_between_women_and_men() {
+fn weights_and_a_penalty_narrow_the_gap_between_women_and_men() {
     let dir = tempfile::tempdir().unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("projects/adult_census");
     let project = Project::open(&path).unwrap();
     let dataset = project.open_data(&Progress::default()).unwrap();
     let schema = project.schema(&dataset).unwrap();
-    let look = |reweigh: Option<&str>| {
-        let name = reweigh.unwrap_or("plain");
-        let reweigh = reweigh.map(str::to_owned);
-        let config = TrainConfig { reweigh, epochs: 8, ..project.train.clone() };
+    let look = |name: &str, change: fn(&mut TrainConfig)| {
+        let mut config = TrainConfig { epochs: 8, ..project.train.clone() };
+        change(&mut config);
         let data = (dataset.clone(), schema.clone());
         let job = super::support::job(data, config, &dir.path().join(name));
         super::support::summary(&super::support::rest(&super::support::begin(job)));
@@ -489,9 +488,15 @@ fn reweighting_narrows_the_gap_between_women_and_men() {
         let gap = sex.demographic_parity_difference.unwrap().value;
         (gap, found.headline().unwrap().value)
     };
-    let (before, accuracy_before) = look(None);
-    let (after, accuracy_after) = look(Some("sex"));
+    let (before, accuracy_before) = look("plain", |_| {});
+    let (after, accuracy_after) = look("weights", |c| c.reweigh = Some("sex".to_owned()));
     assert!(after < 0.75 * before, "{before} and {after}");
+    assert!(accuracy_after > accuracy_before - 0.02, "{accuracy_before} and {accuracy_after}");
+    let (after, accuracy_after) = look("penalty", |c| {
+        c.fair = Some(Fair { column: "sex".to_owned(), strength: Fair::STRENGTH });
+    });
+    println!("gap {before:.3} to {after:.3}, accuracy {accuracy_before:.3} to {accuracy_after:.3}");
+    assert!(after < 0.5 * before, "{before} and {after}");
     assert!(accuracy_after > accuracy_before - 0.02, "{accuracy_before} and {accuracy_after}");
     let config = TrainConfig { reweigh: Some("height".to_owned()), ..project.train.clone() };
     let job = super::support::job((dataset.clone(), schema.clone()), config, &dir.path().join("x"));

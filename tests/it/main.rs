@@ -27,6 +27,7 @@ mod insight;
 mod kernels;
 mod onnx;
 mod pair;
+mod privacy;
 mod pytorch;
 mod quality;
 mod resume;

@@ -44,6 +44,7 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
     // The second precision begins in the 16th of 30 epochs.
     let hybrid = Some(Hybrid { first_share: 0.51, then: Precision::F32 });
     let update = UpdateOptions {
+        row_clip: None,
         moments: MomentFormat::Fp8,
         master: MasterFormat::Bf16,
         clip_norm: Some(1.0),

@@ -90,6 +90,38 @@ fn pictures_of_every_step() {
     }
 }
 
+/// What lies below the first screenful: safeguards in Configure, groups in Train, sealing in Export.
+fn safeguards(mut w: Window, folder: &Path, tag: &str) {
+    w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
+    w.click("Keep rows private");
+    take(&mut w, folder, &format!("{tag}-8-safeguards"));
+    w.click("Keep rows private");
+    w.click("Start training");
+    play(&w.run(), 3);
+    w.run().send(Event::Groups {
+        step: 20,
+        column: "sex".into(),
+        figure: "Accuracy".into(),
+        groups: vec![("female".into(), 48, 0.8), ("male".into(), 51, 0.77)],
+    });
+    w.run().send(Event::Groups {
+        step: 60,
+        column: "sex".into(),
+        figure: "Accuracy".into(),
+        groups: vec![("female".into(), 48, 0.93), ("male".into(), 51, 0.91)],
+    });
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-8-groups"));
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Go(Step::Export));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-8-export"));
+}
+
 fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     let script = Arc::new(Script::default());
     let birds = std::path::PathBuf::from("/home/ada/birds");
@@ -142,12 +174,21 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     }
     let rest = w.run();
     go_on(&rest, 18, 30);
+    for epoch in 1..=30u64 {
+        let at = 0.95 - 0.5 / epoch as f64;
+        rest.send(Event::Groups {
+            step: epoch * 20,
+            column: "sex".into(),
+            figure: "Accuracy".into(),
+            groups: vec![("female".into(), 48, at), ("male".into(), 51, at - 0.03)],
+        });
+    }
     finish(&rest, StopReason::Completed);
     w.settle();
     take(&mut w, folder, &format!("{tag}-5-train-done"));
     w.click("Next: Evaluate");
     take(&mut w, folder, &format!("{tag}-6-evaluate"));
-    for tab in ["Mistakes", "Groups", "Confidence", "Robustness", "FP8"] {
+    for tab in ["Mistakes", "Groups", "Confidence", "Robustness", "Privacy", "FP8"] {
         w.click(tab);
         take(&mut w, folder, &format!("{tag}-6-evaluate-{}", tab.to_lowercase()));
     }
@@ -182,6 +223,8 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     take(&mut w, folder, &format!("{tag}-4-configure-pictures"));
+    let tall = Window::with([1280.0, 2600.0], Arc::clone(&script), prefs(false));
+    safeguards(tall, folder, tag);
     let mut w = Window::with([1280.0, 800.0], script, prefs(true));
     take(&mut w, folder, &format!("{tag}-1-home-recent"));
     more(folder, theme, zoom, tag);

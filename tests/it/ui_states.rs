@@ -433,6 +433,38 @@ fn the_name_check_finds_a_planted_nameless_control() {
 }
 
 #[test]
+fn safeguards_are_chosen_in_configure_and_a_passphrase_in_export() {
+    let mut w = Window::sized([1280.0, 2400.0]);
+    w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
+    let private = |w: &Window| {
+        let Workspace::Open(project) = &w.harness.state().state.workspace else { unreachable!() };
+        project.project.train.private
+    };
+    assert_eq!(private(&w), None);
+    w.click("Keep rows private");
+    let chosen = private(&w).expect("private training is on");
+    assert_eq!(chosen.epsilon, 3.0);
+    w.see("at δ =");
+    w.see("Weigh groups alike");
+    w.see("Watch groups while it trains");
+    assert_eq!(unnamed(&w.harness), [""; 0]);
+    w.click("Keep rows private");
+    assert_eq!(private(&w), None);
+    let mut w = Window::sized([1280.0, 2400.0]);
+    trained(&mut w);
+    w.see("Seal it with a passphrase");
+    assert_eq!(unnamed(&w.harness), [""; 0]);
+    let secret = fp8_studio::export::sealed::Secret("word".into());
+    assert!(!format!("{secret:?}").contains("word"));
+    w.harness.state_mut().state.apply(Command::SetExportPassphrase(secret));
+    w.settle();
+    w.see("The name gets the ending .age");
+}
+
+#[test]
 fn a_model_is_judged_in_every_state() {
     let mut w = Window::new();
     let planted = UserError::new("The test rows cannot be read", "Open the data again.");
@@ -457,6 +489,10 @@ fn a_model_is_judged_in_every_state() {
     w.click("Robustness");
     w.see("Letting a person look");
     w.see("typing errors in 5 % of words");
+    w.click("Privacy");
+    w.see("Risk that training rows are recognised: not known");
+    w.see("Can rows of the training be recognised?");
+    w.see("Against copying the model");
     w.click("FP8");
     *w.script.fail_comparison.lock().unwrap() = Some(UserError::new("No space left", ""));
     w.click("Compare now");

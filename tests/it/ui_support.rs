@@ -26,6 +26,7 @@ use fp8_studio::eval::calibration::reliability;
 use fp8_studio::eval::curves::thresholds;
 use fp8_studio::eval::evaluation::{Baseline, CalibrationReport, ClassCurve, measure};
 use fp8_studio::eval::groups::groupings;
+use fp8_studio::eval::privacy::{Attack, Attribute, Membership, Privacy, Risk};
 use fp8_studio::eval::robustness::{Attacked, Changed, Robustness, referrals};
 use fp8_studio::eval::verdict::{Arm, How, Verdict};
 use fp8_studio::eval::{
@@ -562,6 +563,31 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
         slices: slices::find(&outcomes, &groups),
         fairness,
         mitigations: vec![],
+        treated: None,
+        privacy: Privacy {
+            guaranteed: None,
+            membership: Some(Membership {
+                members: 240,
+                others: 68,
+                attacks: vec![Attack {
+                    name: "low loss",
+                    auc: 0.53,
+                    auc_interval: Interval { low: 0.45, high: 0.61 },
+                    found: 0.02,
+                    found_interval: Interval { low: 0.0, high: 0.06 },
+                }],
+            }),
+            attributes: vec![Attribute {
+                column: "sex".into(),
+                commonest: 0.51,
+                members: 0.74,
+                others: 0.71,
+                gap: Interval { low: -0.06, high: 0.12 },
+                rows: [240, 68],
+            }],
+            risk: Risk::Unknown,
+            statement: "There are too few rows to tell.".into(),
+        },
         robustness: Robustness {
             rows: 68,
             clean: 0.88,
@@ -655,6 +681,8 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
         rows: 344,
         config,
         summary: Some(Summary {
+            privacy: None,
+            insight: Default::default(),
             reason: StopReason::Completed,
             epochs: 30,
             best_epoch: 24,
@@ -665,7 +693,6 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
             rows_per_second: 48_300.0,
             parameters: 9_795,
             precision: None,
-            insight: Default::default(),
             engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
             folder: PathBuf::new(),
         }),
@@ -927,6 +954,7 @@ pub fn insight(run: &Run) {
 pub fn finish(run: &Run, reason: StopReason) {
     run.send(Event::State(RunState::Finishing));
     run.send(Event::Finished(Box::new(Summary {
+        privacy: None,
         reason,
         epochs: 30,
         best_epoch: 24,

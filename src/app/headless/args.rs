@@ -71,6 +71,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Predict every row of a table with an exported model
     Predict(PredictArgs),
+    /// Seal a model file or a whole project with a passphrase or a key (age)
+    Seal(SealArgs),
+    /// Open what was sealed
+    Unseal(UnsealArgs),
     /// Show what this computer can compute with, and whether it computes correctly
     Info(InfoArgs),
     /// List the sample projects, or copy one to a folder
@@ -123,6 +127,13 @@ pub struct TrainArgs {
     /// Cross-validate in this many folds instead of training one model to keep
     #[arg(long, value_name = "K", conflicts_with_all = ["resume", "out"])]
     pub folds: Option<usize>,
+    /// Train with differential privacy: what the model says of any one training row is bounded by
+    /// this ε (smaller protects more; usual are 1 to 10). Takes longer and costs accuracy
+    #[arg(long, value_name = "EPSILON", conflicts_with = "folds")]
+    pub private: Option<f64>,
+    /// δ of private training [default: 1/(10 · training rows)]
+    #[arg(long, value_name = "DELTA", requires = "private")]
+    pub delta: Option<f64>,
     /// Number format of the matrix products: 8-bit (fp8), 16-bit (bf16) or 32-bit (f32)
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
@@ -157,6 +168,16 @@ pub struct TrainArgs {
     /// Weigh rows so that the groups of this column have equal shares of every class (fairness)
     #[arg(long, value_name = "COLUMN")]
     pub reweigh: Option<String>,
+    /// Pay for calling different shares of the groups of this column favourable (fairness penalty;
+    /// two classes)
+    #[arg(long, value_name = "COLUMN", conflicts_with = "folds")]
+    pub fair: Option<String>,
+    /// How much a gap between groups may cost at most, with --fair [default: 0.5]
+    #[arg(long, value_name = "X", requires = "fair")]
+    pub fair_strength: Option<f32>,
+    /// Score the groups of this column after every epoch
+    #[arg(long, value_name = "COLUMN")]
+    pub watch: Option<String>,
     /// Train on misleading rows: each value is changed by at most this (pixels from 0 to 1, numbers
     /// in standard deviations)
     #[arg(long, value_name = "X")]
@@ -407,6 +428,9 @@ pub struct EvalArgs {
     /// A project, or data with the target column [default: the data of the model's project]
     #[arg(value_name = "DATA")]
     pub data: Option<PathBuf>,
+    /// How a sealed model is opened
+    #[command(flatten)]
+    pub open: OpenArgs,
     /// Column whose groups are compared for fairness
     #[arg(long, value_name = "COLUMN")]
     pub group: Option<String>,
@@ -499,6 +523,16 @@ pub struct ExportArgs {
     /// Key (PEM) that signs the bundle [default: one of this computer, made when first used]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Seal the file with a passphrase; its name gets the ending .age
+    #[arg(long)]
+    pub encrypt: bool,
+    /// File whose first line is the passphrase [default: the variable FP8_STUDIO_PASSPHRASE, else it
+    /// is asked for]
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Seal it for whoever has the secret key of this public key (age1…), not with a passphrase
+    #[arg(long, value_name = "KEY", requires = "encrypt", conflicts_with = "passphrase_file")]
+    pub recipient: Option<String>,
     /// The report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -571,6 +605,9 @@ pub struct PredictArgs {
     /// Correct the probabilities with what evaluating the model found, see `eval`
     #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "temperature")]
     pub calibrated: Option<CalibrationArg>,
+    /// How a sealed model is opened
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// How probabilities are corrected.
@@ -580,6 +617,62 @@ pub enum CalibrationArg {
     Temperature,
     /// A rising function per class
     Isotonic,
+}
+
+/// How a sealed file is opened.
+#[derive(Debug, Default, Clone, Args)]
+pub struct OpenArgs {
+    /// File whose first line is the passphrase of a sealed file [default: the variable
+    /// FP8_STUDIO_PASSPHRASE, else it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// File with the secret key (AGE-SECRET-KEY-1…) of a file that was sealed for a key
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub identity: Option<PathBuf>,
+}
+
+/// `seal`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio seal penguins                           penguins.zip.age, the project with its data
+  fp8-studio seal model.onnx --passphrase-file word.txt
+  fp8-studio seal --new-key mine.key                 a key pair; prints the public key
+  fp8-studio seal model.onnx --recipient age1…       for whoever has that key
+
+The files are of the age format, version 1, so the programs age and rage open them too. Whoever
+loses the passphrase or key loses the content. What was sealed is left where it is.")]
+pub struct SealArgs {
+    /// A model file or a project folder
+    #[arg(value_name = "FILE|FOLDER", required_unless_present = "new_key")]
+    pub source: Option<PathBuf>,
+    /// File to write [default: the same name with .age]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// File whose first line is the passphrase [default: the variable FP8_STUDIO_PASSPHRASE, else it
+    /// is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Public key (age1…) of whoever may open it, in place of a passphrase
+    #[arg(long, value_name = "KEY", conflicts_with = "passphrase_file")]
+    pub recipient: Option<String>,
+    /// Make a key pair and write the secret key to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "recipient"])]
+    pub new_key: Option<PathBuf>,
+}
+
+/// `unseal`.
+#[derive(Debug, Args)]
+pub struct UnsealArgs {
+    /// A sealed file (.age)
+    #[arg(value_name = "FILE")]
+    pub source: PathBuf,
+    /// File or folder to write [default: the name without .age; a project becomes a folder]
+    #[arg(long, short, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// How it is opened
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// `info`.

@@ -16,12 +16,16 @@ use crate::train::run_folder::{self, RunFolder};
 
 /// Evaluates and shows what was found.
 pub(super) fn run(args: &EvalArgs) -> Result<(), UserError> {
-    let (model, run) = open_model(&args.model)?;
+    let (path, _opened) = super::seal::readable(&args.model, &args.open)?;
+    let (model, run) = open_model(&path)?;
     let (project, own_data) = data(&args.model, args.data.as_deref(), run.as_ref())?;
     let dataset = project.open_data(&Progress::default())?;
     source::notes(&dataset, true);
     let options = Options { seed: args.seed, own_data, ..Options::default() };
-    let found = eval::examine(&model, &dataset, options, &Progress::default())?;
+    let mut found = eval::examine(&model, &dataset, options, &Progress::default())?;
+    if let Some(run) = &run {
+        found.treated = eval::treated::look(run, &dataset, &found)?;
+    }
     if let (Some(run), Some(calibrations)) = (&run, found.calibrations()) {
         run.keep_calibrations(calibrations)?;
     }
@@ -108,7 +112,8 @@ fn text(e: &Evaluation, args: &EvalArgs) -> String {
     }
     out += &weak(e);
     out += &fair(e, args);
-    out + &robust(e)
+    out += &robust(e);
+    out + &private(e)
 }
 
 /// Figures of all classes, with those of the baselines beside them.
@@ -207,7 +212,8 @@ fn weak(e: &Evaluation) -> String {
 
 fn fair(e: &Evaluation, args: &EvalArgs) -> String {
     let Some(column) = &args.group else {
-        let names: Vec<&str> = e.fairness.iter().map(|f| f.column.as_str()).collect();
+        let mut names: Vec<&str> = e.fairness.iter().map(|f| f.column.as_str()).collect();
+        names.dedup();
         if names.is_empty() {
             return String::new();
         }
@@ -216,9 +222,27 @@ fn fair(e: &Evaluation, args: &EvalArgs) -> String {
             names.join(", ")
         );
     };
-    let Some(f) = e.fairness.iter().find(|f| f.column == *column) else {
+    let all: Vec<&Fairness> = e.fairness.iter().filter(|f| f.column == *column).collect();
+    if all.is_empty() {
         return format!("\nColumn \"{column}\" makes no groups that can be compared\n");
-    };
+    }
+    let mut out: String = all.into_iter().map(gaps).collect();
+    if let Some(t) = e.treated.as_ref().filter(|t| t.column == *column) {
+        let mut rows = vec![cells([&t.how, "without", "with"])];
+        for (name, [before, after]) in [
+            ("Demographic parity difference", t.demographic_parity_difference),
+            ("Equalised odds difference", t.equalised_odds_difference),
+            ("Accuracy", t.accuracy),
+        ] {
+            rows.push(cells([name, &format!("{before:.4}"), &format!("{after:.4}")]));
+        }
+        out += &format!("\n{}  (the run without it began {})\n", terminal::table(&rows), t.without);
+    }
+    out + &mitigated(e, column)
+}
+
+/// The groups of one column and how far apart they are.
+fn gaps(f: &Fairness) -> String {
     let mut out = format!("\n{}", terminal::table(&groups(f)));
     let gaps = [
         ("Demographic parity difference", f.demographic_parity_difference),
@@ -242,6 +266,12 @@ fn fair(e: &Evaluation, args: &EvalArgs) -> String {
         rows.push(cells([name, &value, &interval]));
     }
     out += &format!("\n{}", terminal::table(&rows));
+    out
+}
+
+/// What thresholds by group would change.
+fn mitigated(e: &Evaluation, column: &str) -> String {
+    let mut out = String::new();
     if let Some(m) = e.mitigations.iter().find(|m| m.column == *column) {
         let mut rows = vec![cells(["Thresholds by group", "before", "after"])];
         for (name, [before, after]) in [
@@ -294,6 +324,52 @@ fn robust(e: &Evaluation) -> String {
         out += &format!("\n{}", terminal::table(&rows));
     }
     out
+}
+
+fn private(e: &Evaluation) -> String {
+    let p = &e.privacy;
+    let mut out = String::new();
+    if let Some(m) = &p.membership {
+        let mut rows = vec![cells([
+            "Training rows recognised by",
+            "AUC",
+            "95 % interval",
+            "found at 1 % false alarms",
+            "95 % interval",
+        ])];
+        for a in &m.attacks {
+            let (auc, found) = (a.auc_interval, a.found_interval);
+            rows.push(cells([
+                a.name,
+                &format!("{:.3}", a.auc),
+                &format!("{:.3} – {:.3}", auc.low, auc.high),
+                &format!("{:.1} %", 100.0 * a.found),
+                &format!("{:.1} – {:.1} %", 100.0 * found.low, 100.0 * found.high),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    if !p.attributes.is_empty() {
+        let percent = |v: f64| format!("{:.1} %", 100.0 * v);
+        let mut rows = vec![cells([
+            "Cells inferred from the rest",
+            "commonest",
+            "training rows",
+            "other rows",
+            "difference, 95 %",
+        ])];
+        for a in &p.attributes {
+            rows.push(cells([
+                &a.column,
+                &percent(a.commonest),
+                &percent(a.members),
+                &percent(a.others),
+                &format!("{} – {}", percent(a.gap.low), percent(a.gap.high)),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
+    out + &format!("\nPrivacy risk {}: {}\n", p.risk.word(), p.statement)
 }
 
 fn groups(f: &Fairness) -> Vec<Vec<String>> {

@@ -6,6 +6,7 @@ use super::args::ExportArgs;
 use super::terminal;
 use crate::data::{Dataset, Progress};
 use crate::error::UserError;
+use crate::export::sealed::Lock;
 use crate::export::{self, ExportFormat, ExportOptions, ExportReport};
 use crate::project::Project;
 use crate::train::run_folder::{self, RunFolder};
@@ -30,7 +31,19 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), UserError> {
         key: Some(&key),
         test_rows_as_golden: args.with_test_rows,
     };
-    let report = export::export_run_as(&run, &path, format, &options)?;
+    let report = if args.encrypt {
+        let typed;
+        let lock = match &args.recipient {
+            Some(recipient) => Lock::Recipient(recipient),
+            None => {
+                typed = super::seal::passphrase(args.passphrase_file.as_deref(), true)?;
+                Lock::passphrase(&typed)
+            }
+        };
+        export::sealed::export(&run, &path, format, &options, &lock)?
+    } else {
+        export::export_run_as(&run, &path, format, &options)?
+    };
     if args.json { terminal::json(&report) } else { terminal::out(&text(&run, &report)) }
 }
 

@@ -12,6 +12,7 @@ mod predict;
 mod report;
 mod runs;
 mod samples;
+mod seal;
 mod source;
 pub mod terminal;
 mod train;
@@ -42,6 +43,8 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
+        Command::Seal(args) => seal::seal(args).map(|()| 0),
+        Command::Unseal(args) => seal::unseal(args).map(|()| 0),
         Command::Samples(args) => samples::run(args).map(|()| 0),
     }
 }

@@ -25,7 +25,8 @@ enum Source {
 
 /// Predicts and writes CSV.
 pub(super) fn run(args: &PredictArgs) -> Result<(), UserError> {
-    let model = Model::load(&args.model)?;
+    let (path, _opened) = super::seal::readable(&args.model, &args.open)?;
+    let model = Model::load(&path)?;
     let calibration = calibration(&model, args)?;
     if let Some(signer) = model.signer() {
         terminal::note(&signed_by(signer));

@@ -21,7 +21,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), UserError> {
     let dataset = project.open_data(&Progress::default())?;
     source::notes(&dataset, true);
     let options = Options { own_data, ..Options::default() };
-    let found = eval::examine(&model, &dataset, options, &Progress::default())?;
+    let mut found = eval::examine(&model, &dataset, options, &Progress::default())?;
+    found.treated = eval::treated::look(&run, &dataset, &found)?;
     if let Some(calibrations) = found.calibrations() {
         run.keep_calibrations(calibrations)?;
     }

@@ -21,7 +21,9 @@ use crate::train::crossval::{self, Study};
 use crate::train::insight::{Insight, Tone};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::Start;
-use crate::train::{Augmentation, Control, DataSize, Event, Job, StopReason, Summary, TrainConfig};
+use crate::train::{
+    Augmentation, Control, DataSize, Event, Fair, Job, Private, StopReason, Summary, TrainConfig,
+};
 
 /// Result as `--json` prints it.
 #[derive(Serialize)]
@@ -251,6 +253,20 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
     config.guard_rails &= !args.no_guard_rails;
     config.shadow |= args.shadow;
     config.what_if_every = args.what_if.unwrap_or(config.what_if_every);
+    if let Some(epsilon) = args.private {
+        let private = Private { delta: args.delta, ..Private::of(epsilon) };
+        *config = config.with_privacy(private, data.rows);
+        config.epochs = args.epochs.unwrap_or(config.epochs);
+        config.learning_rate = args.lr.unwrap_or(config.learning_rate);
+        config.batch_size = args.batch.unwrap_or(config.batch_size);
+    }
+    if let Some(column) = &args.fair {
+        let strength = args.fair_strength.unwrap_or(Fair::STRENGTH);
+        config.fair = Some(Fair { column: column.clone(), strength });
+    }
+    if args.watch.is_some() {
+        config.watch.clone_from(&args.watch);
+    }
     if args.reweigh.is_some() {
         config.reweigh.clone_from(&args.reweigh);
     }
@@ -350,6 +366,13 @@ impl Watch {
             Event::Diagnosis { diagnosis, .. } if diagnosis.tone == Tone::Warning => {
                 self.line(&diagnosis.text);
             }
+            Event::Groups { column, figure, groups, .. } => {
+                let all: Vec<String> = groups
+                    .iter()
+                    .map(|(name, rows, value)| format!("{name} {value:.4} ({rows})"))
+                    .collect();
+                self.line(&format!("  {figure} by {column}: {}", all.join(", ")));
+            }
             Event::Log(text) => self.line(text),
             Event::State(_)
             | Event::WhatIf { .. }
@@ -439,6 +462,9 @@ fn results(title: &str, precision: Precision, s: &Summary, folder: &Path) -> Str
         describe::precision(precision)
     ));
     facts.extend(insight_lines(&s.insight));
+    if let Some(privacy) = &s.privacy {
+        facts.push(format!("Privacy: {}", privacy.describe()));
+    }
     let folder = here(folder);
     facts.push(format!("Run folder: {}", folder.display()));
     let facts: String = facts.iter().map(|f| format!("  {f}\n")).collect();

@@ -103,6 +103,14 @@ fn body(info: &ModelInfo, reports: &[ExportReport]) -> String {
         info.created_by,
         info.trained,
     );
+    if let Some(privacy) = &info.privacy {
+        let _ = write!(
+            text,
+            "## Privacy\n\n{}. It covers the training steps, not the figures that prepare the \
+             columns, nor settings chosen by looking at the data.\n\n",
+            privacy.describe()
+        );
+    }
     if let Some(results) = &info.results {
         text += "## Results\n\n| | validation | test |\n|---|---|---|\n";
         for (kind, value) in &results.test.metrics {

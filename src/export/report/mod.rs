@@ -1,6 +1,8 @@
 //! The report of a model: one HTML file that needs nothing else, with its figures drawn in it.
 
+mod costs;
 mod html;
+mod privacy;
 mod risks;
 mod svg;
 
@@ -8,6 +10,7 @@ use std::path::Path;
 
 use self::html::{heading, paragraph, table};
 use self::svg::Trace;
+use crate::deploy::cost::Assumptions;
 use crate::error::ExportError;
 use crate::eval::calibration::Reliability;
 use crate::eval::evaluation::{Evaluation, Measured, Part};
@@ -48,8 +51,9 @@ pub fn page(record: &RunRecord, found: &Evaluation, verdict: Option<&Verdict>) -
     body += &calibration(found);
     body += &groups(found);
     body += &robustness(found);
+    body += &privacy::section(found);
     body += &match verdict {
-        Some(verdict) => comparison(verdict),
+        Some(verdict) => comparison(verdict) + &costs::section(verdict, &Assumptions::default()),
         None => {
             heading("What FP8 cost or saved")
                 + &paragraph("Not measured. The Evaluate step or \"fp8-studio compare\" does that.")
@@ -97,6 +101,7 @@ fn model_card(record: &RunRecord, e: &Evaluation) -> String {
     let row = |a: &str, b: String| vec![a.to_owned(), b];
     let parameters =
         record.summary.as_ref().map_or(record.model.parameter_count(), |s| s.parameters);
+    let private = record.summary.as_ref().and_then(|s| s.privacy);
     let rows = [
         row("Predicts", format!("{} ({classes})", e.target)),
         row(
@@ -121,6 +126,10 @@ fn model_card(record: &RunRecord, e: &Evaluation) -> String {
                 100.0 * record.split.test,
                 record.split.seed
             ),
+        ),
+        row(
+            "Privacy of training rows",
+            private.map_or("no private training; see below".to_owned(), |p| p.describe()),
         ),
         row("Trained", format!("{}, seed {}", record.started, record.config.seed)),
         row("Made with", concat!("fp8-studio ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -313,7 +322,7 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
     let gaps: Vec<Vec<String>> = gaps.map(|(name, v)| vec![name.to_owned(), shown(v)]).into();
     let (truly, called) = (format!("truly {}", f.positive), format!("called {}", f.positive));
     let head = [f.column.as_str(), "rows", &truly, &called, "TPR", "FPR", "precision", "ECE"];
-    let mut out = format!("<details><summary>By {}</summary>", html::escape(&f.column));
+    let mut out = format!("<details><summary>By {}</summary>", html::escape(&f.name()));
     out += &table(&head, &rows);
     out += &table(&["between groups", "value (95 % interval)"], &gaps);
     if let Some(m) = e.mitigations.iter().find(|m| m.column == f.column) {
@@ -326,6 +335,18 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
         ];
         out +=
             &table(&["thresholds by group, chosen on validation rows", "before", "after"], &rows);
+    }
+    if let Some(t) = e.treated.as_ref().filter(|t| t.column == f.column) {
+        let line = |name: &str, v: [f64; 2]| {
+            vec![name.to_owned(), format!("{:.3}", v[0]), format!("{:.3}", v[1])]
+        };
+        let rows = [
+            line("Demographic parity difference", t.demographic_parity_difference),
+            line("Equalised odds difference", t.equalised_odds_difference),
+            line("Accuracy", t.accuracy),
+        ];
+        let head = format!("trained with {} (without: run of {})", t.how, t.without);
+        out += &table(&[&head, "without", "with"], &rows);
     }
     out + "</details>"
 }
@@ -414,7 +435,7 @@ fn comparison(v: &Verdict) -> String {
         "worst group",
         "same answers as f32",
         "training",
-        "all cores",
+        "time × cores (in place of energy, which was not measured)",
         "one row, p50 / p95",
         "rows per second by batch",
         "file",

@@ -4,7 +4,7 @@
 //! supports. They claim no more than that: whether an organisation meets it is not for a program
 //! to say.
 
-use super::html::{field, heading, paragraph, table};
+use super::html::{field, fillable, heading, paragraph};
 use crate::eval::evaluation::{Evaluation, Part};
 use crate::metrics::MetricKind;
 
@@ -63,6 +63,11 @@ pub fn register(e: &Evaluation) -> String {
             "MEASURE 2.7",
         ),
         row(
+            "It gives away who or what it was trained on",
+            format!("risk that training rows are recognised: {}", e.privacy.risk.word()),
+            "MEASURE 2.10",
+        ),
+        row(
             "New data differ from those it was tested on",
             "to be watched after release".to_owned(),
             "MEASURE 2.4",
@@ -77,7 +82,10 @@ pub fn register(e: &Evaluation) -> String {
         + &paragraph(
             "Each line names evidence in this report and the part of the NIST AI Risk Management Framework that it supports. It is no statement of compliance.",
         )
-        + &table(&["risk", "evidence", "NIST AI RMF", "owner and measure (to be filled in)"], &rows)
+        + &fillable(
+            &["risk", "evidence", "NIST AI RMF", "owner and measure (to be filled in)"],
+            &rows,
+        )
 }
 
 /// What people have to decide about people.

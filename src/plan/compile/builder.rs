@@ -98,11 +98,11 @@ impl<'a> Compiler<'a> {
             };
             let averaged = trained && config.update.average.is_some();
             let average = optional(averaged, "average", Purpose::Average);
-            let summed = trained && config.update.accumulate > 1;
+            let summed = trained && config.update.sums();
             let accumulator = optional(summed, "gradient_sum", Purpose::Gradient);
             params.push((info, layout.master, weight, moments, average, accumulator));
         }
-        let clipped = config.update.clip_norm.is_some();
+        let clipped = config.update.clip_norm.or(config.update.row_clip).is_some();
         let gradient_norm = clipped.then(|| persistent("gradient_norm", Purpose::Output, 2));
         let mut this = Self {
             model,

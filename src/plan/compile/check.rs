@@ -52,6 +52,7 @@ pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), Engin
         }
     };
     update(config)?;
+    rows_alone(model, config)?;
     match config.optimizer {
         Optimizer::AdamW { beta1, beta2, epsilon, weight_decay } => {
             unit("beta1", beta1)?;
@@ -66,8 +67,31 @@ pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), Engin
     }
 }
 
+/// Gradients of single rows are asked for only where they can be told apart.
+fn rows_alone(model: &ModelSpec, config: &PlanConfig) -> Result<(), EngineError> {
+    let Some(limit) = config.update.row_clip else { return Ok(()) };
+    if !(limit > 0.0 && limit.is_finite()) {
+        return Err(fault(format!("clipping norm of rows {limit} is not above 0")));
+    }
+    if config.batch != 1 || config.update.accumulate != 1 || config.update.clip_norm.is_some() {
+        let what = "gradients of single rows need batches of one row and no other clipping";
+        return Err(fault(what.to_owned()));
+    }
+    if model.nodes.iter().any(|n| matches!(n.layer, crate::model::Layer::BatchNorm { .. })) {
+        let what = "batch normalisation mixes rows, so single rows have no gradients of their own";
+        return Err(fault(what.to_owned()));
+    }
+    let delayed = |recipe: crate::fp8::Recipe| matches!(recipe.scaling, Scaling::Delayed { .. });
+    if config.precision.recipe().is_some_and(delayed) {
+        let what = "scales of delayed scaling depend on earlier rows; choose another recipe";
+        return Err(fault(what.to_owned()));
+    }
+    Ok(())
+}
+
 fn update(config: &PlanConfig) -> Result<(), EngineError> {
-    let UpdateOptions { moments, master, clip_norm, accumulate, average } = config.update;
+    let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _ } =
+        config.update;
     let compact = moments != MomentFormat::F32 || master != MasterFormat::F32;
     if compact && !matches!(config.optimizer, Optimizer::AdamW { .. }) {
         return Err(fault("compact optimiser state is only for AdamW".to_owned()));

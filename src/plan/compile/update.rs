@@ -80,9 +80,12 @@ impl Compiler<'_> {
     /// The end of a training step: the update, or where several batches make one, the sum of their
     /// gradients.
     pub(super) fn update(&mut self, ops: &mut Vec<Op>) {
-        if self.config.update.accumulate <= 1 {
+        if !self.config.update.sums() {
             self.updates(ops);
             return;
+        }
+        if let Some(limit) = self.config.update.row_clip {
+            self.clip(ops, limit, |p| p.gradient);
         }
         for param in &self.params {
             if let (Some(into), Some(from)) = (param.accumulator, param.gradient) {
@@ -95,7 +98,7 @@ impl Compiler<'_> {
     /// What follows the last of several batches; nothing where every batch is followed by an update.
     pub(super) fn update_step(&mut self) -> Vec<Op> {
         let mut ops = Vec::new();
-        if self.config.update.accumulate > 1 {
+        if self.config.update.sums() {
             self.updates(&mut ops);
             for param in &self.params {
                 if let Some(out) = param.accumulator {
@@ -107,7 +110,9 @@ impl Compiler<'_> {
     }
 
     fn updates(&mut self, ops: &mut Vec<Op>) {
-        self.clip(ops);
+        if let Some(limit) = self.config.update.clip_norm {
+            self.clip(ops, limit, used_gradient);
+        }
         let decays = |info: &ParamInfo| matches!(info.kind, ParamKind::Weight { .. });
         for (i, (param, info)) in self.params.iter().zip(self.model.parameters()).enumerate() {
             self.optimize(ops, i as u32, param, &info, decays(&info));
@@ -187,13 +192,11 @@ impl Compiler<'_> {
         }
     }
 
-    /// Scales all gradients down to the largest norm, if there is one.
-    fn clip(&mut self, ops: &mut Vec<Op>) {
-        let (Some(limit), Some(factor)) = (self.config.update.clip_norm, self.gradient_norm) else {
-            return;
-        };
+    /// Scales all gradients down so that their norm together is at most `limit`.
+    fn clip(&mut self, ops: &mut Vec<Op>, limit: f32, of: impl Fn(&PlanParam) -> Option<BufferId>) {
+        let Some(factor) = self.gradient_norm else { return };
         let gradients: Vec<(BufferId, u32)> =
-            self.params.iter().filter_map(|p| Some((used_gradient(p)?, len(p)))).collect();
+            self.params.iter().filter_map(|p| Some((of(p)?, len(p)))).collect();
         let count = gradients.len();
         let squares = self.transient("clip.squares", Purpose::Workspace, count);
         // The whole of `squares` counts as written by its first op.

@@ -16,15 +16,11 @@ const SAVE_AT_MOST_EVERY: Duration = Duration::from_millis(500);
 const SAVE_TIMES: u32 = 20;
 
 impl Session<'_> {
-    pub(super) fn keep_as_best(&mut self, validation: Scores) -> Result<(), TrainError> {
+    pub(super) fn keep_as_best(&mut self, validation: Scores, loss: f64) -> Result<(), TrainError> {
         self.best_params = Some(self.data.engine.read_params()?);
         self.best_saved = false;
-        self.at.best = Some(Best {
-            epoch: self.at.epoch + 1,
-            step: self.at.step,
-            loss: f64::from(validation.loss),
-            validation,
-        });
+        self.at.best =
+            Some(Best { epoch: self.at.epoch + 1, step: self.at.step, loss, validation });
         Ok(())
     }
 
@@ -35,6 +31,10 @@ impl Session<'_> {
 
     /// Saves at the end of an epoch, unless that was done just now.
     pub(super) fn save_after_epoch(&mut self) -> Result<(), TrainError> {
+        if self.data.mechanism.is_some() && !self.best_saved {
+            // What is kept must belong to the steps that are counted, also after a crash.
+            return self.save();
+        }
         self.save_if_due(SAVE_AT_MOST_EVERY)
     }
 

@@ -99,6 +99,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 }
                 learning(ui, config, &wrong, local, out);
                 watching::card(ui, config, out);
+                super::safeguards::show(ui, project, config, out);
             },
             |ui, out| {
                 engine(ui, state, config, out);

@@ -5,6 +5,7 @@ mod fp8;
 mod groups;
 mod mistakes;
 mod overview;
+mod privacy;
 mod robust;
 mod rows;
 pub mod try_it;
@@ -30,6 +31,7 @@ enum Tab {
     Groups,
     Confidence,
     Robust,
+    Privacy,
     Fp8,
 }
 
@@ -143,6 +145,7 @@ fn found_page(
         (Tab::Groups, "Groups"),
         (Tab::Confidence, "Confidence"),
         (Tab::Robust, "Robustness"),
+        (Tab::Privacy, "Privacy"),
         (Tab::Fp8, "FP8"),
     ];
     if let Some(tab) = segmented(ui, local.tab, &choices) {
@@ -155,6 +158,7 @@ fn found_page(
         Tab::Groups => groups::show(ui, project, found, &mut local.groups, out),
         Tab::Confidence => confidence::show(ui, found),
         Tab::Robust => robust::show(ui, found),
+        Tab::Privacy => privacy::show(ui, found),
         Tab::Fp8 => fp8::show(ui, state, project, &mut local.costs, out),
     }
 }

@@ -5,13 +5,15 @@ use egui::{Label, RichText, Ui};
 use super::{bytes, count};
 use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
+use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport, Variant};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::{
-    self, Button, Mood, badge, banner, card, choice_cards, page, section, small, strong, title,
+    self, Button, Mood, badge, banner, card, choice_cards, labelled, page, section, small, strong,
+    title,
 };
 
 /// The next action.
@@ -60,6 +62,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         match &project.export {
             ExportState::None => {
                 formats(ui, project.export_format, out);
+                seal(ui, &project.export_passphrase, out);
                 what_you_get(ui, project.export_format);
             }
             ExportState::Writing(_) => {
@@ -79,12 +82,14 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 let heading = format!("{}.", error.what);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
                 formats(ui, project.export_format, out);
+                seal(ui, &project.export_passphrase, out);
                 what_you_get(ui, project.export_format);
             }
             ExportState::Done(report) => {
                 written(ui, report);
                 section(ui, "Another format", "");
                 formats(ui, project.export_format, out);
+                seal(ui, &project.export_passphrase, out);
             }
         }
     });
@@ -102,6 +107,34 @@ fn formats(ui: &mut Ui, current: ExportFormat, out: &mut Vec<Command>) {
     if let Some(format) = choice_cards(ui, Some(current), &choices) {
         out.push(Command::SetExportFormat(format));
     }
+}
+
+/// A passphrase, if the file is to be sealed.
+fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
+    card(ui, |ui| {
+        labelled(
+            ui,
+            "Seal it with a passphrase",
+            "encryption (age); empty for none",
+            "Only who knows the passphrase can open the file. Nobody can find it again for you.",
+            |ui| {
+                let mut text = current.0.clone();
+                let field = egui::TextEdit::singleline(&mut text)
+                    .password(true)
+                    .desired_width(260.0)
+                    .margin(egui::Margin::symmetric(8, 6));
+                if ui.add(field).changed() {
+                    out.push(Command::SetExportPassphrase(Secret(text)));
+                }
+                if !current.0.is_empty() {
+                    small(
+                        ui,
+                        "The name gets the ending .age. Open it with this program (predict, unseal), age or rage.",
+                    );
+                }
+            },
+        );
+    });
 }
 
 fn what_you_get(ui: &mut Ui, format: ExportFormat) {

@@ -140,7 +140,7 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
         range(ui);
         lost(ui);
     }
+    insight::what_if(ui, run, &track.name);
     let (bins, scale) = (&track.latest.histogram, track.latest.scale_exponent);
     exponents::show(ui, "Sizes of values now", bins, track.format, scale);
-    insight::what_if(ui, run, &track.name);
 }

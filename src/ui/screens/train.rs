@@ -2,7 +2,7 @@
 
 use egui::{RichText, Ui};
 
-use super::{count, duration, gradients, insight, run, tensors};
+use super::{count, duration, gradients, insight, live_groups, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
 use crate::train::{Control, RunState};
 use crate::ui::icons;
@@ -93,6 +93,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             run::curves(ui, run, local);
             insight::guard(ui, run, out);
             insight::shadow(ui, run);
+            live_groups::show(ui, run);
             tensors::show(ui, run, local);
             gradients::show(ui, run);
             insight::memory(ui, run);

@@ -8,8 +8,9 @@ use crate::app::{Command, ProjectState};
 use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
+use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
-use crate::train::TrainConfig;
+use crate::train::{Fair, TrainConfig};
 use crate::ui::icons;
 use crate::ui::screens::count;
 use crate::ui::theme::space;
@@ -61,17 +62,17 @@ fn fairness(
             "Choose a column. Whether a difference is unfair is for people to judge, not for a program.",
         );
         let chosen = local.column.as_deref();
-        let picked = found.fairness.iter().find(|f| Some(f.column.as_str()) == chosen);
+        let picked = found.fairness.iter().find(|f| Some(f.name().as_str()) == chosen);
         let Some(f) = picked.or_else(|| likely(found)) else { return };
-        let mut column = f.column.clone();
+        let mut column = f.name();
         ui.name_inputs("Column whose groups are compared", |ui| {
-            ComboBox::from_id_salt("fairness-column").selected_text(&f.column).show_ui(ui, |ui| {
+            ComboBox::from_id_salt("fairness-column").selected_text(f.name()).show_ui(ui, |ui| {
                 for other in &found.fairness {
-                    ui.selectable_value(&mut column, other.column.clone(), &other.column);
+                    ui.selectable_value(&mut column, other.name(), other.name());
                 }
             });
         });
-        if column != f.column {
+        if column != f.name() {
             local.column = Some(column);
         }
         groups(ui, f);
@@ -79,7 +80,13 @@ fn fairness(
         if let Some(m) = found.mitigations.iter().find(|m| m.column == f.column) {
             mitigation(ui, m);
         }
+        if let Some(t) = found.treated.as_ref().filter(|t| t.column == f.column) {
+            treated(ui, t);
+        }
         weights(ui, project, &f.column, out);
+        if !f.against_rest {
+            penalty(ui, project, &f.column, out);
+        }
     });
 }
 
@@ -100,8 +107,30 @@ fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Comm
     let button = Button::secondary(&label).hint(hint).small();
     if button.blocked(project.train_blocked()).pressed(ui) {
         let reweigh = (!on).then(|| column.to_owned());
-        let config = Box::new(TrainConfig { reweigh, ..train.clone() });
+        let config = Box::new(TrainConfig { reweigh, fair: None, ..train.clone() });
         out.push(Command::SetConfig { config, what: "weights by group" });
+        out.push(Command::Train);
+    }
+}
+
+/// Training again with a fairness penalty, or without.
+fn penalty(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Command>) {
+    let train = &project.project.train;
+    if let Some(used) = project.run.as_ref().and_then(|r| r.basis.train.fair.as_ref()) {
+        small(ui, format!("This model was trained with a fairness penalty by {}.", used.column));
+    }
+    let on = train.fair.as_ref().is_some_and(|f| f.column == column);
+    let label = if on {
+        "Train again without the penalty".to_owned()
+    } else {
+        format!("Train again with a fairness penalty by {column}")
+    };
+    let hint = "Training is pulled towards calling equal shares of all groups favourable (demographic parity). Compare the figures here before and after.";
+    if Button::secondary(&label).hint(hint).small().blocked(project.train_blocked()).pressed(ui) {
+        let fair = (!on).then(|| Fair { column: column.to_owned(), strength: Fair::STRENGTH });
+        // Either of the two, not both.
+        let config = Box::new(TrainConfig { fair, reweigh: None, ..train.clone() });
+        out.push(Command::SetConfig { config, what: "the fairness penalty" });
         out.push(Command::Train);
     }
 }
@@ -223,6 +252,18 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
             small(ui, text);
         },
     );
+}
+
+fn treated(ui: &mut Ui, t: &Treated) {
+    strong(ui, format!("What {} changed", t.how));
+    let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::L;
+        fact(ui, "Demographic parity difference", &pair(t.demographic_parity_difference));
+        fact(ui, "Equalised odds difference", &pair(t.equalised_odds_difference));
+        fact(ui, "Accuracy", &pair(t.accuracy));
+    });
+    small(ui, format!("Before: the run of the same settings without it, begun {}.", t.without));
 }
 
 fn mitigation(ui: &mut Ui, m: &Mitigation) {

@@ -1,0 +1,92 @@
+//! A folder as one zip file, and back.
+
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use crate::error::ExportError;
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> ExportError + '_ {
+    |source| ExportError::Io { path: path.to_owned(), source }
+}
+
+fn zip_fault(path: &Path) -> impl Fn(zip::result::ZipError) -> ExportError + '_ {
+    |e| ExportError::Format { path: path.to_owned(), what: format!("its zip file fails: {e}") }
+}
+
+/// All files below `folder`, links left out.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn pack(folder: &Path) -> Result<Vec<u8>, ExportError> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    add(&mut zip, folder, "")?;
+    Ok(zip.finish().map_err(zip_fault(folder))?.into_inner())
+}
+
+fn add(
+    zip: &mut zip::ZipWriter<Cursor<Vec<u8>>>,
+    folder: &Path,
+    below: &str,
+) -> Result<(), ExportError> {
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip::DateTime::default());
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
+        entries.push(entry.map_err(io(folder))?);
+    }
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let kind = entry.file_type().map_err(io(&path))?;
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if kind.is_dir() {
+            add(zip, &path, &format!("{name}/"))?;
+        } else if kind.is_file() {
+            let mut bytes = Vec::new();
+            let read = std::fs::File::open(&path).and_then(|mut f| f.read_to_end(&mut bytes));
+            read.map_err(io(&path))?;
+            zip.start_file(name.as_str(), options).map_err(zip_fault(&path))?;
+            zip.write_all(&bytes).map_err(io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether these are the first bytes of a zip file.
+pub fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+}
+
+/// Writes the files of an archive below `folder`, which must not exist; names that would lead
+/// elsewhere are refused.
+///
+/// # Errors
+/// The folder exists or cannot be written; the archive is damaged.
+pub fn unpack(archive: &[u8], folder: &Path) -> Result<(), ExportError> {
+    std::fs::create_dir(folder).map_err(io(folder))?;
+    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(zip_fault(folder))?;
+    zip.extract(folder).map_err(zip_fault(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_back_as_they_were() {
+        let from = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(from.path().join("runs/one")).unwrap();
+        std::fs::write(from.path().join("project.toml"), "name = \"x\"").unwrap();
+        std::fs::write(from.path().join("runs/one/model"), [0, 1, 2]).unwrap();
+        let packed = pack(from.path()).unwrap();
+        assert!(is_zip(&packed));
+        let to = tempfile::tempdir().unwrap();
+        let folder = to.path().join("back");
+        unpack(&packed, &folder).unwrap();
+        assert_eq!(std::fs::read(folder.join("runs/one/model")).unwrap(), [0, 1, 2]);
+        assert_eq!(std::fs::read(folder.join("project.toml")).unwrap(), b"name = \"x\"");
+        assert!(unpack(&packed, &folder).is_err());
+        assert!(unpack(b"PK\x03\x04 and no more", &to.path().join("other")).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! What the model gives away: training rows, single cells, itself.
+
+use egui::{Label, Ui};
+
+use crate::eval::privacy::{EXTRACTION, Privacy, Risk};
+use crate::eval::{Evaluation, Interval};
+use crate::ui::icons;
+use crate::ui::screens::count;
+use crate::ui::widgets::plot::format_value;
+use crate::ui::widgets::table::table;
+use crate::ui::widgets::{Mood, banner, card, section, small};
+
+/// Draws the part.
+pub fn show(ui: &mut Ui, found: &Evaluation) {
+    let p = &found.privacy;
+    let (mood, icon) = match p.risk {
+        Risk::Low => (Mood::Good, icons::CHECK_CIRCLE),
+        Risk::Some => (Mood::Warn, icons::WARNING),
+        Risk::High => (Mood::Bad, icons::WARNING_CIRCLE),
+        Risk::Unknown => (Mood::Neutral, icons::INFO),
+    };
+    let heading = format!("Risk that training rows are recognised: {}", p.risk.word());
+    banner(ui, mood, icon, &heading, &p.statement, |_| {});
+    membership(ui, p);
+    attributes(ui, p);
+    card(ui, |ui| {
+        section(ui, "Private training", "differential privacy");
+        match &p.guaranteed {
+            Some(spent) => {
+                ui.add(Label::new(spent.describe()).wrap());
+                small(
+                    ui,
+                    "It covers the training steps, not the figures that prepare the columns (means, names of categories), nor settings chosen by looking at the data.",
+                );
+            }
+            None => {
+                ui.add(
+                    Label::new("This model was trained without it. Turn on \"Keep rows private\" in Configure to bound what any attack can find, for some accuracy and a longer training.")
+                        .wrap(),
+                );
+            }
+        }
+    });
+    card(ui, |ui| {
+        section(ui, "Against copying the model", "extraction");
+        for advice in EXTRACTION {
+            ui.add(Label::new(advice).wrap());
+        }
+    });
+}
+
+fn percent(value: f64) -> String {
+    format_value(value, true, false)
+}
+
+fn range(i: Interval) -> String {
+    format!("{} to {}", percent(i.low), percent(i.high))
+}
+
+fn membership(ui: &mut Ui, p: &Privacy) {
+    let Some(m) = &p.membership else { return };
+    card(ui, |ui| {
+        section(
+            ui,
+            "Can rows of the training be recognised?",
+            &format!(
+                "membership inference: {} training rows against {} that training never saw",
+                count(m.members),
+                count(m.others)
+            ),
+        );
+        let head = [
+            "Attack",
+            "AUC (guessing: 0.5)",
+            "95 % range",
+            "Found at 1 % false alarms",
+            "95 % range",
+        ];
+        table(ui, "membership", &head, m.attacks.len(), |ui, row, column| {
+            let Some(a) = m.attacks.get(row) else { return };
+            let interval = a.auc_interval;
+            match column {
+                0 => {
+                    ui.add(Label::new(a.name).truncate());
+                }
+                1 => {
+                    small(ui, format!("{:.3}", a.auc));
+                }
+                2 => {
+                    small(ui, format!("{:.3} to {:.3}", interval.low, interval.high));
+                }
+                3 => {
+                    small(ui, percent(a.found));
+                }
+                _ => {
+                    small(ui, range(a.found_interval));
+                }
+            }
+        });
+    });
+}
+
+fn attributes(ui: &mut Ui, p: &Privacy) {
+    if p.attributes.is_empty() {
+        return;
+    }
+    card(ui, |ui| {
+        section(
+            ui,
+            "Can a missing cell be inferred?",
+            "model inversion: all other cells and the answer are known. Only what is found of training rows beyond other rows was learned by heart.",
+        );
+        let head =
+            ["Column", "Commonest value", "Training rows", "Other rows", "Difference, 95 % range"];
+        table(ui, "attributes", &head, p.attributes.len(), |ui, row, column| {
+            let Some(a) = p.attributes.get(row) else { return };
+            match column {
+                0 => {
+                    ui.add(Label::new(&a.column).truncate());
+                }
+                1 => {
+                    small(ui, percent(a.commonest));
+                }
+                2 => {
+                    small(ui, percent(a.members));
+                }
+                3 => {
+                    small(ui, percent(a.others));
+                }
+                _ => {
+                    let mark = if a.leaks() { " (given away)" } else { "" };
+                    small(ui, format!("{}{mark}", range(a.gap)));
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,27 @@
+//! Part of the Train step: how groups fare while it trains.
+
+use egui::Ui;
+
+use crate::app::LiveRun;
+use crate::ui::widgets::plot::Curves;
+use crate::ui::widgets::{card, section};
+
+/// Draws the part; nothing for a run that watches no groups.
+pub fn show(ui: &mut Ui, run: &LiveRun) {
+    let Some((column, figure)) = &run.watched else { return };
+    card(ui, |ui| {
+        section(
+            ui,
+            &format!("{figure} by {column}"),
+            "On validation rows after every epoch, of groups with 30 rows or more.",
+        );
+        let mut plot = Curves::new("groups", figure, "Epoch");
+        if figure == "Accuracy" {
+            plot = plot.percent();
+        }
+        for (i, (name, series)) in run.groups.iter().enumerate() {
+            plot = plot.curve(name, series, i % 2 == 1);
+        }
+        plot.show(ui);
+    });
+}
