@@ -412,7 +412,6 @@ mod tests {
                 rows_per_second: 1.0,
                 parameters: 7,
                 precision: None,
-                insight: Default::default(),
                 engine: EngineInfo::Cpu { threads: 1, simd: String::new() },
                 folder: PathBuf::new(),
             }),

@@ -263,7 +263,8 @@ fn sealed_models_and_projects_open_with_their_passphrase_only() {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("projects/penguins");
     let run = path("run");
-    let train = ["train", sample.to_str().unwrap(), "--epochs", "8", "--watch", "sex", "--out", &run];
+    let train =
+        ["train", sample.to_str().unwrap(), "--epochs", "8", "--watch", "sex", "--out", &run];
     done(&[&train[..], &["--device", "cpu", "--quiet"]].concat(), None);
     let log = std::fs::read_to_string(dir.path().join("run/events.jsonl")).unwrap_or_default();
     assert!(log.contains("\"groups\"") && log.contains("\"column\":\"sex\""), "{log}");

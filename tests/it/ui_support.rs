@@ -692,7 +692,6 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
             rows_per_second: 48_300.0,
             parameters: 9_795,
             precision: None,
-            insight: Default::default(),
             engine: EngineInfo::Cpu { threads: 2, simd: "avx512".into() },
             folder: PathBuf::new(),
         }),
