@@ -401,6 +401,7 @@ mod tests {
             rows: 100,
             config: TrainConfig { learning_rate: rate, ..TrainConfig::default() },
             summary: Some(Summary {
+                insight: Default::default(),
                 privacy: None,
                 reason: StopReason::Completed,
                 epochs: 5,

@@ -681,6 +681,7 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
         rows: 344,
         config,
         summary: Some(Summary {
+            insight: Default::default(),
             privacy: None,
             reason: StopReason::Completed,
             epochs: 30,
