@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn the_complementary_error_function_goes_on_where_it_would_underflow() {
         // scipy: log(2) + log_ndtr(-x·√2).
-        for (x, want) in [(-1.0, 0.611_232_317_7), (0.5, -0.735_011_129_8), (30.0, -903.974_117_110_6)] {
+        for (x, want) in
+            [(-1.0, 0.611_232_317_7), (0.5, -0.735_011_129_8), (30.0, -903.974_117_110_6)]
+        {
             assert!((log_erfc(x) - want).abs() < 1e-6, "{x}: {}", log_erfc(x));
         }
         assert!((log_erfc(25.0) - log_erfc(24.999_999)).abs() < 1e-3);

@@ -213,8 +213,11 @@ pub fn result(ui: &mut Ui, project: &ProjectState, summary: &Summary) {
                     },
                 );
                 if let Some(privacy) = &summary.privacy {
-                    small(ui, format!("Private: ε {:.2} at δ {:.0e}.", privacy.epsilon, privacy.delta))
-                        .on_hover_text(privacy.describe());
+                    small(
+                        ui,
+                        format!("Private: ε {:.2} at δ {:.0e}.", privacy.epsilon, privacy.delta),
+                    )
+                    .on_hover_text(privacy.describe());
                 }
             });
         });
