@@ -27,7 +27,7 @@ pub struct Fair {
 
 impl Fair {
     /// The usual strength.
-    pub const STRENGTH: f32 = 0.5;
+    pub const STRENGTH: f32 = 0.15;
 }
 
 /// How far a multiplier moves for a gap of 1.

@@ -172,7 +172,7 @@ pub struct TrainArgs {
     /// two classes)
     #[arg(long, value_name = "COLUMN", conflicts_with = "folds")]
     pub fair: Option<String>,
-    /// How much a gap between groups may cost at most, with --fair [default: 0.5]
+    /// How much a gap between groups may cost at most, with --fair [default: 0.15]
     #[arg(long, value_name = "X", requires = "fair")]
     pub fair_strength: Option<f32>,
     /// Score the groups of this column after every epoch
