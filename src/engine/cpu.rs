@@ -35,8 +35,7 @@ impl CpuEngine {
             }
             available -= needed;
         }
-        let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
-        let slots = Slots::new(&plan.slots, place);
+        let slots = Slots::placed(&plan.slots, plan.places());
         let equal_weights = host::equal_weights(&plan);
         Ok(Self { plan, slots, equal_weights })
     }
@@ -50,6 +49,13 @@ impl CpuEngine {
             tail.fill(0);
             Ok(())
         })
+    }
+
+    fn evaluate_rows(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
+        self.stage(batch, &host::EVALUATION)?;
+        run(&self.plan.eval_step, &mut self.slots);
+        let len = batch.rows * self.plan.model.head.outputs();
+        Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
     }
 
     fn loss_sum(&self) -> f32 {
@@ -100,10 +106,7 @@ impl Engine for CpuEngine {
 
     fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
         host::check_batch(&self.plan, batch, false)?;
-        self.stage(batch, &host::EVALUATION)?;
-        run(&self.plan.eval_step, &mut self.slots);
-        let len = batch.rows * self.plan.model.head.outputs();
-        Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
+        host::evaluate(self, batch, Self::evaluate_rows)
     }
 
     fn memory(&self) -> Ledger {

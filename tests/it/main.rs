@@ -23,6 +23,7 @@ mod gpu_update;
 mod gradient;
 mod images;
 mod kernels;
+mod lean;
 mod onnx;
 mod pair;
 mod pytorch;

@@ -67,7 +67,7 @@ pub(super) fn config(model: &ModelSpec, config: &PlanConfig) -> Result<(), Engin
 }
 
 fn update(config: &PlanConfig) -> Result<(), EngineError> {
-    let UpdateOptions { moments, master, clip_norm, accumulate, average } = config.update;
+    let UpdateOptions { moments, master, clip_norm, accumulate, average, lean: _ } = config.update;
     let compact = moments != MomentFormat::F32 || master != MasterFormat::F32;
     if compact && !matches!(config.optimizer, Optimizer::AdamW { .. }) {
         return Err(fault("compact optimiser state is only for AdamW".to_owned()));
