@@ -38,8 +38,7 @@ fn name(op: &Op) -> String {
 
 /// Memory of a plan with initial weights and one batch of random inputs in it.
 fn memory(plan: &Plan, batch: usize) -> Result<Slots, Box<dyn Error>> {
-    let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
-    let mut slots = Slots::new(&plan.slots, place);
+    let mut slots = Slots::placed(&plan.slots, plan.places());
     for (param, value) in plan.params.iter().zip(init(&plan.model, 1)) {
         slots.words_mut(param.weight).copy_from_slice(bytemuck::cast_slice(&value.values));
     }

@@ -8,6 +8,8 @@ struct Params {
     channels: u32,
     // Parts of the rows that are added on their own.
     parts: u32,
+    // 1: all_sums adds to what is there.
+    accumulate: u32,
 }
 
 const SIGNS: u32 = 1u;
@@ -90,6 +92,9 @@ fn all_sums(
         return;
     }
     var sum = 0.0;
+    if (p.accumulate == 1u) {
+        sum = sums[c];
+    }
     for (var part = 0u; part < p.parts; part++) {
         sum += terms[part * p.channels + c];
     }

@@ -20,6 +20,9 @@ struct Params {
     // 0: largest of the history, 1: most recent, 2: first.
     algorithm: u32,
     blocks: u32,
+    // Of the whole tensor, where these rows are a part of it.
+    first_row: u32,
+    all_rows: u32,
 }
 
 const STAT_WORDS: u32 = 80u;
@@ -105,7 +108,7 @@ fn choose_watched(@builtin(local_invocation_index) lane: u32) {
     if (lane == 0u) {
         choose_scales[0] = exponent;
     }
-    start_stats(lane, p.watch, p.rows * p.cols, amax, exponent);
+    start_stats(lane, p.watch, p.all_rows * p.cols, amax, exponent);
 }
 
 @compute @workgroup_size(LANES)
@@ -135,7 +138,31 @@ fn choose_delayed(@builtin(local_invocation_index) lane: u32) {
             choose_history[first] = amax;
         }
     }
-    start_stats(lane, p.watch, p.rows * p.cols, amax, exponent);
+    start_stats(lane, p.watch, p.all_rows * p.cols, amax, exponent);
+}
+
+@group(0) @binding(1) var<storage, read_write> add_stats: array<u32>;
+@group(0) @binding(2) var<storage, read_write> add_history: array<u32>;
+@group(0) @binding(3) var<storage, read> add_step: array<u32>;
+@group(0) @binding(4) var<uniform> add_params: Params;
+
+// Later rows of a tensor keep its scale; their amax counts too.
+@compute @workgroup_size(LANES)
+fn add_delayed(@builtin(local_invocation_index) lane: u32) {
+    let p = add_params;
+    let amax = live_amax(lane, p.amax_groups);
+    if (lane == 0u) {
+        let length = p.history_length;
+        let first = p.watch * HISTORY_WORDS;
+        let at = first + (add_step[STEP] + length - 1u) % length;
+        if (p.algorithm != 2u) {
+            add_history[at] = max(add_history[at], amax);
+        } else if (add_history[first] == 0u) {
+            add_history[first] = amax;
+        }
+        let word = p.watch * STAT_WORDS;
+        add_stats[word] = max(add_stats[word], amax);
+    }
 }
 
 // ---- scales of many blocks: one group each, or one thread each where they are small ----
@@ -152,7 +179,7 @@ fn choose_delayed(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(LANES)
 fn clear_watched(@builtin(local_invocation_index) lane: u32) {
     if (lane < STAT_WORDS) {
-        let count = clear_params.rows * clear_params.cols;
+        let count = clear_params.all_rows * clear_params.cols;
         clear_stats[clear_params.watch * STAT_WORDS + lane] = select(0u, count, lane == 2u);
     }
 }
@@ -278,7 +305,7 @@ fn encode(
         for (var j = 0u; j < min(4u, p.cols - col); j++) {
             let at = row * p.cols + col + j;
             let exponent = scale_at(row, col + j, p);
-            let random = random_at(key, at);
+            let random = random_at(key, p.first_row * p.cols + at);
             let code = fp8_encode(encode_input[at], exponent, FORMAT, STOCHASTIC == 1u, random);
             word |= code << (8u * j);
         }
@@ -338,7 +365,7 @@ fn encode_watched(
         for (var j = 0u; j < min(4u, p.cols - col); j++) {
             let at = row * p.cols + col + j;
             let exponent = scale_at(row, col + j, p);
-            let random = random_at(key, at);
+            let random = random_at(key, p.first_row * p.cols + at);
             let bits = encode_input[at];
             let code = fp8_encode(bits, exponent, FORMAT, STOCHASTIC == 1u, random);
             word |= code << (8u * j);
@@ -393,6 +420,10 @@ fn finish_watched(@builtin(local_invocation_index) lane: u32) {
     error = tree_sum(lane, error);
     if (lane == 0u) {
         let base = p.watch * STAT_WORDS;
+        if (p.first_row > 0u) {
+            signal += bitcast<f32>(finish_stats[base + 7u]);
+            error += bitcast<f32>(finish_stats[base + 8u]);
+        }
         finish_stats[base + 7u] = bitcast<u32>(signal);
         finish_stats[base + 8u] = bitcast<u32>(error);
         if (SINGLE == 0u) {

@@ -266,7 +266,7 @@ impl Gpu {
     pub fn launch(
         &mut self,
         kernel: &Kernel<'_>,
-        buffers: &[&wgpu::Buffer],
+        buffers: &[wgpu::BufferBinding<'_>],
         params: &[u32],
         groups: [u32; 3],
     ) -> Result<Launch, EngineError> {
@@ -282,12 +282,12 @@ impl Gpu {
         self.upload(&uniform, &padded)?;
         let entries: Vec<wgpu::BindGroupEntry<'_>> = buffers
             .iter()
-            .copied()
-            .chain([&uniform])
+            .cloned()
+            .chain([uniform.as_entire_buffer_binding()])
             .enumerate()
             .map(|(i, buffer)| wgpu::BindGroupEntry {
                 binding: i as u32,
-                resource: buffer.as_entire_binding(),
+                resource: wgpu::BindingResource::Buffer(buffer),
             })
             .collect();
         let label = format!("{}::{}", kernel.shader, kernel.entry);
@@ -328,7 +328,7 @@ mod tests {
             kernel(&fill, "fill", &[false]),
             kernel(&fill, "fill", &[]),
         ] {
-            match gpu.launch(&bad, &[&buffer], &[4, 0], [1, 1, 1]) {
+            match gpu.launch(&bad, &[buffer.as_entire_buffer_binding()], &[4, 0], [1, 1, 1]) {
                 Err(EngineError::Kernel { kernel, what }) => {
                     assert!(kernel.starts_with("test::") && !what.is_empty());
                 }
@@ -337,7 +337,8 @@ mod tests {
         }
         // The device is as good as before.
         let good = kernel(&fill, "fill", &[true]);
-        let launch = gpu.launch(&good, &[&buffer], &[4, 7], [1, 1, 1]).unwrap();
+        let launch =
+            gpu.launch(&good, &[buffer.as_entire_buffer_binding()], &[4, 7], [1, 1, 1]).unwrap();
         let record = |e: &mut wgpu::CommandEncoder| {
             launch.record(&mut e.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         };

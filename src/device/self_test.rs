@@ -276,7 +276,8 @@ fn call(
         buffers.push(buffer);
     }
     let out = gpu.storage("self-test output", out_words)?;
-    let bound: Vec<&wgpu::Buffer> = buffers.iter().chain([&out]).collect();
+    let all = buffers.iter().chain([&out]);
+    let bound: Vec<_> = all.map(|buffer| buffer.as_entire_buffer_binding()).collect();
     let launch = gpu.launch(kernel, &bound, params, groups)?;
     gpu.submit(|encoder| launch.record(&mut encoder.begin_compute_pass(&Default::default())))?;
     gpu.download(&out, out_words)

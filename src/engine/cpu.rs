@@ -35,8 +35,7 @@ impl CpuEngine {
             }
             available -= needed;
         }
-        let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
-        let slots = Slots::new(&plan.slots, place);
+        let slots = Slots::placed(&plan.slots, plan.places());
         let equal_weights = host::equal_weights(&plan);
         Ok(Self { plan, slots, equal_weights })
     }
@@ -50,6 +49,13 @@ impl CpuEngine {
             tail.fill(0);
             Ok(())
         })
+    }
+
+    fn evaluate_rows(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
+        self.stage(batch, &host::EVALUATION)?;
+        run(&self.plan.eval_step, &mut self.slots);
+        let len = batch.rows * self.plan.model.head.outputs();
+        Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
     }
 
     fn loss_sum(&self) -> f32 {
@@ -105,7 +111,8 @@ impl Engine for CpuEngine {
         for op in &self.plan.train_step {
             op.cpu(&mut self.slots);
             let Op::Quantise(op) = op else { continue };
-            let Some(watch) = op.watch else { continue };
+            // The first rows stand for a tensor that is quantised a few at a time.
+            let Some(watch) = op.watch.filter(|_| op.first_row == 0) else { continue };
             let elements = op.rows as usize * op.cols as usize;
             look(LiveTensor {
                 watch: watch as usize,
@@ -134,10 +141,7 @@ impl Engine for CpuEngine {
 
     fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
         host::check_batch(&self.plan, batch, false)?;
-        self.stage(batch, &host::EVALUATION)?;
-        run(&self.plan.eval_step, &mut self.slots);
-        let len = batch.rows * self.plan.model.head.outputs();
-        Ok((self.slots.f32(self.plan.outputs)[..len].to_vec(), self.loss_sum()))
+        host::evaluate(self, batch, Self::evaluate_rows)
     }
 
     fn memory(&self) -> Ledger {

@@ -5,15 +5,15 @@ use crate::device::Gpu;
 use crate::device::launch::{Kernel, Launch};
 use crate::error::EngineError;
 use crate::kernels::dispatch::{SCRATCH, SCRATCH_WORDS};
-use crate::kernels::{BufferId, Dispatch, Op};
+use crate::kernels::{BufferId, Dispatch, Op, Place};
 
 /// All memory of one plan on one GPU.
 #[derive(Debug)]
 pub struct DeviceMemory {
     gpu: Gpu,
     slots: Vec<wgpu::Buffer>,
-    /// Per logical buffer: its slot and its length in words.
-    place: Vec<(usize, usize)>,
+    /// Of every logical buffer.
+    place: Vec<Place>,
     scratch: wgpu::Buffer,
 }
 
@@ -27,6 +27,14 @@ impl DeviceMemory {
         slot_words: &[usize],
         place: Vec<(usize, usize)>,
     ) -> Result<Self, EngineError> {
+        Self::placed(gpu, slot_words, place.into_iter().map(Place::from).collect())
+    }
+
+    /// As [`DeviceMemory::new`], with buffers anywhere in their slots.
+    ///
+    /// # Errors
+    /// As [`DeviceMemory::new`].
+    pub fn placed(gpu: Gpu, slot_words: &[usize], place: Vec<Place>) -> Result<Self, EngineError> {
         let slots: Result<Vec<_>, _> = slot_words
             .iter()
             .enumerate()
@@ -46,14 +54,27 @@ impl DeviceMemory {
         self.gpu
     }
 
-    /// The device buffer that holds `id`, and the words of it that belong to `id`.
+    /// The device buffer that starts with `id`, and the words of it that belong to `id`.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] if there is no such buffer, or it begins inside another.
     pub fn find(&self, id: BufferId) -> Result<(&wgpu::Buffer, usize), EngineError> {
-        if id == SCRATCH {
-            return Ok((&self.scratch, SCRATCH_WORDS));
+        match self.locate(id)? {
+            (buffer, Place { offset: 0, words, .. }) => Ok((buffer, words)),
+            _ => Err(Self::unknown(id)),
         }
-        let unknown = || EngineError::Shape { op: "plan", what: format!("no buffer {}", id.0) };
-        let (slot, words) = self.place.get(id.index()).ok_or_else(unknown)?;
-        Ok((self.slots.get(*slot).ok_or_else(unknown)?, *words))
+    }
+
+    fn unknown(id: BufferId) -> EngineError {
+        EngineError::Shape { op: "plan", what: format!("no buffer {}", id.0) }
+    }
+
+    fn locate(&self, id: BufferId) -> Result<(&wgpu::Buffer, Place), EngineError> {
+        if id == SCRATCH {
+            return Ok((&self.scratch, Place { slot: 0, offset: 0, words: SCRATCH_WORDS }));
+        }
+        let place = self.place.get(id.index()).ok_or_else(|| Self::unknown(id))?;
+        Ok((self.slots.get(place.slot).ok_or_else(|| Self::unknown(id))?, *place))
     }
 
     /// Binds ops to this memory. See [`Op::gpu`] for `full_stats`.
@@ -63,9 +84,10 @@ impl DeviceMemory {
     }
 
     fn bind(&mut self, call: &Dispatch) -> Result<Launch, EngineError> {
-        let buffers: Result<Vec<wgpu::Buffer>, _> =
-            call.buffers.iter().map(|(id, _)| self.find(*id).map(|(b, _)| b.clone())).collect();
-        let buffers = buffers?;
+        let find = |(id, _): &(BufferId, bool)| {
+            self.locate(*id).map(|(buffer, place)| (buffer.clone(), 4 * place.offset as u64))
+        };
+        let buffers = call.buffers.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let written: Vec<bool> = call.buffers.iter().map(|(_, written)| *written).collect();
         let kernel = Kernel {
             shader: call.shader,
@@ -73,7 +95,10 @@ impl DeviceMemory {
             entry: call.entry,
             written: &written,
         };
-        let bound: Vec<&wgpu::Buffer> = buffers.iter().collect();
+        let bound: Vec<wgpu::BufferBinding<'_>> = buffers
+            .iter()
+            .map(|(buffer, offset)| wgpu::BufferBinding { buffer, offset: *offset, size: None })
+            .collect();
         self.gpu.launch(&kernel, &bound, &call.params, call.groups)
     }
 

@@ -1,12 +1,12 @@
 //! What both engines do on the host: check batches, pad them, compute the step state.
 
-use super::{Batch, StepParams};
+use super::{Batch, Engine, StepParams};
 use crate::error::EngineError;
 use crate::fp8::bf16;
 use crate::kernels::bf16::packed_words;
 use crate::model::Head;
 use crate::model::init::Param;
-use crate::plan::{BufferId, MasterFormat, Optimizer, Plan, PlanParam, step_state};
+use crate::plan::{BufferId, MasterFormat, Optimizer, Plan, PlanParam, UpdateOptions, step_state};
 
 fn fault(op: &'static str, what: String) -> EngineError {
     EngineError::Shape { op, what }
@@ -173,6 +173,43 @@ pub fn stage(
     }
 }
 
+/// Rows `from..from + rows` of a batch.
+pub fn part(plan: &Plan, batch: &Batch, from: usize, rows: usize) -> Batch {
+    let rows = rows.min(batch.rows.saturating_sub(from));
+    fn of<T: Clone>(values: &[T], from: usize, rows: usize, width: usize) -> Vec<T> {
+        values.get(from * width..(from + rows) * width).unwrap_or_default().to_vec()
+    }
+    let input = &plan.model.input;
+    Batch {
+        rows,
+        dense: of(&batch.dense, from, rows, input.dense),
+        categories: of(&batch.categories, from, rows, input.embeddings.len()),
+        targets: of(&batch.targets, from, rows, 1),
+        weights: of(&batch.weights, from, rows, 1),
+    }
+}
+
+/// Evaluates a checked batch in parts that the plan can take at once; `run` gives the outputs of one
+/// and the sum of its losses.
+pub fn evaluate<E: Engine>(
+    engine: &mut E,
+    batch: &Batch,
+    run: impl Fn(&mut E, &Batch) -> Result<(Vec<f32>, f32), EngineError>,
+) -> Result<(Vec<f32>, f32), EngineError> {
+    let rows = engine.plan().eval_rows.max(1);
+    if batch.rows <= rows {
+        return run(engine, batch);
+    }
+    let (mut outputs, mut loss) = (Vec::new(), 0.0);
+    for from in (0..batch.rows).step_by(rows) {
+        let own = part(engine.plan(), batch, from, rows);
+        let (values, sum) = run(engine, &own)?;
+        outputs.extend(values);
+        loss += sum;
+    }
+    Ok((outputs, loss))
+}
+
 /// Step parameters of an evaluation: nothing in it depends on them.
 pub const EVALUATION: StepParams = StepParams { step: 1, learning_rate: 0.0, seed: 0 };
 
@@ -214,10 +251,14 @@ pub fn unpack_bf16(param: &PlanParam, words: &[u32]) -> Vec<f32> {
 /// where the plans have the same precision.
 pub fn shared_state(from: &Plan, to: &Plan) -> Result<Vec<(BufferId, BufferId)>, EngineError> {
     let fail = |what: String| Err(fault("transfer", what));
+    // How matrices are cut has no part in the state.
+    let plain = |update: UpdateOptions| UpdateOptions { lean: false, ..update };
     if from.model != to.model {
         return fail("the plans are of different models".to_owned());
     }
-    if from.config.optimizer != to.config.optimizer || from.config.update != to.config.update {
+    if from.config.optimizer != to.config.optimizer
+        || plain(from.config.update) != plain(to.config.update)
+    {
         return fail("the plans update weights in different ways".to_owned());
     }
     let words = |plan: &Plan, id: BufferId| plan.buffers.get(id.index()).map(|b| b.words);

@@ -69,8 +69,7 @@ impl WgpuEngine {
     pub fn on(mut gpu: Gpu, plan: Plan) -> Result<Self, EngineError> {
         let self_test = device::self_test(&mut gpu)?.into_result()?;
         check_size(&gpu, &plan)?;
-        let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
-        let mut memory = DeviceMemory::new(gpu, &plan.slots, place)?;
+        let mut memory = DeviceMemory::placed(gpu, &plan.slots, plan.places())?;
         let watched_step = memory.prepare(&plan.train_step, true)?;
         let quiet_step = memory.prepare(&plan.train_step, false)?;
         let update_step = memory.prepare(&plan.update_step, true)?;
@@ -198,6 +197,16 @@ impl WgpuEngine {
         Ok(())
     }
 
+    fn evaluate_rows(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
+        self.stage_one(batch, &host::EVALUATION)?;
+        self.memory.run(&self.eval_step)?;
+        let outputs = self.memory.read(self.plan.outputs)?;
+        let loss = self.memory.read(self.plan.loss_sum)?;
+        let len = batch.rows * self.plan.model.head.outputs();
+        let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
+        Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
+    }
+
     /// Moves the steps per submission towards [`TARGET`], at most doubling them.
     fn adapt(&mut self, done: usize, took: Duration) {
         let per_step = took.as_secs_f64() / done.max(1) as f64;
@@ -256,7 +265,8 @@ impl Engine for WgpuEngine {
         for op in &self.plan.train_step {
             to += op.gpu(true).len();
             let Op::Quantise(op) = op else { continue };
-            let Some(watch) = op.watch else { continue };
+            // The first rows stand for a tensor that is quantised a few at a time.
+            let Some(watch) = op.watch.filter(|_| op.first_row == 0) else { continue };
             self.memory.run(self.watched_step.get(from..to).unwrap_or_default())?;
             from = to;
             let values = self.memory.read(op.input)?;
@@ -289,13 +299,7 @@ impl Engine for WgpuEngine {
 
     fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
         host::check_batch(&self.plan, batch, false)?;
-        self.stage_one(batch, &host::EVALUATION)?;
-        self.memory.run(&self.eval_step)?;
-        let outputs = self.memory.read(self.plan.outputs)?;
-        let loss = self.memory.read(self.plan.loss_sum)?;
-        let len = batch.rows * self.plan.model.head.outputs();
-        let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
-        Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
+        host::evaluate(self, batch, Self::evaluate_rows)
     }
 
     fn memory(&self) -> Ledger {

@@ -126,6 +126,21 @@ impl TensorStats {
     }
 }
 
+/// Adds the statistics of further elements of a tensor, both as words. The number of elements, which
+/// is that of the whole tensor from the start, stays.
+pub(crate) fn merge_words(into: &mut [u32], other: &[u32; STAT_WORDS]) {
+    for (i, (a, b)) in into.iter_mut().zip(other).enumerate() {
+        match i {
+            // amax: f32 bits without a sign are ordered like numbers.
+            0 => *a = (*a).max(*b),
+            1 => *a = (*a as i32).max(*b as i32) as u32,
+            2 => {}
+            7 | 8 => *a = (f32::from_bits(*a) + f32::from_bits(*b)).to_bits(),
+            _ => *a += b,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -246,7 +246,7 @@ fn scratch(rows: u32, pixels: u32, channels: u32, more: usize) -> ScratchNeed {
     let channels = (channels as usize).max(1);
     let len = rows as usize * pixels as usize * channels;
     let pieces = len.div_ceil(piece_len(channels)) + more;
-    ScratchNeed { left: pieces * 2 * channels, ..ScratchNeed::default() }
+    ScratchNeed { words: pieces * 2 * channels, ..ScratchNeed::default() }
 }
 
 impl BatchNorm {
@@ -261,12 +261,13 @@ impl BatchNorm {
         let rows = slots.valid_rows(self.step, self.rows) * self.pixels as usize;
         let len = self.rows as usize * self.pixels as usize * channels;
         let piece = piece_len(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.left);
+        let mut partial = std::mem::take(&mut slots.scratch.words);
         let mut taken = slots.take(self.moments);
         {
             let x = &slots.f32(self.x)[..rows * channels];
             let pieces = x.len().div_ceil(piece);
-            let partial = grow(&mut partial, pieces * 2 * channels);
+            let partial: &mut [f32] =
+                bytemuck::cast_slice_mut(grow(&mut partial, pieces * 2 * channels));
             x.par_chunks(piece)
                 .zip(partial.par_chunks_mut(2 * channels))
                 .for_each(|(x, out)| moments(x, out));
@@ -305,7 +306,7 @@ impl BatchNorm {
         slots.put(running_mean);
         slots.put(running_variance);
         slots.put(taken);
-        slots.scratch.left = partial;
+        slots.scratch.words = partial;
 
         let mut taken = slots.take(self.out);
         let (mean, rstd) = slots.f32(self.moments)[..2 * channels].split_at(channels);
@@ -342,10 +343,14 @@ impl BatchNormEval {
         let len = self.rows as usize * channels;
         let mut taken = slots.take(self.out);
         let inverse = |v: &f32| 1.0 / (v + EPSILON).sqrt();
-        let rstd: Vec<f32> = slots.f32(self.variance)[..channels].iter().map(inverse).collect();
+        let mut words = std::mem::take(&mut slots.scratch.words);
+        let rstd: &mut [f32] = bytemuck::cast_slice_mut(grow(&mut words, channels));
+        for (r, v) in rstd.iter_mut().zip(slots.f32(self.variance)) {
+            *r = inverse(v);
+        }
         let c = Channels {
             mean: &slots.f32(self.mean)[..channels],
-            rstd: &rstd,
+            rstd,
             gain: slots.f32(self.gain),
             shift: slots.f32(self.shift),
         };
@@ -354,6 +359,12 @@ impl BatchNormEval {
             apply(&x[start..start + out.len()], out, &c, self.activation);
         });
         slots.put(taken);
+        slots.scratch.words = words;
+    }
+
+    /// Scratch of the native twin.
+    pub fn scratch(&self) -> ScratchNeed {
+        ScratchNeed { words: self.channels as usize, ..ScratchNeed::default() }
     }
 
     /// What it reads and writes.
@@ -379,11 +390,12 @@ impl BatchNormBackward {
         let rows = slots.valid_rows(self.step, self.rows) * self.pixels as usize;
         let len = self.rows as usize * self.pixels as usize * channels;
         let piece = piece_len(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.left);
+        let mut partial = std::mem::take(&mut slots.scratch.words);
         let pieces = (rows * channels).div_ceil(piece);
         // After the pieces' sums, the two means of every channel.
         let words = (pieces + 1) * 2 * channels;
-        let (parts, means) = grow(&mut partial, words).split_at_mut(pieces * 2 * channels);
+        let words: &mut [f32] = bytemuck::cast_slice_mut(grow(&mut partial, words));
+        let (parts, means) = words.split_at_mut(pieces * 2 * channels);
         let mut grad = slots.take(self.grad);
         let mut grad_gain = slots.take(self.grad_gain);
         let mut grad_shift = slots.take(self.grad_shift);
@@ -417,7 +429,7 @@ impl BatchNormBackward {
         slots.put(grad);
         slots.put(grad_gain);
         slots.put(grad_shift);
-        slots.scratch.left = partial;
+        slots.scratch.words = partial;
     }
 
     /// What it reads and writes.

@@ -23,6 +23,8 @@ pub struct ChannelBackward {
     pub activation: Option<Activation>,
     /// f32 `[channels]`, overwritten.
     pub bias_gradient: Option<BufferId>,
+    /// Adds to the bias gradient instead: these are not the first rows of the tensor.
+    pub accumulate: bool,
     /// Pixels of all samples.
     pub rows: u32,
     /// Channels.
@@ -168,7 +170,7 @@ impl ChannelBackward {
     pub fn scratch(&self) -> ScratchNeed {
         let channels = (self.channels as usize).max(1);
         let pieces = (self.rows as usize).div_ceil(parallel::rows_per_piece(channels));
-        ScratchNeed { left: pieces * channels, ..ScratchNeed::default() }
+        ScratchNeed { words: pieces * channels, ..ScratchNeed::default() }
     }
 
     /// Native twin.
@@ -176,9 +178,9 @@ impl ChannelBackward {
         let channels = (self.channels as usize).max(1);
         let rows = self.rows as usize;
         let per_piece = parallel::rows_per_piece(channels);
-        let mut partial = std::mem::take(&mut slots.scratch.left);
+        let mut partial = std::mem::take(&mut slots.scratch.words);
         let pieces = rows.div_ceil(per_piece);
-        grow(&mut partial, pieces * channels);
+        let sums: &mut [f32] = bytemuck::cast_slice_mut(grow(&mut partial, pieces * channels));
         let mut grad = slots.take(self.grad);
         let part = |piece: usize| {
             let (first, count) = (piece * per_piece, per_piece.min(rows - piece * per_piece));
@@ -195,18 +197,19 @@ impl ChannelBackward {
         };
         grad.f32()[..rows * channels]
             .par_chunks_mut(per_piece * channels)
-            .zip(partial[..pieces * channels].par_chunks_mut(channels))
+            .zip(sums.par_chunks_mut(channels))
             .enumerate()
             .for_each(|(i, (grad, sums))| backward(grad, part(i), self.activation, sums));
         slots.put(grad);
         if let Some(id) = self.bias_gradient {
             let out = bytemuck::cast_slice_mut::<u32, f32>(slots.words_mut(id));
             for (c, out) in out.iter_mut().enumerate().take(channels) {
-                let own = partial[..pieces * channels].iter().skip(c).step_by(channels);
-                *out = own.fold(0.0, |sum, v| sum + v);
+                let own = sums.iter().skip(c).step_by(channels);
+                let before = if self.accumulate { *out } else { 0.0 };
+                *out = own.fold(before, |sum, v| sum + v);
             }
         }
-        slots.scratch.left = partial;
+        slots.scratch.words = partial;
     }
 
     /// What it reads and writes.
@@ -215,7 +218,8 @@ impl ChannelBackward {
         let mut list = vec![Access::update(self.grad, rows * channels)];
         let kept = kept_access(self.kept, rows, channels);
         list.extend(kept.map(|(id, words)| Access::read(id, words)));
-        list.extend(self.bias_gradient.map(|id| Access::write(id, channels)));
+        let bias = if self.accumulate { Access::update } else { Access::write };
+        list.extend(self.bias_gradient.map(|id| bias(id, channels)));
         list
     }
 }
@@ -283,7 +287,7 @@ pub(super) fn signs_dispatch(out: BufferId, signs: BufferId, rows: u32, channels
     let buffers = [read(out), write(signs)];
     let constants = [("ACTIVATION", 0), ("KEPT", 0)];
     let threads = groups(rows * channels.div_ceil(32));
-    dispatch("channel", "signs", &constants, &buffers, &[rows, channels, 1], threads)
+    dispatch("channel", "signs", &constants, &buffers, &[rows, channels, 1, 0], threads)
 }
 
 impl ChannelBackward {
@@ -291,7 +295,7 @@ impl ChannelBackward {
     pub fn gpu(&self) -> Vec<Dispatch> {
         let (rows, channels) = (self.rows, self.channels);
         let parts = parts(rows, channels, 1);
-        let params = [rows, channels, parts];
+        let params = [rows, channels, parts, u32::from(self.accumulate)];
         let call = |entry, kept, buffers: &[_], groups| {
             let constants = [("ACTIVATION", 0), ("KEPT", kept)];
             dispatch("channel", entry, &constants, buffers, &params, groups)
@@ -326,7 +330,7 @@ impl Add {
     pub fn gpu(&self) -> Vec<Dispatch> {
         let (rows, channels) = (self.rows, self.channels);
         let constants = [("ACTIVATION", code(self.activation)), ("KEPT", 0)];
-        let params = [rows, channels, 1];
+        let params = [rows, channels, 1, 0];
         let mut buffers = vec![read(self.a), read(self.b), write(self.out)];
         let entry = match self.kept {
             Kept::Pre(id) => {

@@ -1,6 +1,7 @@
 //! Matrix product with f32, packed bf16 or packed FP8 operands and f32 accumulation.
 
 use super::dispatch::{dispatch, format_code, read, write};
+use super::slots::grow;
 use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, bf16, slice};
@@ -63,7 +64,7 @@ pub struct Gemm {
 }
 
 /// Elements that one decoded block of both operands may take, so that scratch stays in cache.
-const BLOCK_ELEMENTS: usize = 1 << 20;
+const BLOCK_ELEMENTS: usize = 1 << 17;
 
 impl Operand {
     /// A stored f32 matrix.
@@ -133,7 +134,7 @@ fn part<'a>(
     inner_is_col: bool,
     (from, to): (usize, usize),
     slots: &'a Slots,
-    scratch: &'a mut Vec<f32>,
+    scratch: &'a mut [f32],
 ) -> View<'a> {
     let (rows, cols) = (operand.rows as usize, operand.cols as usize);
     // In storage order: does the inner index run along a stored row?
@@ -159,11 +160,10 @@ fn decode<'a>(
     rows: (usize, usize),
     cols: (usize, usize),
     slots: &Slots,
-    scratch: &'a mut Vec<f32>,
+    scratch: &'a mut [f32],
 ) -> &'a [f32] {
     let width = cols.1 - cols.0;
     let len = (rows.1 - rows.0) * width;
-    super::slots::grow(scratch, len);
     if operand.storage == Storage::Bf16 {
         let halves: &[u16] = bytemuck::cast_slice(slots.words(operand.buffer));
         let stride = (operand.cols as usize).next_multiple_of(2);
@@ -258,19 +258,20 @@ impl Gemm {
             slots.put(taken);
             return;
         }
-        let mut left = std::mem::take(&mut slots.scratch.left);
-        let mut right = std::mem::take(&mut slots.scratch.right);
+        let mut scratch = std::mem::take(&mut slots.scratch.words);
+        let (left, right) = self.decoded();
+        let words: &mut [f32] = bytemuck::cast_slice_mut(grow(&mut scratch, left + right));
+        let (left, right) = words.split_at_mut(left);
         let block = self.block();
         let mut from = 0;
         while from < k {
             let to = (from + block).min(k);
-            let a = part(&self.a, true, (from, to), slots, &mut left);
-            let b = part(&self.b, false, (from, to), slots, &mut right);
+            let a = part(&self.a, true, (from, to), slots, left);
+            let b = part(&self.b, false, (from, to), slots, right);
             multiply((m, n, to - from), &a, &b, out, from > 0);
             from = to;
         }
-        slots.scratch.left = left;
-        slots.scratch.right = right;
+        slots.scratch.words = scratch;
         slots.put(taken);
     }
 
@@ -286,15 +287,19 @@ impl Gemm {
     pub fn scratch(&self) -> ScratchNeed {
         let packed = |o: &Operand| o.storage != Storage::F32;
         if packed(&self.a) && packed(&self.b) && gemm_bf16::available() {
-            let panels = gemm_bf16::panel_words(self.n as usize, self.k as usize);
-            return ScratchNeed { panels, ..ScratchNeed::default() };
+            let words = gemm_bf16::panel_words(self.n as usize, self.k as usize);
+            return ScratchNeed { words, ..ScratchNeed::default() };
         }
+        let (left, right) = self.decoded();
+        ScratchNeed { words: left + right, ..ScratchNeed::default() }
+    }
+
+    /// Values of both operands that are decoded at a time.
+    fn decoded(&self) -> (usize, usize) {
+        let packed = |o: &Operand| usize::from(o.storage != Storage::F32);
         let depth = self.block().min(self.k as usize);
-        ScratchNeed {
-            left: usize::from(packed(&self.a)) * self.m as usize * depth,
-            right: usize::from(packed(&self.b)) * self.n as usize * depth,
-            ..ScratchNeed::default()
-        }
+        let (m, n) = (self.m as usize, self.n as usize);
+        (packed(&self.a) * m * depth, packed(&self.b) * n * depth)
     }
 
     /// Multiplies two packed operands by bf16 dot products where the processor has them; says whether
@@ -303,7 +308,7 @@ impl Gemm {
         if !gemm_bf16::available() {
             return false;
         }
-        let mut panels = std::mem::take(&mut slots.scratch.panels);
+        let mut panels = std::mem::take(&mut slots.scratch.words);
         let operands = (self.a.codes(slots), self.b.codes(slots));
         let done = if let (Some(a), Some(b)) = operands
             && a.exact()
@@ -315,7 +320,7 @@ impl Gemm {
         } else {
             false
         };
-        slots.scratch.panels = panels;
+        slots.scratch.words = panels;
         done
     }
 

@@ -26,7 +26,7 @@ pub mod reduce;
 mod simd;
 pub mod slots;
 
-pub use slots::{ScratchNeed, Slots};
+pub use slots::{Place, ScratchNeed, Slots};
 
 /// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
 /// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
@@ -270,6 +270,7 @@ impl Op {
             Op::ConvWeightGradient(op) => op.scratch(),
             Op::ChannelBackward(op) => op.scratch(),
             Op::BatchNorm(op) => op.scratch(),
+            Op::BatchNormEval(op) => op.scratch(),
             Op::BatchNormBackward(op) => op.scratch(),
             Op::Quantise(op) => op.scratch(),
             Op::SquareSum(op) => op.scratch(),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
 use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel, step_state};
 use crate::device::shader::LANES;
-use crate::fp8::stats::STAT_WORDS;
+use crate::fp8::stats::{self, STAT_WORDS};
 use crate::fp8::tally::{Summary, Tally};
 use crate::fp8::{AmaxAlgorithm, Format, Scale, hash, slice};
 
@@ -80,6 +80,13 @@ pub struct Quantise {
     pub stats: BufferId,
     /// Step state.
     pub step: BufferId,
+    /// Where these rows begin in their tensor: a tensor may be quantised a few rows at a time, in
+    /// order. Codes are those of one call, and later calls add to the statistics of the first. A
+    /// delayed scale is chosen by the first call and the others keep it; where there is no history
+    /// yet, it is therefore from the amax of the first rows.
+    pub first_row: u32,
+    /// Rows of the tensor; `rows` where this is the only call.
+    pub all_rows: u32,
 }
 
 /// Words of amax history per watched tensor.
@@ -112,7 +119,7 @@ impl Encoder<'_> {
                 let exponent = self.exponents[first_block + c / block_cols] as i32;
                 let (src, codes) = (&src[c..end], &mut codes[c..end]);
                 if op.stochastic {
-                    let first = (r * cols + c) as u32;
+                    let first = ((op.first_row as usize + r) * cols + c) as u32;
                     slice::encode_stochastic(op.format, src, exponent, self.key, first, codes);
                 } else {
                     slice::encode(op.format, src, exponent, codes);
@@ -135,6 +142,12 @@ impl Quantise {
     /// Words of the packed matrix.
     pub fn packed_words(&self) -> usize {
         self.rows as usize * (self.cols as usize).div_ceil(4)
+    }
+
+    /// Whether the scale was chosen when earlier rows of the tensor were quantised.
+    fn keeps_scale(&self) -> bool {
+        let delayed = matches!(self.source, ScaleSource::Delayed { .. });
+        self.first_row > 0 && delayed && self.watch.is_some()
     }
 
     /// amax bits of every block into `amax`; the largest of all is returned.
@@ -176,10 +189,14 @@ impl Quantise {
             AmaxAlgorithm::MostRecent => ring[(at + 2 * length - 2) % length],
             AmaxAlgorithm::First => ring[0],
         };
+        let now = match algorithm {
+            AmaxAlgorithm::First => &mut ring[0],
+            _ => &mut ring[(at + length - 1) % length],
+        };
         match algorithm {
             AmaxAlgorithm::First if chosen != 0 => {}
-            AmaxAlgorithm::First => ring[0] = live,
-            _ => ring[(at + length - 1) % length] = live,
+            _ if self.first_row > 0 => *now = live.max(*now),
+            _ => *now = live,
         }
         if chosen == 0 { live } else { chosen }
     }
@@ -192,13 +209,21 @@ impl Quantise {
         let blocks = self.blocks();
         let mut scales = slots.take(self.scales);
         let exponents = &mut scales.words()[..blocks];
-        let live = self.amaxes(&slots.words(self.input)[..rows * cols], exponents);
-        if let [only] = exponents {
-            *only = self.delayed(live, step, slots);
-        }
-        for e in exponents.iter_mut() {
-            *e = Scale::from_amax_bits(*e, self.format, self.margin).exponent as u32;
-        }
+        let src = &slots.words(self.input)[..rows * cols];
+        let live = if self.keeps_scale() {
+            let live = self.amaxes(src, &mut [0]);
+            self.delayed(live, step, slots);
+            live
+        } else {
+            let live = self.amaxes(src, exponents);
+            if let [only] = exponents {
+                *only = self.delayed(live, step, slots);
+            }
+            for e in exponents.iter_mut() {
+                *e = Scale::from_amax_bits(*e, self.format, self.margin).exponent as u32;
+            }
+            live
+        };
         let exponents = &scales.words()[..blocks];
 
         let gather = self.watch.is_some() && slots.full_stats;
@@ -233,9 +258,15 @@ impl Quantise {
             let largest = exponents.iter().map(|e| *e as i32).max().unwrap_or(0);
             let mut total = Summary::default();
             parts.iter().for_each(|part| total.merge(part));
-            let words = total.to_words(live, largest, (rows * cols) as u32);
+            let count = self.all_rows * self.cols;
+            let words = total.to_words(live, largest, count);
             let start = watch as usize * STAT_WORDS;
-            slots.words_mut(self.stats)[start..start + STAT_WORDS].copy_from_slice(&words);
+            let stats = &mut slots.words_mut(self.stats)[start..start + STAT_WORDS];
+            if self.first_row > 0 {
+                stats::merge_words(stats, &words);
+            } else {
+                stats.copy_from_slice(&words);
+            }
         }
         slots.scratch.summaries = parts;
         slots.put(scales);
@@ -254,7 +285,11 @@ impl Quantise {
         let mut list = vec![
             Access::read(self.input, self.rows as usize * self.cols as usize),
             Access::write(self.packed, self.packed_words()),
-            Access::write(self.scales, self.blocks()),
+            if self.keeps_scale() {
+                Access::read(self.scales, self.blocks())
+            } else {
+                Access::write(self.scales, self.blocks())
+            },
             Access::read(self.step, step_state::WORDS),
         ];
         if let Some(watch) = self.watch {
@@ -280,7 +315,7 @@ impl Quantise {
     pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
         let across = self.cols.div_ceil(self.block_cols.max(1));
         let blocks = self.rows.div_ceil(self.block_rows.max(1)) * across;
-        let single = self.block_rows >= self.rows && self.block_cols >= self.cols;
+        let single = self.block_rows >= self.all_rows && self.block_cols >= self.cols;
         let words = self.rows * self.cols.div_ceil(4);
         let amax_groups = (self.rows * self.cols).div_ceil(8 * LANES).clamp(1, MAX_PARTIALS);
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
@@ -309,6 +344,8 @@ impl Quantise {
             length,
             algorithm,
             blocks,
+            self.first_row,
+            self.all_rows,
         ];
         let constants = [
             ("FORMAT", format_code(self.format)),
@@ -328,8 +365,14 @@ impl Quantise {
         }
         if single {
             calls.push(call("amax", &params, &[read(self.input), write(SCRATCH)], amax_groups));
+            let history = history.filter(|_| watched);
             let mut buffers = vec![read(SCRATCH), write(self.scales)];
-            let entry = match history.filter(|_| watched) {
+            let entry = match history {
+                Some(history) if self.keeps_scale() => {
+                    let rest = [write(self.stats), write(history), read(self.step)];
+                    buffers = [vec![read(SCRATCH)], rest.to_vec()].concat();
+                    "add_delayed"
+                }
                 Some(history) => {
                     buffers.extend([write(self.stats), write(history), read(self.step)]);
                     "choose_delayed"
@@ -345,7 +388,9 @@ impl Quantise {
             let small = self.block_rows.saturating_mul(self.block_cols) <= SMALL_BLOCK;
             let mut buffers = vec![read(self.input), write(self.scales)];
             if watched {
-                calls.push(call("clear_watched", &params, &[write(self.stats)], 1));
+                if self.first_row == 0 {
+                    calls.push(call("clear_watched", &params, &[write(self.stats)], 1));
+                }
                 buffers.push(write(self.stats));
             }
             let (entry, groups) = match (small, watched) {

@@ -5,6 +5,7 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
+use super::conv::Layouts;
 use super::{BufferId, step_state};
 use crate::fp8::tally::Summary;
 
@@ -12,8 +13,8 @@ use crate::fp8::tally::Summary;
 #[derive(Debug, Default)]
 pub struct Slots {
     data: Vec<Vec<u32>>,
-    /// Per logical buffer: its slot and its length in words.
-    place: Vec<(usize, usize)>,
+    /// Of every logical buffer.
+    place: Vec<Place>,
     /// Whether quantisation gathers everything, or only amax and scale.
     pub full_stats: bool,
     pub(super) scratch: Scratch,
@@ -22,9 +23,10 @@ pub struct Slots {
 /// Scratch vectors that keep their capacity between calls.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    pub left: Vec<f32>,
-    pub right: Vec<f32>,
-    pub panels: Vec<u32>,
+    /// Decoded values, panels and partial sums: each op divides it up anew.
+    pub words: Vec<u32>,
+    /// Of the convolutions.
+    pub layouts: Layouts,
     /// Sums of pieces.
     pub piece_sums: Vec<f64>,
     pub summaries: Vec<Summary>,
@@ -41,18 +43,15 @@ pub(in crate::kernels) fn grow<T: Clone + Default>(vec: &mut Vec<T>, len: usize)
 
 impl Scratch {
     fn bytes(&self) -> u64 {
-        let f32s = self.left.capacity() + self.right.capacity() + self.panels.capacity();
         let summaries = self.summaries.capacity() * size_of::<Summary>();
-        (4 * f32s + 8 * self.piece_sums.capacity() + summaries) as u64
+        (4 * self.words.capacity() + 8 * self.piece_sums.capacity() + summaries) as u64
     }
 }
 
 /// Elements of each scratch vector that an op needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScratchNeed {
-    pub(super) left: usize,
-    pub(super) right: usize,
-    pub(super) panels: usize,
+    pub(super) words: usize,
     pub(super) summaries: usize,
     pub(super) piece_sums: usize,
 }
@@ -61,9 +60,7 @@ impl ScratchNeed {
     /// What serves both, one after the other.
     pub fn or(self, other: Self) -> Self {
         Self {
-            left: self.left.max(other.left),
-            right: self.right.max(other.right),
-            panels: self.panels.max(other.panels),
+            words: self.words.max(other.words),
             summaries: self.summaries.max(other.summaries),
             piece_sums: self.piece_sums.max(other.piece_sums),
         }
@@ -72,22 +69,45 @@ impl ScratchNeed {
     /// In bytes.
     pub fn bytes(self) -> u64 {
         let summaries = self.summaries * size_of::<Summary>();
-        (4 * (self.left + self.right + self.panels) + 8 * self.piece_sums + summaries) as u64
+        (4 * self.words + 8 * self.piece_sums + summaries) as u64
+    }
+}
+
+/// Where a logical buffer lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its slot.
+    pub slot: usize,
+    /// Words from the start of the slot to its first.
+    pub offset: usize,
+    /// Its length in words.
+    pub words: usize,
+}
+
+impl Place {
+    fn range(self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.words
+    }
+}
+
+impl From<(usize, usize)> for Place {
+    /// A slot and the words of a buffer at its start.
+    fn from((slot, words): (usize, usize)) -> Self {
+        Self { slot, offset: 0, words }
     }
 }
 
 /// A buffer taken out for writing.
 #[derive(Debug)]
 pub struct Taken {
-    slot: usize,
-    words: usize,
+    place: Place,
     data: Vec<u32>,
 }
 
 impl Taken {
     /// Content as words.
     pub fn words(&mut self) -> &mut [u32] {
-        &mut self.data[..self.words]
+        &mut self.data[self.place.range()]
     }
 
     /// Content as f32.
@@ -99,6 +119,11 @@ impl Taken {
 impl Slots {
     /// Zeroed memory: the words of each slot, and per buffer its slot and its words.
     pub fn new(slot_words: &[usize], place: Vec<(usize, usize)>) -> Self {
+        Self::placed(slot_words, place.into_iter().map(Place::from).collect())
+    }
+
+    /// As [`Slots::new`], with buffers anywhere in their slots.
+    pub fn placed(slot_words: &[usize], place: Vec<Place>) -> Self {
         let data = slot_words.iter().map(|&n| vec![0; n]).collect();
         Self { data, place, full_stats: true, scratch: Scratch::default() }
     }
@@ -110,14 +135,14 @@ impl Slots {
 
     /// Content as words.
     pub fn words(&self, id: BufferId) -> &[u32] {
-        let (slot, words) = self.place[id.index()];
-        &self.data[slot][..words]
+        let place = self.place[id.index()];
+        &self.data[place.slot][place.range()]
     }
 
     /// Content as words, for the host to write.
     pub fn words_mut(&mut self, id: BufferId) -> &mut [u32] {
-        let (slot, words) = self.place[id.index()];
-        &mut self.data[slot][..words]
+        let place = self.place[id.index()];
+        &mut self.data[place.slot][place.range()]
     }
 
     /// Content as f32.
@@ -128,13 +153,13 @@ impl Slots {
     /// Takes a buffer out; give it back with [`Slots::put`]. Reading it meanwhile is a fault of the
     /// plan (`plan::memory::check` finds such plans).
     pub fn take(&mut self, id: BufferId) -> Taken {
-        let (slot, words) = self.place[id.index()];
-        Taken { slot, words, data: std::mem::take(&mut self.data[slot]) }
+        let place = self.place[id.index()];
+        Taken { place, data: std::mem::take(&mut self.data[place.slot]) }
     }
 
     /// Puts a taken buffer back.
     pub fn put(&mut self, taken: Taken) {
-        self.data[taken.slot] = taken.data;
+        self.data[taken.place.slot] = taken.data;
     }
 
     /// A word of the step state.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Buffer, Plan, Purpose};
-use crate::kernels::{BufferId, Op};
+use super::{Buffer, PART_WORDS, Plan, Purpose};
+use crate::kernels::{Access, BufferId, Op};
 
 /// First and last op (inclusive) of one call list during which a buffer must keep its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +19,19 @@ impl Life {
     }
 }
 
-/// Lives of every buffer, one per list that touches it. Buffers in `keep` live to the end of their
-/// list, so that the host can read them after it.
-fn lives(buffers: usize, lists: &[&[Op]], keep: &[BufferId]) -> Vec<Vec<Life>> {
-    let mut lives: Vec<Vec<Life>> = vec![Vec::new(); buffers];
+/// The buffer that `i` is a part of, or itself.
+fn whole(buffers: &[Buffer], i: usize) -> usize {
+    buffers.get(i).and_then(|b| b.part).map_or(i, |(of, _)| of.index())
+}
+
+/// Lives of every buffer, one per list that touches it; parts live in the whole. Buffers in `keep`
+/// live to the end of their list, so that the host can read them after it.
+fn lives(buffers: &[Buffer], lists: &[&[Op]], keep: &[BufferId]) -> Vec<Vec<Life>> {
+    let mut lives: Vec<Vec<Life>> = vec![Vec::new(); buffers.len()];
     for (list, ops) in lists.iter().enumerate() {
         for (at, op) in ops.iter().enumerate() {
             for access in op.access() {
-                let of = &mut lives[access.buffer.index()];
+                let of = &mut lives[whole(buffers, access.buffer.index())];
                 match of.last_mut() {
                     Some(life) if life.list == list => life.last = at,
                     _ => of.push(Life { list, first: at, last: at }),
@@ -47,10 +52,10 @@ fn lives(buffers: usize, lists: &[&[Op]], keep: &[BufferId]) -> Vec<Vec<Life>> {
 /// Gives every buffer a slot and returns the words of each slot. Persistent buffers get their own;
 /// the others, largest first, share the first slot whose buffers are never live at the same time.
 pub fn assign(buffers: &mut [Buffer], lists: &[&[Op]], keep: &[BufferId]) -> Vec<usize> {
-    let lives = lives(buffers.len(), lists, keep);
+    let lives = lives(buffers, lists, keep);
     let mut slots: Vec<usize> = Vec::new();
     let mut shared: Vec<(usize, Vec<Life>)> = Vec::new();
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
+    let mut order: Vec<usize> = (0..buffers.len()).filter(|i| buffers[*i].part.is_none()).collect();
     order.sort_by_key(|&i| (!buffers[i].persistent, std::cmp::Reverse(buffers[i].words), i));
     for i in order {
         let buffer = &mut buffers[i];
@@ -72,12 +77,17 @@ pub fn assign(buffers: &mut [Buffer], lists: &[&[Op]], keep: &[BufferId]) -> Vec
             shared.push((new, lives[i].clone()));
         }
     }
+    for i in 0..buffers.len() {
+        let at = whole(buffers, i);
+        let slot = buffers[at].slot;
+        buffers[i].slot = slot;
+    }
     slots
 }
 
 /// Looks for faults of a plan: an op that touches more than a buffer holds or reads a transient
-/// buffer before anything wrote it, a buffer larger than its slot, two buffers of one slot that are
-/// live together. Returns one sentence per fault.
+/// buffer, or a part of one, before anything wrote it, a buffer larger than its slot or than what it
+/// is a part of, two buffers of one slot that are live together. Returns one sentence per fault.
 pub fn check(plan: &Plan) -> Vec<String> {
     let mut faults = Vec::new();
     let name = |i: usize| plan.buffers[i].name.as_str();
@@ -85,10 +95,21 @@ pub fn check(plan: &Plan) -> Vec<String> {
         if plan.slots.get(buffer.slot).is_none_or(|words| *words < buffer.words) {
             faults.push(format!("{} does not fit in its slot", buffer.name));
         }
+        if let Some((of, offset)) = buffer.part {
+            let fits = plan.buffers.get(of.index()).is_some_and(|of| {
+                of.part.is_none()
+                    && of.slot == buffer.slot
+                    && offset.is_multiple_of(PART_WORDS)
+                    && offset + buffer.words <= of.words
+            });
+            if !fits {
+                faults.push(format!("{} is no part of {}", buffer.name, name(of.index())));
+            }
+        }
     }
     let lists = plan.lists();
     for ops in lists {
-        let mut written = vec![false; plan.buffers.len()];
+        let mut written = vec![Stretches::default(); plan.buffers.len()];
         for op in ops {
             let accesses = op.access();
             for access in &accesses {
@@ -96,30 +117,65 @@ pub fn check(plan: &Plan) -> Vec<String> {
                 if plan.buffers[i].words < access.words {
                     faults.push(format!("an op touches {} words of {}", access.words, name(i)));
                 }
-                if access.reads && !written[i] && !plan.buffers[i].persistent {
+                let (root, words) = stretch(plan, access);
+                let known = plan.buffers[root].persistent || written[root].hold(words);
+                if access.reads && !known {
                     faults.push(format!("{} is read before it is written", name(i)));
                 }
                 if access.writes
-                    && accesses.iter().filter(|other| other.buffer == access.buffer).count() > 1
+                    && accesses.iter().filter(|other| stretch(plan, other).0 == root).count() > 1
                 {
                     faults.push(format!("an op binds {} twice", name(i)));
                 }
             }
-            accesses.iter().filter(|a| a.writes).for_each(|a| written[a.buffer.index()] = true);
+            for access in accesses.iter().filter(|a| a.writes) {
+                let (root, words) = stretch(plan, access);
+                written[root].add(words);
+            }
         }
     }
-    let lives = lives(plan.buffers.len(), &lists, &plan.kept());
+    let lives = lives(&plan.buffers, &lists, &plan.kept());
     for (i, a) in plan.buffers.iter().enumerate() {
         for (j, b) in plan.buffers.iter().enumerate().skip(i + 1) {
+            let apart = a.part.is_none() && b.part.is_none();
             let together = a.persistent
                 || b.persistent
                 || lives[i].iter().any(|x| lives[j].iter().any(|y| x.overlaps(*y)));
-            if a.slot == b.slot && together {
+            if a.slot == b.slot && apart && together {
                 faults.push(format!("{} and {} share a slot while both live", a.name, b.name));
             }
         }
     }
     faults
+}
+
+/// Stretches of words, in order and apart.
+#[derive(Debug, Clone, Default)]
+struct Stretches(Vec<(usize, usize)>);
+
+impl Stretches {
+    fn add(&mut self, (mut from, mut to): (usize, usize)) {
+        self.0.retain(|(a, b)| {
+            let touches = *a <= to && from <= *b;
+            if touches {
+                (from, to) = (from.min(*a), to.max(*b));
+            }
+            !touches
+        });
+        self.0.push((from, to));
+    }
+
+    /// Whether they hold all of a stretch.
+    fn hold(&self, (from, to): (usize, usize)) -> bool {
+        from == to || self.0.iter().any(|(a, b)| *a <= from && to <= *b)
+    }
+}
+
+/// The buffer, not a part, that an access touches, and the words of it.
+fn stretch(plan: &Plan, access: &Access) -> (usize, (usize, usize)) {
+    let i = access.buffer.index();
+    let offset = plan.buffers[i].part.map_or(0, |(_, offset)| offset);
+    (whole(&plan.buffers, i), (offset, offset + access.words))
 }
 
 /// Bytes by purpose.
@@ -161,7 +217,7 @@ pub fn by_purpose(plan: &Plan, slots: impl Iterator<Item = u64>) -> Ledger {
 /// Bytes that the logical buffers of each purpose would take without sharing.
 pub fn logical_ledger(plan: &Plan) -> Ledger {
     let mut bytes = BTreeMap::new();
-    for buffer in &plan.buffers {
+    for buffer in plan.buffers.iter().filter(|b| b.part.is_none()) {
         *bytes.entry(buffer.purpose).or_insert(0) += 4 * buffer.words as u64;
     }
     bytes

@@ -11,8 +11,8 @@ pub use compile::{compile, compile_adjusted, compile_with_input_gradient};
 pub use options::{MAX_ACCUMULATE, MasterFormat, MomentFormat, UpdateOptions};
 
 use crate::fp8::Precision;
-use crate::kernels::Op;
 pub use crate::kernels::{BufferId, step_state};
+use crate::kernels::{Op, Place};
 use crate::model::ModelSpec;
 
 /// Why a buffer exists; the memory ledger groups by it.
@@ -72,6 +72,20 @@ pub struct Buffer {
     pub persistent: bool,
     /// Index of the physical slot that holds it; buffers whose lives do not overlap share one.
     pub slot: usize,
+    /// A part of another buffer, such as a few rows of a matrix, from this word of it. Parts begin at
+    /// multiples of [`PART_WORDS`].
+    pub part: Option<(BufferId, usize)>,
+}
+
+/// Words whose multiples parts of buffers begin at, as every GPU can bind them.
+pub const PART_WORDS: usize = 64;
+
+impl Buffer {
+    /// Where it lies.
+    pub fn place(&self) -> Place {
+        let offset = self.part.map_or(0, |(_, offset)| offset);
+        Place { slot: self.slot, offset, words: self.words }
+    }
 }
 
 /// The optimiser and its constants. The learning rate comes with each step.
@@ -186,6 +200,11 @@ pub enum TensorRole {
     Gradient,
 }
 
+fn kept(params: &[PlanParam], lean: bool, input_gradient: Option<BufferId>) -> Vec<BufferId> {
+    let gradients = params.iter().filter(|_| !lean).filter_map(|p| p.gradient);
+    gradients.chain(input_gradient).collect()
+}
+
 /// A compiled plan.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -212,8 +231,10 @@ pub struct Plan {
     /// there are some) to FP8 with current scaling, or to bf16. Weights are rounded in evaluation, activations stay f32, so that a prediction does not
     /// depend on the rows beside it and an exported file predicts the same.
     pub prepare_eval: Vec<Op>,
-    /// Forward without dropout, outputs and per-row losses.
+    /// Forward without dropout, outputs and per-row losses, of up to [`Self::eval_rows`] rows.
     pub eval_step: Vec<Op>,
+    /// Rows of an `eval_step`: the batch, or less where memory is short.
+    pub eval_rows: usize,
     /// Dense inputs, f32 `[batch, input.dense]`; 1 word when there are none.
     pub dense: BufferId,
     /// Category indices, u32 `[batch, embeddings]`; 1 word when there are none.
@@ -254,6 +275,7 @@ impl Plan {
     pub fn state(&self) -> Vec<(&str, BufferId)> {
         let kept = |(i, b): (usize, &Buffer)| {
             b.persistent
+                && b.part.is_none()
                 && (matches!(
                     b.purpose,
                     Purpose::Weight | Purpose::Moment | Purpose::Average | Purpose::Gradient
@@ -264,9 +286,14 @@ impl Plan {
     }
 
     /// Buffers that outlive their last use to the end of the training step, so that the host can
-    /// read them: all gradients.
+    /// read them: all gradients, unless memory is short.
     pub fn kept(&self) -> Vec<BufferId> {
-        self.params.iter().filter_map(|p| p.gradient).chain(self.input_gradient).collect()
+        kept(&self.params, self.config.update.lean, self.input_gradient)
+    }
+
+    /// Where every buffer lies.
+    pub fn places(&self) -> Vec<Place> {
+        self.buffers.iter().map(Buffer::place).collect()
     }
 
     /// Bytes that the plan's memory takes.

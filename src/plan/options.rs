@@ -27,8 +27,8 @@ pub enum MasterFormat {
     Bf16,
 }
 
-/// Options of the update. The defaults are plain: every batch updates f32 state, nothing is clipped
-/// or averaged.
+/// Options of the update and of memory. The defaults are plain: every batch updates f32 state,
+/// nothing is clipped or averaged, and matrices are kept whole.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateOptions {
@@ -43,6 +43,12 @@ pub struct UpdateOptions {
     /// Decay per update of an exponential average of all parameters, which evaluation and export
     /// then use; usually 0.999. Early updates decay faster: by at most (1+n)/(10+n).
     pub average: Option<f32>,
+    /// Trades a little time for memory: activations and gradients that only FP8 or bf16 copies are
+    /// taken of exist a few rows at a time, weights are updated as soon as their gradients are
+    /// known, and evaluation takes fewer rows at once. Scales from the live amax of a whole tensor
+    /// ([`crate::fp8::Scaling::Current`]) need the whole of it, so with them matrices stay whole.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lean: bool,
     /// For differential privacy: every batch is one row, whose gradients are scaled down to this
     /// Euclidean norm before they are summed. An update follows only
     /// [`crate::engine::Engine::update`].
@@ -69,6 +75,7 @@ impl Default for UpdateOptions {
             accumulate: 1,
             average: None,
             row_clip: None,
+            lean: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Augmentation;
 use super::insight::WHAT_IF_EVERY;
 use crate::device::DeviceChoice;
 use crate::error::{EngineError, TrainError};
-use crate::fp8::{Precision, Scaling};
+use crate::fp8::{Precision, Recipe, Scaling};
 use crate::model::{
     Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec, ResNetOptions, SeparableOptions,
 };
@@ -251,9 +251,25 @@ impl TrainConfig {
         self.model(InputSpec::image(image), Head::Regression).map(|_| ())
     }
 
+    /// Turns all settings that save memory on or off: compact optimiser state and master weights
+    /// (AdamW only) and [`UpdateOptions::lean`]. Turning them on replaces current scaling, which
+    /// needs whole tensors, by microscaling.
+    pub fn set_lean(&mut self, on: bool) {
+        let compact = on && matches!(self.optimizer, Optimizer::AdamW { .. });
+        self.update.lean = on;
+        self.update.moments = if compact { MomentFormat::Fp8 } else { MomentFormat::F32 };
+        self.update.master = if compact { MasterFormat::Bf16 } else { MasterFormat::F32 };
+        if let (true, Precision::Fp8(recipe)) = (on, &mut self.precision)
+            && recipe.scaling == Scaling::Current
+        {
+            recipe.scaling = Scaling::Mx;
+            recipe.gradient = Recipe::mx().gradient;
+        }
+    }
+
     fn check_update(&self) -> Result<(), TrainError> {
         let fail = |setting, what: String| Err(TrainError::Config { setting, what });
-        let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _ } =
+        let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _, lean: _ } =
             self.update;
         if matches!(self.optimizer, Optimizer::Sgd { .. }) {
             let what = || "only AdamW can have it".to_owned();

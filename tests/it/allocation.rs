@@ -12,7 +12,10 @@ use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::kernels::gemm::Storage;
 use fp8_studio::kernels::{Op, Slots, gemm_bf16};
 use fp8_studio::model::init::init;
-use fp8_studio::model::{Activation, EmbeddingSpec, Head, InputSpec, ModelSpec};
+use fp8_studio::model::{
+    Activation, CnnOptions, EmbeddingSpec, Head, ImageShape, InputSpec, ModelSpec, ResNetOptions,
+    SeparableOptions,
+};
 use fp8_studio::plan::{Optimizer, Plan, PlanConfig, UpdateOptions, compile};
 
 thread_local! {
@@ -74,7 +77,15 @@ fn models() -> Vec<(ModelSpec, Optimizer)> {
     };
     let sgd = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.01 };
     let (classes, one) = (Head::Classes { count: 5 }, Head::Regression);
+    let image = ImageShape { height: 12, width: 11, channels: 2 };
+    let cnn = CnnOptions { channels: vec![16, 24], dense: vec![20], ..CnnOptions::default() };
     vec![
+        (ModelSpec::cnn(image, &cnn, classes), Optimizer::default()),
+        (ModelSpec::resnet(image, &ResNetOptions::default(), classes), sgd),
+        (
+            ModelSpec::depthwise_separable(image, &SeparableOptions::default(), classes),
+            Optimizer::default(),
+        ),
         // Large enough to be cut into pieces.
         (
             ModelSpec::mlp(input(0), &[400, 300], Activation::Relu, false, 0.0, false, classes),
@@ -94,9 +105,11 @@ fn plans() -> Vec<Plan> {
             Precision::Fp8(Recipe::delayed()),
             Precision::Fp8(Recipe::block()),
         ] {
-            let config =
-                PlanConfig { batch: BATCH, precision, optimizer, update: UpdateOptions::default() };
-            plans.push(compile(&model, &config).unwrap());
+            for lean in [false, true] {
+                let update = UpdateOptions { lean, ..UpdateOptions::default() };
+                let config = PlanConfig { batch: BATCH, precision, optimizer, update };
+                plans.push(compile(&model, &config).unwrap());
+            }
         }
     }
     plans
@@ -117,8 +130,7 @@ fn in_one_thread(f: impl FnOnce() + Send) {
 
 /// Memory with weights and a batch in it.
 fn slots(plan: &Plan) -> Slots {
-    let place = plan.buffers.iter().map(|b| (b.slot, b.words)).collect();
-    let mut slots = Slots::new(&plan.slots, place);
+    let mut slots = Slots::placed(&plan.slots, plan.places());
     for (param, value) in plan.params.iter().zip(init(&plan.model, 1)) {
         slots.words_mut(param.weight).copy_from_slice(bytemuck::cast_slice(&value.values));
     }

@@ -310,12 +310,13 @@ fn sums_and_their_gradients() {
                             l.words(&words(4).map(|w| w & 0x0707_0707).collect::<Vec<_>>()),
                         ),
                     };
-                    let bias_gradient = bias.then(|| l.out(channels as usize));
+                    let bias_gradient = bias.then(|| l.f32(&whole(channels as usize, 5, 9)));
                     Op::ChannelBackward(ChannelBackward {
                         grad,
                         kept,
                         activation,
                         bias_gradient,
+                        accumulate: rows % 2 == 0,
                         rows,
                         channels,
                     })

@@ -342,6 +342,8 @@ fn operand(l: &mut Layout, rows: u32, cols: u32, transpose: bool, stored: Stored
         watch: None,
         stats: BufferId(3),
         step: BufferId(3),
+        first_row: 0,
+        all_rows: rows,
     };
     let sizes = [values.len(), q.packed_words(), q.blocks(), 16];
     let mut slots =

@@ -38,6 +38,8 @@ fn setup(
         watch,
         stats: layout.out(3 * STAT_WORDS),
         step: layout.step(1, rows),
+        first_row: 0,
+        all_rows: rows,
     };
     // History of three tensors, empty.
     layout.words(&vec![0; 3 * HISTORY_WORDS]);
@@ -132,6 +134,84 @@ fn delayed_scales_follow_the_same_history() {
                 assert!(want.contains(&exponents.len()), "{algorithm:?}: {exponents:?}");
                 gpu = s.pair.into_gpu();
             }
+        }
+    }
+}
+
+#[test]
+fn rows_quantised_a_few_at_a_time_give_the_bytes_of_one_call() {
+    const CUTS: [u32; 4] = [0, 64, 69, 70];
+    let mut gpu = gpu();
+    for cols in [1, 33, 130] {
+        let all_rows = CUTS[3];
+        let input = wild((all_rows * cols) as usize, cols);
+        for (block, stochastic) in
+            [([all_rows, cols], false), ([1, cols], true), ([1, 32], false), ([1, 128], false)]
+        {
+            let single = block[0] == all_rows;
+            // The last tensor of three, whose scale comes from earlier steps if there is one scale.
+            let make = |gpu, rows: u32, from: u32| {
+                let part = &input[(from * cols) as usize..((from + rows) * cols) as usize];
+                let mut s = setup(gpu, [rows, cols], block, Format::E4M3, Some(2), part);
+                if single {
+                    let (length, algorithm) = (3, AmaxAlgorithm::Max);
+                    s.op.source = ScaleSource::Delayed { history: HISTORY, length, algorithm };
+                }
+                s.op.stochastic = stochastic;
+                let mut history = vec![0; 3 * HISTORY_WORDS];
+                history[2 * HISTORY_WORDS + 1] = 7f32.to_bits();
+                s.pair.write(HISTORY, &history);
+                s
+            };
+            let read = |s: &Setup| {
+                let slots = &s.pair.slots;
+                let stats = slots.words(s.op.stats)[2 * STAT_WORDS..3 * STAT_WORDS].to_vec();
+                let packed = slots.words(s.op.packed)[..s.op.packed_words()].to_vec();
+                let scales = slots.words(s.op.scales)[..s.op.blocks()].to_vec();
+                (packed, scales, stats, slots.words(HISTORY).to_vec())
+            };
+            let mut s = make(gpu, all_rows, 0);
+            check(&mut s);
+            let whole = read(&s);
+            gpu = s.pair.into_gpu();
+
+            let (mut packed, mut scales) = (Vec::new(), Vec::new());
+            type Before = (Vec<u32>, Vec<u32>, Vec<u32>);
+            let mut before: Option<Before> = None;
+            for cut in CUTS.windows(2) {
+                let mut s = make(gpu, cut[1] - cut[0], cut[0]);
+                (s.op.first_row, s.op.all_rows) = (cut[0], all_rows);
+                if let Some((stats, history, scale)) = before.take() {
+                    s.pair.write(s.op.stats, &stats);
+                    s.pair.write(HISTORY, &history);
+                    if single {
+                        s.pair.write(s.op.scales, &scale);
+                    }
+                }
+                check(&mut s);
+                let (own, exponents, _, history) = read(&s);
+                packed.extend(own);
+                if single {
+                    scales = exponents.clone();
+                } else {
+                    scales.extend(&exponents);
+                }
+                let stats = s.pair.slots.words(s.op.stats)[..3 * STAT_WORDS].to_vec();
+                before = Some((stats, history[..3 * HISTORY_WORDS].to_vec(), exponents));
+                gpu = s.pair.into_gpu();
+            }
+            let (stats, history, _) = before.unwrap();
+            assert_eq!(packed, whole.0, "{cols} {block:?}");
+            assert_eq!(scales, whole.1, "{cols} {block:?}");
+            let mut stats = stats[2 * STAT_WORDS..].to_vec();
+            // Energies are sums of f32, in another order.
+            for word in [7, 8] {
+                let (a, b) = (f32::from_bits(stats[word]), f32::from_bits(whole.2[word]));
+                assert!((a - b).abs() <= 1e-5 * b.abs() || a.to_bits() == b.to_bits(), "{a} {b}");
+                stats[word] = whole.2[word];
+            }
+            assert_eq!(stats, whole.2, "{cols} {block:?}");
+            assert_eq!(history, whole.3[..3 * HISTORY_WORDS], "{cols} {block:?}");
         }
     }
 }

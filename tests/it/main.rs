@@ -26,6 +26,7 @@ mod images;
 mod insight;
 mod kernels;
 mod known_faults;
+mod lean;
 mod onnx;
 mod pair;
 mod privacy;

@@ -50,11 +50,13 @@ fn a_run_left_in_the_middle_ends_bit_for_bit_like_one_that_was_not() {
         clip_norm: Some(1.0),
         accumulate: 2,
         average: Some(0.99),
+        lean: true,
     };
     let cnn = TrainConfig {
         architecture: Architecture::SmallCnn,
         hidden: vec![16],
         augmentation: Augmentation { flip: true, shift: 0.1, rotation: 10.0, brightness: 0.2 },
+        update: UpdateOptions { lean: true, ..UpdateOptions::default() },
         ..delayed.clone()
     };
     // Running statistics of batch normalisation are part of the state too.

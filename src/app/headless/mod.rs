@@ -1,6 +1,7 @@
 //! The command line: everything that the window can do, without a window.
 
 pub mod args;
+mod bench;
 mod check;
 mod compare;
 mod describe;
@@ -42,6 +43,7 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Export(args) => export::run(args).map(|()| 0),
         Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
+        Command::Bench(args) => bench::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
         Command::Seal(args) => seal::seal(args).map(|()| 0),
         Command::Unseal(args) => seal::unseal(args).map(|()| 0),

@@ -239,6 +239,12 @@ fn apply(args: &TrainArgs, data: DataSize, config: &mut TrainConfig) -> Result<(
         }
         (None, None) => {}
     }
+    if args.lean {
+        config.set_lean(true);
+        if let Some(recipe) = args.recipe {
+            config.precision = Precision::Fp8(recipe.into());
+        }
+    }
     if let Some(device) = args.device {
         config.device = device.into();
     }
@@ -513,6 +519,10 @@ mod tests {
             applied("--recipe delayed", f32.clone()).unwrap().precision,
             Precision::Fp8(Recipe::delayed())
         );
+        let lean = applied("--lean", TrainConfig::default()).unwrap();
+        assert!(lean.update.lean && lean.precision == Precision::Fp8(Recipe::mx()));
+        let lean = applied("--lean --recipe current", TrainConfig::default()).unwrap();
+        assert!(lean.update.lean && lean.precision == Precision::Fp8(Recipe::current()));
         assert!(applied("--precision f32 --recipe delayed", f32).is_err());
     }
 

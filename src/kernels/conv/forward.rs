@@ -1,17 +1,17 @@
 //! Forward pass.
 
-use rayon::prelude::*;
-
 use super::super::gemm::Storage;
 use super::super::{ScratchNeed, Slots};
 use super::epilogue::{Finish, KeptPart};
+use super::layouts::Key;
 use super::pieces::{Groups, Phase, Pieces, Product, Run};
 use super::tile::{Kernel, Mode, Tap};
 use super::window::{Frame, Lines, Reader, grow, with_scratch};
 use super::{Conv, ConvShape, Kept, panels};
 
 /// Everything about a forward pass that depends on shapes alone.
-struct Layout {
+#[derive(Debug)]
+pub(super) struct Layout {
     kernel: Kernel,
     pieces: Pieces,
     frame: Frame,
@@ -141,19 +141,20 @@ impl Conv {
         let packed = self.x.storage != Storage::F32 && self.weight.storage != Storage::F32;
         let kernel = Kernel::pick(packed, self.shape.is_depthwise());
         let panels = Layout::new(&self.shape, self.pool, kernel).panel_words();
-        ScratchNeed { panels, left: self.shape.filters_len(), ..ScratchNeed::default() }
+        ScratchNeed { words: panels + self.shape.filters_len(), ..ScratchNeed::default() }
     }
 
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
-        let layout = Layout::new(shape, self.pool, kernel);
-        let mut panels = std::mem::take(&mut slots.scratch.panels);
-        let mut filters = std::mem::take(&mut slots.scratch.left);
-        let words = layout.panel_words();
-        let packed = grow(&mut panels, words);
+        let key = Key::new(shape, self.pool, &kernel);
+        let layout = slots.scratch.layouts.forward(key, || Layout::new(shape, self.pool, kernel));
+        let mut words = std::mem::take(&mut slots.scratch.words);
+        let panels = layout.panel_words();
+        let (packed, filters) = grow(&mut words, panels + shape.filters_len()).split_at_mut(panels);
         let weight = Reader::new(&self.weight, slots);
-        layout.pack(&panels::filters(&weight, shape, &mut filters), packed);
+        let filters = panels::filters(&weight, shape, bytemuck::cast_slice_mut(filters));
+        layout.pack(&filters, packed);
 
         let channels = shape.out_channels as usize;
         let pixels = shape.rows as usize * layout.lines * layout.result_width;
@@ -167,7 +168,6 @@ impl Conv {
             kept_taken.as_mut().map_or(&mut [][..], |k| &mut k.words()[..pixels * kept_words]);
         let sizes =
             (layout.lines, layout.result_width * channels, layout.result_width * kept_words);
-        let parts = layout.pieces.cut(sizes, &mut taken.f32()[..pixels * channels], kept);
         let source = Lines::images(&self.x, shape, slots);
         let product = Product {
             kernel,
@@ -178,7 +178,8 @@ impl Conv {
         };
         let scales = [source.factor(), Reader::new(&self.weight, slots).factor()];
         let bias = self.bias.map(|id| &slots.f32(id)[..channels]);
-        parts.into_par_iter().for_each(|part| {
+        let out = &mut taken.f32()[..pixels * channels];
+        layout.pieces.each(sizes, out, kept, |part| {
             let line = part.line * layout.line_step * shape.stride as usize;
             let top = line as isize - shape.padding as isize;
             let size = part.size(&layout.pieces, sizes);
@@ -202,7 +203,6 @@ impl Conv {
         });
         slots.put(taken);
         kept_taken.into_iter().for_each(|k| slots.put(k));
-        slots.scratch.panels = panels;
-        slots.scratch.left = filters;
+        slots.scratch.words = words;
     }
 }

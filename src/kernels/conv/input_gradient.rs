@@ -4,11 +4,10 @@
 //! the same `v mod stride` use the same filter rows `i`, and for them `y = v div stride + d(i)`: a
 //! dense convolution of the gradient, one per residue in each direction.
 
-use rayon::prelude::*;
-
 use super::super::gemm::Storage;
 use super::super::{ScratchNeed, Slots};
 use super::epilogue::{Finish, KeptPart};
+use super::layouts::Key;
 use super::pieces::{Groups, Phase, Pieces, Product, Run};
 use super::tile::{Kernel, Mode, Tap};
 use super::window::{Frame, Lines, Reader, grow, with_scratch};
@@ -23,7 +22,8 @@ fn shifts(shape: &ConvShape, residue: usize) -> Vec<(usize, isize)> {
 }
 
 /// Everything that depends on shapes alone.
-struct Layout {
+#[derive(Debug)]
+pub(super) struct Layout {
     /// Pieces in lines of the input grid's first residue: `stride` lines of the input each.
     pieces: Pieces,
     frame: Frame,
@@ -31,7 +31,11 @@ struct Layout {
     top: isize,
     groups: Groups,
     depth: usize,
-    phases: Vec<(Phase, Vec<Run>)>,
+    phases: Vec<Phase>,
+    /// Of every phase.
+    runs: Vec<Vec<Run>>,
+    /// Words of all panels.
+    panel_words: usize,
 }
 
 impl Layout {
@@ -67,7 +71,7 @@ impl Layout {
         };
         let depth = if direct { 1 } else { shape.group_outputs() };
         let whole_lines = groups.count == 1 && !direct;
-        let mut phases = Vec::new();
+        let (mut phases, mut all_runs, mut panel_words) = (Vec::new(), Vec::new(), 0);
         for (ry, rows) in all.iter().enumerate() {
             for (rx, cols) in all.iter().enumerate() {
                 let mut runs = Vec::new();
@@ -99,22 +103,13 @@ impl Layout {
                     }
                 }
                 phase.pad(kernel.rows);
-                phases.push((phase, runs));
+                phase.panels = panel_words;
+                panel_words += panels::words(&kernel, &groups, phase.steps());
+                phases.push(phase);
+                all_runs.push(runs);
             }
         }
-        Self { pieces, frame, top: low, groups, depth, phases }
-    }
-}
-
-impl Layout {
-    /// Gives every phase its place among the panels; returns the words of all.
-    fn place_panels(&mut self, kernel: &Kernel) -> usize {
-        let mut words = 0;
-        for (phase, _) in &mut self.phases {
-            phase.panels = words;
-            words += panels::words(kernel, &self.groups, phase.steps());
-        }
-        words
+        Self { pieces, frame, top: low, groups, depth, phases, runs: all_runs, panel_words }
     }
 }
 
@@ -130,20 +125,21 @@ impl ConvInputGradient {
     pub fn scratch(&self) -> ScratchNeed {
         let packed = self.grad.storage != Storage::F32 && self.weight.storage != Storage::F32;
         let kernel = Kernel::pick(packed, self.shape.is_depthwise());
-        let panels = Layout::new(&self.shape, kernel).place_panels(&kernel);
-        ScratchNeed { panels, left: self.shape.filters_len(), ..ScratchNeed::default() }
+        let panels = Layout::new(&self.shape, kernel).panel_words;
+        ScratchNeed { words: panels + self.shape.filters_len(), ..ScratchNeed::default() }
     }
 
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
-        let mut layout = Layout::new(shape, kernel);
-        let mut panels = std::mem::take(&mut slots.scratch.panels);
-        let mut filters = std::mem::take(&mut slots.scratch.left);
-        let words = layout.place_panels(&kernel);
-        let packed = grow(&mut panels, words);
+        let key = Key::new(shape, false, &kernel);
+        let layout = slots.scratch.layouts.input_gradient(key, || Layout::new(shape, kernel));
+        let mut words = std::mem::take(&mut slots.scratch.words);
+        let (packed, filters) = grow(&mut words, layout.panel_words + shape.filters_len())
+            .split_at_mut(layout.panel_words);
         {
-            let values = panels::filters(&Reader::new(&self.weight, slots), shape, &mut filters);
+            let filters = bytemuck::cast_slice_mut(filters);
+            let values = panels::filters(&Reader::new(&self.weight, slots), shape, filters);
             let (columns, depth) = (layout.groups.columns, layout.depth);
             let direct = kernel.mode == Mode::Direct;
             let value = |group: usize, column: usize, place: (usize, usize), d: usize| {
@@ -154,7 +150,7 @@ impl ConvInputGradient {
                 }
             };
             let mut rest = &mut packed[..];
-            for (phase, runs) in &layout.phases {
+            for (phase, runs) in layout.phases.iter().zip(&layout.runs) {
                 let words = panels::words(&kernel, &layout.groups, phase.steps());
                 let (own, after) = rest.split_at_mut(words);
                 panels::pack(&kernel, &layout.groups, runs, depth, value, own);
@@ -165,18 +161,16 @@ impl ConvInputGradient {
         let sizes = (shape.height as usize, shape.width as usize * channels, 0);
         let mut taken = slots.take(self.grad_x);
         let len = shape.rows as usize * shape.image_len();
-        let parts = layout.pieces.cut(sizes, &mut taken.f32()[..len], &mut []);
         let source = Lines::gradients(&self.grad, self.winners, shape, slots);
         let scales = [source.factor(), Reader::new(&self.weight, slots).factor()];
-        let phases: Vec<Phase> = layout.phases.into_iter().map(|(phase, _)| phase).collect();
         let product = Product {
             kernel,
-            phases: &phases,
+            phases: &layout.phases,
             groups: layout.groups,
             panels: packed,
             lines: layout.pieces.lines,
         };
-        parts.into_par_iter().for_each(|part| {
+        layout.pieces.each(sizes, &mut taken.f32()[..len], &mut [], |part| {
             let top = (part.line / shape.stride as usize) as isize + layout.top;
             let size = part.size(&layout.pieces, sizes);
             let mut finish = Finish {
@@ -198,7 +192,6 @@ impl ConvInputGradient {
             });
         });
         slots.put(taken);
-        slots.scratch.panels = panels;
-        slots.scratch.left = filters;
+        slots.scratch.words = words;
     }
 }

@@ -9,6 +9,7 @@ mod epilogue;
 mod forward;
 mod gpu;
 mod input_gradient;
+mod layouts;
 mod panels;
 mod pieces;
 #[cfg(test)]
@@ -16,6 +17,8 @@ mod tests;
 mod tile;
 mod weight_gradient;
 mod window;
+
+pub(super) use layouts::Layouts;
 
 use super::gemm::Operand;
 use super::{Access, BufferId};

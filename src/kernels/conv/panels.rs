@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::ConvShape;
 use super::pieces::{Groups, Run};
 use super::tile::{Kernel, Mode};
-use super::window::{Reader, grow};
+use super::window::Reader;
 use crate::kernels::parallel;
 
 /// Decoded filters.
@@ -23,15 +23,13 @@ impl Filters<'_> {
     }
 }
 
-/// Decodes all filters to f32.
+/// Decodes all filters to f32; `values` has as many.
 pub(super) fn filters<'a>(
     reader: &Reader<'_>,
     shape: &ConvShape,
-    scratch: &'a mut Vec<f32>,
+    values: &'a mut [f32],
 ) -> Filters<'a> {
     let cols = shape.filter_len();
-    let len = shape.filters_len();
-    let values = grow(scratch, len);
     parallel::rows(values, cols, |row0, piece| {
         for (i, row) in piece.chunks_exact_mut(cols.max(1)).enumerate() {
             reader.read(row0 + i, 0, row);

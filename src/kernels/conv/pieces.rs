@@ -2,6 +2,8 @@
 //! rows of a matrix. The cut depends on shapes alone, so results do not depend on the machine's
 //! number of cores.
 
+use rayon::prelude::*;
+
 use super::tile::{Kernel, Left, Tap, Tile};
 
 /// Bytes of a window that should stay in a core's second-level cache beside its panels.
@@ -46,7 +48,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Samples and lines; `sizes` as in [`Pieces::cut`].
+    /// Samples and lines; `sizes` as in [`Pieces::each`].
     pub fn size(
         &self,
         pieces: &Pieces,
@@ -58,27 +60,42 @@ impl Part<'_> {
 }
 
 impl Pieces {
-    /// Cuts the result and what is kept: `sizes` are lines of a sample, values of a line, and kept
-    /// words of a line.
-    pub fn cut<'a>(
+    /// Cuts the result and what is kept and calls `f` for every piece, on all cores. `sizes` are lines
+    /// of a sample, values of a line, and kept words of a line.
+    pub fn each(
         &self,
         (lines, line_len, line_kept): (usize, usize, usize),
-        out: &'a mut [f32],
-        mut kept: &'a mut [u32],
-    ) -> Vec<Part<'a>> {
-        let mut parts = Vec::new();
+        out: &mut [f32],
+        kept: &mut [u32],
+        f: impl Fn(Part<'_>) + Sync,
+    ) {
         let whole = self.lines == lines;
-        let stretch = if whole { self.samples } else { 1 } * lines * line_len;
-        for (i, out) in out.chunks_mut(stretch.max(1)).enumerate() {
-            let band = if whole { out.len() } else { self.lines * line_len };
-            for (j, out) in out.chunks_mut(band.max(1)).enumerate() {
-                let words = out.len() / line_len.max(1) * line_kept;
-                let (own, rest) = std::mem::take(&mut kept).split_at_mut(words);
-                kept = rest;
-                parts.push(Part { first: i * self.samples, line: j * self.lines, out, kept: own });
-            }
+        let samples = if whole { self.samples } else { 1 };
+        let (stretch, band) = (samples * lines, if whole { samples * lines } else { self.lines });
+        let line = (line_len, line_kept);
+        cut(out, kept, stretch, line, |i, out, kept| {
+            cut(out, kept, band, line, |j, out, kept| {
+                f(Part { first: i * samples, line: j * self.lines, out, kept });
+            });
+        });
+    }
+}
+
+/// Calls `f(number, values, kept words)` for groups of `lines` lines.
+fn cut(
+    out: &mut [f32],
+    kept: &mut [u32],
+    lines: usize,
+    (line_len, line_kept): (usize, usize),
+    f: impl Fn(usize, &mut [f32], &mut [u32]) + Sync,
+) {
+    let out = out.par_chunks_mut((lines * line_len).max(1));
+    match lines * line_kept {
+        0 => out.enumerate().for_each(|(i, out)| f(i, out, &mut [])),
+        words => {
+            let parts = out.zip(kept.par_chunks_mut(words)).enumerate();
+            parts.for_each(|(i, (out, kept))| f(i, out, kept));
         }
-        parts
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Mode {
 type Run = unsafe fn(*const u8, &[u32], &[Tap], usize, *const u32, &mut Tile);
 
 /// One compiled product.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Kernel {
     /// Rows of a tile; a multiple of 4, so that pooling windows stay together.
     pub rows: usize,
@@ -131,6 +131,11 @@ impl Kernel {
             }
         }
         list
+    }
+
+    /// Tells kernels apart.
+    pub fn id(&self) -> usize {
+        self.run as usize
     }
 
     /// Bytes of an element of a window that rows are read from.

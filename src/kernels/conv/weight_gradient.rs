@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::super::gemm::Storage;
 use super::super::{ScratchNeed, Slots};
+use super::layouts::Key;
 use super::pieces::{Groups, Pieces};
 use super::tile::{Kernel, Left, MAX_WIDTH, Mode, Tap, Tile};
 use super::window::{Frame, Lines, Reader, Scratch, Value, grow, with_scratch};
@@ -22,7 +23,9 @@ const MAX_CHUNKS: usize = 16;
 /// Words that the sums of all chunks may take together.
 const MAX_SUMS: usize = 1 << 22;
 
-struct Layout {
+/// Everything that depends on shapes alone.
+#[derive(Debug)]
+pub(super) struct Layout {
     kernel: Kernel,
     pieces: Pieces,
     frame: Frame,
@@ -189,7 +192,7 @@ impl From<f32> for Bits {
 
 /// One call.
 struct Call<'a> {
-    layout: Layout,
+    layout: &'a Layout,
     x: Lines<'a>,
     grad: Lines<'a>,
     shape: &'a ConvShape,
@@ -198,7 +201,7 @@ struct Call<'a> {
 impl Call<'_> {
     /// Adds one piece to the chunk's sums.
     fn piece(&self, first: usize, line: usize, (samples, lines): (usize, usize), sums: &mut [f32]) {
-        let layout = &self.layout;
+        let layout = self.layout;
         let kernel = &layout.kernel;
         with_scratch(|scratch| {
             let top = (line * self.shape.stride as usize) as isize - self.shape.padding as isize;
@@ -247,7 +250,7 @@ impl Call<'_> {
         panel_words: usize,
         sums: &mut [f32],
     ) {
-        let layout = &self.layout;
+        let layout = self.layout;
         let kernel = &layout.kernel;
         let per_group = layout.groups.panels(kernel);
         let mut tile: Tile = Default::default();
@@ -302,26 +305,26 @@ impl ConvWeightGradient {
         let packed = self.grad.storage != Storage::F32 && self.x.storage != Storage::F32;
         let layout = Layout::new(&self.shape, Kernel::pick(packed, self.shape.is_depthwise()));
         let (chunks, _) = layout.chunks(self.shape.rows as usize);
-        ScratchNeed { left: chunks * layout.sums(), ..ScratchNeed::default() }
+        ScratchNeed { words: chunks * layout.sums(), ..ScratchNeed::default() }
     }
 
     /// Runs with a given kernel.
     pub(super) fn run(&self, slots: &mut Slots, kernel: Kernel) {
         let shape = &self.shape;
-        let layout = Layout::new(shape, kernel);
+        let key = Key::new(shape, false, &kernel);
+        let layout = slots.scratch.layouts.weight_gradient(key, || Layout::new(shape, kernel));
         let (words, rows) = (layout.sums(), shape.rows as usize);
         let (chunks, per_chunk) = layout.chunks(rows);
-        let mut sums = std::mem::take(&mut slots.scratch.left);
-        grow(&mut sums, chunks * words);
+        let mut scratch = std::mem::take(&mut slots.scratch.words);
+        let sums: &mut [f32] = bytemuck::cast_slice_mut(grow(&mut scratch, chunks * words));
         let mut taken = slots.take(self.grad_weight);
         let call = Call {
-            layout,
+            layout: &layout,
             x: Lines::images(&self.x, shape, slots),
             grad: Lines::gradients(&self.grad, self.winners, shape, slots),
             shape,
         };
         if words > 0 {
-            let sums = &mut sums[..chunks * words];
             sums.par_chunks_mut(words).enumerate().for_each(|(i, sums)| {
                 call.chunk(i * per_chunk, per_chunk.min(rows - i * per_chunk), sums);
             });
@@ -329,16 +332,16 @@ impl ConvWeightGradient {
         let scales = [call.x.factor(), call.grad.factor()];
         let len = shape.filter_len();
         let out = &mut taken.f32()[..shape.out_channels as usize * len];
-        call.collect(&sums[..chunks * words], scales, out);
+        call.collect(sums, scales, out);
         slots.put(taken);
-        slots.scratch.left = sums;
+        slots.scratch.words = scratch;
     }
 }
 
 impl Call<'_> {
     /// Adds the chunks' sums and turns them into filters `[outputs, places, channels]`.
     fn collect(&self, sums: &[f32], [s0, s1]: [f32; 2], out: &mut [f32]) {
-        let layout = &self.layout;
+        let layout = self.layout;
         let (width, rows) = (layout.kernel.width, layout.rows);
         let per_group = layout.groups.panels(&layout.kernel);
         let words = layout.sums().max(1);

@@ -91,7 +91,16 @@ impl Matrix<'_> {
 
 /// Words of panels that [`product`] needs for `n` columns and inner size `k`.
 pub fn panel_words(n: usize, k: usize) -> usize {
-    n.div_ceil(PANEL) * PANEL * k.div_ceil(2)
+    let panel = PANEL * k.div_ceil(2);
+    stripe(panel).min(n.div_ceil(PANEL)) * panel
+}
+
+/// Words of panels that are packed at a time, so that they stay in a core's last cache.
+const STRIPE_WORDS: usize = 1 << 18;
+
+/// Panels of `panel` words that are packed at a time.
+fn stripe(panel: usize) -> usize {
+    (STRIPE_WORDS / panel.max(1)).max(1)
 }
 
 /// Columns of a panel of the right operand.
@@ -213,6 +222,8 @@ mod tests {
             [49, 65, 64],
             [97, 10, 257],
             [10, 130, 300],
+            // More panels than are packed at a time.
+            [2, 33, 8200],
         ] {
             for form in 0..4 {
                 for block in [(1000, 1000), (1, 1000), (1, 128), (128, 128), (1, 32), (1, 20)] {

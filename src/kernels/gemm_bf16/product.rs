@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::decode::Decoder;
 use super::micro::{self, ROWS, Tile};
 use super::pack;
-use super::{Matrix, PANEL, available};
+use super::{Matrix, PANEL, available, stripe};
 
 /// Rows of A that one task packs: a multiple of 12 whose panel stays in the second-level cache.
 const BLOCK_ROWS: usize = 48;
@@ -43,17 +43,32 @@ pub fn product(
     if m * n == 0 {
         return;
     }
+    // SAFETY: `available` checked the processor's features.
+    let (a, b) = unsafe { (Decoder::new(a), Decoder::new(b)) };
     let pairs = k.div_ceil(2);
+    let per_stripe = stripe(pairs * PANEL) * PANEL;
+    for first in (0..n).step_by(per_stripe) {
+        let columns = (first, per_stripe.min(n - first));
+        stripe_product([m, n, pairs], columns, (&a, &b), out, accumulate, panels);
+    }
+}
+
+/// Columns `first..first + count` of the product. All panels of these are packed, then multiplied.
+fn stripe_product(
+    [m, n, pairs]: [usize; 3],
+    (first, count): (usize, usize),
+    (a, b): (&Decoder<'_>, &Decoder<'_>),
+    out: &mut [f32],
+    accumulate: bool,
+    panels: &mut Vec<u32>,
+) {
     let panel_words = pairs * PANEL;
-    let columns = n.div_ceil(PANEL);
-    crate::kernels::slots::grow(panels, columns * panel_words);
-    let panels = &mut panels[..columns * panel_words];
-    let serial = m * n * k < SERIAL_WORK;
-    // SAFETY: `available` checked the processor's features, for this and the calls below.
-    let b = unsafe { Decoder::new(b) };
+    let columns = count.div_ceil(PANEL);
+    let panels = crate::kernels::slots::grow(panels, columns * panel_words);
+    let serial = 2 * m * count * pairs < SERIAL_WORK;
     let pack_panel = |(j, panel): (usize, &mut [u32])| {
-        // SAFETY: as above.
-        unsafe { pack::panel(&b, j * PANEL, pairs, panel) }
+        // SAFETY: the caller checked the processor's features, for this and the calls below.
+        unsafe { pack::panel(b, first + j * PANEL, pairs, panel) }
     };
     let panel_step = panel_words.max(1);
     if serial {
@@ -61,8 +76,6 @@ pub fn product(
     } else {
         panels.par_chunks_mut(panel_step).enumerate().for_each(pack_panel);
     }
-    // SAFETY: as above.
-    let a = unsafe { Decoder::new(a) };
     let blocks = m.div_ceil(BLOCK_ROWS);
     // A short result still gives every core something to do: its columns are split too.
     let splits =
@@ -81,14 +94,14 @@ pub fn product(
                 packed.resize(need, 0);
             }
             // SAFETY: as above.
-            let strides = unsafe { pack::rows(&a, first_row, padded, pairs, packed) };
+            let strides = unsafe { pack::rows(a, first_row, padded, pairs, packed) };
             for j in split * per_split..((split + 1) * per_split).min(columns) {
                 for r in (0..rows).step_by(ROWS) {
                     let tile = Tile {
-                        out: output.0.wrapping_add((first_row + r) * n + j * PANEL),
+                        out: output.0.wrapping_add((first_row + r) * n + first + j * PANEL),
                         stride: n,
                         rows: ROWS.min(rows - r),
-                        cols: PANEL.min(n - j * PANEL),
+                        cols: PANEL.min(count - j * PANEL),
                         accumulate,
                     };
                     // SAFETY: `packed` holds `padded` rows and `panels` all columns over `pairs`;

@@ -60,6 +60,7 @@ impl<'a> Compiler<'a> {
                 words,
                 persistent: true,
                 slot: 0,
+                part: None,
             });
             BufferId(buffers.len() as u32 - 1)
         };
@@ -151,7 +152,8 @@ impl<'a> Compiler<'a> {
         persistent: bool,
     ) -> BufferId {
         let words = words.max(1);
-        self.buffers.push(Buffer { name: name.to_owned(), purpose, words, persistent, slot: 0 });
+        let (name, slot) = (name.to_owned(), 0);
+        self.buffers.push(Buffer { name, purpose, words, persistent, slot, part: None });
         BufferId(self.buffers.len() as u32 - 1)
     }
 

@@ -90,7 +90,7 @@ fn rows_alone(model: &ModelSpec, config: &PlanConfig) -> Result<(), EngineError>
 }
 
 fn update(config: &PlanConfig) -> Result<(), EngineError> {
-    let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _ } =
+    let UpdateOptions { moments, master, clip_norm, accumulate, average, row_clip: _, lean: _ } =
         config.update;
     let compact = moments != MomentFormat::F32 || master != MasterFormat::F32;
     if compact && !matches!(config.optimizer, Optimizer::AdamW { .. }) {

@@ -1,7 +1,7 @@
 //! The training step: forward pass, loss, then the rest.
 
 use super::builder::Compiler;
-use super::{Matrix, Saved};
+use super::{Matrix, Saved, stream};
 use crate::error::EngineError;
 use crate::kernels::Op;
 use crate::model::{Layer, Source};
@@ -23,7 +23,14 @@ impl Compiler<'_> {
         ops.push(self.loss(x.buffer, Some(buffer)));
         ops.push(self.loss_sum());
         self.backward(&mut ops, saved, Matrix { buffer, cols: x.cols })?;
-        self.update(&mut ops);
+        let mut updates = Vec::new();
+        self.update(&mut updates);
+        if self.config.update.lean {
+            ops = self.stream(ops);
+            stream::early(&mut ops, updates);
+        } else {
+            ops.append(&mut updates);
+        }
         Ok(ops)
     }
 

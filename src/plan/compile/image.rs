@@ -176,7 +176,15 @@ impl Compiler<'_> {
         }
         let rows = self.rows * (grad.cols / channels.max(1));
         let grad = grad.buffer;
-        let op = ChannelBackward { grad, kept, activation, bias_gradient, rows, channels };
+        let op = ChannelBackward {
+            grad,
+            kept,
+            activation,
+            bias_gradient,
+            accumulate: false,
+            rows,
+            channels,
+        };
         ops.push(Op::ChannelBackward(op));
     }
 

@@ -15,9 +15,10 @@ mod loss;
 mod norm;
 mod operands;
 mod quantise;
+mod stream;
 mod update;
 
-use super::{Adjustments, Plan, PlanConfig, memory};
+use super::{Adjustments, Plan, PlanConfig, kept, memory};
 use crate::error::EngineError;
 use crate::kernels::conv::{ConvShape, Kept};
 use crate::kernels::gemm::{Gemm, Operand};
@@ -73,10 +74,11 @@ fn compile_as(
     let update_step = c.update_step();
     let params = c.params.clone();
     c.use_averages();
+    c.rows = c.eval_rows();
+    let eval_rows = c.rows as usize;
     let (prepare_eval, eval_step) = c.evaluation()?;
     let Compiler { mut buffers, watched, io, gradient_norm, input_gradient, .. } = c;
-    let keep: Vec<BufferId> =
-        params.iter().filter_map(|p| p.gradient).chain(input_gradient).collect();
+    let keep = kept(&params, config.update.lean, input_gradient);
     let lists: [&[Op]; 4] = [&train_step, &update_step, &prepare_eval, &eval_step];
     let slots = memory::assign(&mut buffers, &lists, &keep);
     Ok(Plan {
@@ -91,6 +93,7 @@ fn compile_as(
         update_step,
         prepare_eval,
         eval_step,
+        eval_rows,
         dense: io.dense,
         categories: io.categories,
         targets: io.targets,

@@ -88,6 +88,8 @@ impl Compiler<'_> {
             watch,
             stats: self.io.stats,
             step: self.io.step,
+            first_row: 0,
+            all_rows: rows,
         };
         let storage = Storage::Fp8 { format, scales, block_rows, block_cols };
         (op, Operand { buffer: packed, storage, rows, cols, transpose: false })

@@ -319,6 +319,7 @@ fn network(
             dropout(ui, config, wrong, out);
         }
         high_precision_ends(ui, config, out);
+        lean(ui, config, out);
     });
 }
 
@@ -404,6 +405,21 @@ fn dropout(ui: &mut Ui, config: &TrainConfig, wrong: &[Problem], out: &mut Vec<C
                 set(out, config, "dropout", |c| c.dropout = percent / 100.0);
             }
             show_problems(ui, wrong, Field::Dropout);
+        },
+    );
+}
+
+fn lean(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
+    labelled(
+        ui,
+        "Use little memory",
+        "lean memory",
+        "Keeps the optimiser's state in 8 bits and the weights behind the 8-bit ones in 16, and works through layers a few rows at a time. Pictures gain most. With it, 8-bit scales of the current values become those of blocks of 32 (MX).",
+        |ui| {
+            let mut on = config.update.lean;
+            if ui.checkbox(&mut on, "").changed() {
+                set(out, config, "the use of memory", |c| c.set_lean(on));
+            }
         },
     );
 }

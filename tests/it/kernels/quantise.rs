@@ -183,6 +183,8 @@ fn setup(shape: [usize; 2], block: [usize; 2], format: Format, x: &[u32]) -> (Me
         watch: Some(WATCH),
         stats: memory.words(&[7; 3 * STAT_WORDS]),
         step: memory.step(5, shape[0]),
+        first_row: 0,
+        all_rows: rows,
     };
     (memory, op)
 }

@@ -1,0 +1,170 @@
+//! `fp8-studio bench`.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::{BenchArgs, BenchModel};
+use super::{describe, terminal};
+use crate::device::DeviceChoice;
+use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
+use crate::error::{EngineError, UserError};
+use crate::fp8::{Precision, Recipe, hash};
+use crate::model::init::init;
+use crate::model::{Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec};
+use crate::plan::{
+    MasterFormat, MomentFormat, Optimizer, PlanConfig, UpdateOptions, compile, memory,
+};
+
+/// How long each run is timed, at least.
+const MEASURE: Duration = Duration::from_secs(2);
+/// Steps before the timed ones.
+const WARM_UP: u64 = 5;
+/// Most steps that are timed.
+const MOST_STEPS: usize = 500;
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    engine: EngineInfo,
+    model: &'static str,
+    batch: usize,
+    runs: Vec<Run>,
+}
+
+#[derive(Serialize)]
+struct Run {
+    name: &'static str,
+    /// Median time of a training step.
+    milliseconds: f64,
+    rows_per_second: f64,
+    memory_bytes: u64,
+}
+
+/// What is timed; the last one is what the others are compared with.
+fn cases() -> [(&'static str, Precision, bool); 5] {
+    [
+        ("fp8", Precision::Fp8(Recipe::current()), false),
+        ("fp8 delayed", Precision::Fp8(Recipe::delayed()), false),
+        ("fp8 mx, lean", Precision::Fp8(Recipe::mx()), true),
+        ("bf16", Precision::Bf16, false),
+        ("f32", Precision::F32, false),
+    ]
+}
+
+/// Times a training step of a network of fixed size in every precision.
+pub(super) fn run(args: &BenchArgs) -> Result<(), UserError> {
+    let head = Head::Classes { count: 10 };
+    let (title, model) = match args.model {
+        BenchModel::Mlp => {
+            let input = InputSpec::features(784);
+            let spec =
+                ModelSpec::mlp(input, &[512, 512], Activation::Relu, false, 0.0, false, head);
+            ("dense layers 784-512-512-10", spec)
+        }
+        BenchModel::Cnn => {
+            let image = ImageShape { height: 28, width: 28, channels: 1 };
+            let spec = ModelSpec::cnn(image, &CnnOptions::default(), head);
+            ("28 × 28 pixels, 3 × 3 filters of 32 and 64 channels, 128 units", spec)
+        }
+    };
+    let choice = args.device.map_or(DeviceChoice::Cpu, DeviceChoice::from);
+    let mut report = None;
+    for (name, precision, lean) in cases() {
+        let (engine, run) = time(choice, &model, (name, precision, lean), args.batch)?;
+        let report = report.get_or_insert(Report {
+            version: env!("CARGO_PKG_VERSION"),
+            engine,
+            model: title,
+            batch: args.batch,
+            runs: Vec::new(),
+        });
+        report.runs.push(run);
+    }
+    match report {
+        Some(report) if args.json => terminal::json(&report),
+        Some(report) => terminal::out(&text(&report)),
+        None => Ok(()),
+    }
+}
+
+fn time(
+    choice: DeviceChoice,
+    model: &ModelSpec,
+    (name, precision, lean): (&'static str, Precision, bool),
+    rows: usize,
+) -> Result<(EngineInfo, Run), EngineError> {
+    let mut update = UpdateOptions { lean, ..UpdateOptions::default() };
+    if lean {
+        (update.moments, update.master) = (MomentFormat::Fp8, MasterFormat::Bf16);
+    }
+    let config = PlanConfig { batch: rows, precision, optimizer: Optimizer::default(), update };
+    let (mut engine, _) = engine::open(choice, compile(model, &config)?)?;
+    engine.load_params(&init(model, 1))?;
+    let batch = batch(model, rows);
+    let mut step = 0;
+    let mut train = |engine: &mut dyn Engine, count: usize| {
+        let batches = vec![batch.clone(); count];
+        let params: Vec<StepParams> = (1..=count as u64)
+            .map(|i| StepParams { step: step + i, learning_rate: 1e-3, seed: 1 })
+            .collect();
+        step += count as u64;
+        let begin = Instant::now();
+        engine.train(&batches, &params)?;
+        Ok::<_, EngineError>(begin.elapsed().as_secs_f64() * 1e3 / count as f64)
+    };
+    for _ in 0..WARM_UP {
+        train(engine.as_mut(), 1)?;
+    }
+    // Several steps at once, of which only the last gathers all statistics, as in training.
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < MEASURE && times.len() < MOST_STEPS {
+        times.push(train(engine.as_mut(), 8)?);
+    }
+    times.sort_by(f64::total_cmp);
+    let milliseconds = times.get(times.len() / 2).copied().unwrap_or_default();
+    let rows_per_second = 1e3 * rows as f64 / milliseconds.max(1e-9);
+    let memory_bytes = memory::total(&engine.memory());
+    Ok((engine.info(), Run { name, milliseconds, rows_per_second, memory_bytes }))
+}
+
+/// Random inputs, half of them zero as pixels are.
+fn batch(model: &ModelSpec, rows: usize) -> Batch {
+    let key = hash::key(1, 1, 1);
+    let value = |i: u32| {
+        let h = hash::bits(key, i);
+        if h & 1 == 0 { 0.0 } else { (h >> 8) as f32 / 16_777_216.0 }
+    };
+    Batch {
+        rows,
+        dense: (0..(rows * model.input.dense) as u32).map(value).collect(),
+        targets: (0..rows as u32).map(|i| hash::mix(i) % 10).collect(),
+        ..Batch::default()
+    }
+}
+
+fn text(report: &Report) -> String {
+    let text = format!(
+        "{}\nTraining steps of {} rows: {}, AdamW\n\n",
+        describe::engine(&report.engine),
+        report.batch,
+        report.model
+    );
+    let header = ["", "step, ms", "rows/s", "memory, MB", "time of f32", "memory of f32"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let usual = report.runs.last();
+    for run in &report.runs {
+        let share = |own: f64, of: fn(&Run) -> f64| {
+            usual.map_or_else(String::new, |u| format!("{:.0} %", 100.0 * own / of(u).max(1e-9)))
+        };
+        rows.push(vec![
+            run.name.to_owned(),
+            format!("{:.2}", run.milliseconds),
+            format!("{:.0}", run.rows_per_second),
+            format!("{:.1}", run.memory_bytes as f64 / 1e6),
+            share(run.milliseconds, |r| r.milliseconds),
+            share(run.memory_bytes as f64, |r| r.memory_bytes as f64),
+        ]);
+    }
+    text + &terminal::table(&rows)
+}
