@@ -49,6 +49,10 @@ impl Session<'_> {
         batch: &Batch,
         step: &StepParams,
     ) -> Result<Option<Gradients>, TrainError> {
+        // Lean plans reuse the memory of gradients within the step.
+        if self.config.update.lean {
+            return Ok(None);
+        }
         let Some(shadow) = self.shadow.as_deref_mut() else { return Ok(None) };
         let own = checkpoint::capture(shadow)?;
         engine::transfer(self.data.engine.as_mut(), shadow)?;
