@@ -297,7 +297,11 @@ pub const TERMS: &[Term] = &[
         &["cut-off"],
         "The probability from which on a row is called positive. The best one depends on what each kind of mistake costs.",
     ),
-    term("Throughput", &["rows per second", "speed"], "How many rows are trained on per second, measured over the last moments."),
+    term(
+        "Throughput",
+        &["rows per second", "speed"],
+        "How many rows are trained on per second, measured over the last moments.",
+    ),
     term(
         "Warm-up",
         &["warmup"],

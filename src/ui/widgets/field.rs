@@ -63,7 +63,14 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, current: T, choices: &[(T, &s
         .corner_radius(egui::CornerRadius::same(theme::radius::M + 2))
         .inner_margin(egui::Margin::same(3))
         .show(ui, |ui| {
-            ui.horizontal(|ui| {
+            let wide = |(_, name): &(T, &str)| {
+                let font = theme::small_medium();
+                let text = ui.painter().layout_no_wrap((*name).to_owned(), font, p.text);
+                text.size().x + 2.0 * space::M + 2.0
+            };
+            // In a narrow window the choices go on in another row.
+            let wraps = choices.iter().map(wide).sum::<f32>() > ui.available_width();
+            let content = |ui: &mut Ui| {
                 ui.spacing_mut().item_spacing = Vec2::splat(2.0);
                 ui.spacing_mut().interact_size.y = theme::size::BUTTON_SMALL;
                 for (value, name) in choices {
@@ -73,7 +80,12 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, current: T, choices: &[(T, &s
                         pressed = Some(*value);
                     }
                 }
-            });
+            };
+            if wraps {
+                ui.horizontal_wrapped(content);
+            } else {
+                ui.horizontal(content);
+            }
         });
     pressed.filter(|v| *v != current)
 }
