@@ -158,9 +158,9 @@ fn is_open(bytes: &[u8], delimiter: u8) -> bool {
     let (mut open, mut start) = (false, true);
     for &b in bytes {
         match b {
-            b'"' if open => open = false,
-            b'"' if start => (open, start) = (true, false),
-            // After a closing mark, a second one means that the cell goes on.
+            // Right after a closing mark, another one means that the cell goes on.
+            b'"' if open => (open, start) = (false, true),
+            b'"' if start => open = true,
             _ if open => {}
             _ => start = ends_cell(b) || matches!(b, b'\n' | b'\r'),
         }

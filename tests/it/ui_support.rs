@@ -38,7 +38,7 @@ use fp8_studio::fp8::what_if::Score;
 use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
-use fp8_studio::model::{Head, InputSpec};
+use fp8_studio::model::{Head, ImageShape, InputSpec};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
@@ -314,7 +314,7 @@ impl Services for Script {
 
     fn estimate(
         &self,
-        _: &Dataset,
+        data: &Dataset,
         _: &Schema,
         project: &Project,
         _: &Progress,
@@ -322,7 +322,7 @@ impl Services for Script {
         if let Some(error) = self.fail_estimate.lock().unwrap().clone() {
             return Err(error);
         }
-        Ok(estimate(project, *self.free.lock().unwrap()))
+        Ok(estimate(data, project, *self.free.lock().unwrap()))
     }
 
     fn engines(&self) -> Engines {
@@ -480,12 +480,19 @@ impl Services for Script {
     }
 }
 
-/// An evaluation of 68 rows, of which every ninth is answered wrongly.
 /// What a run takes, in a machine with so many bytes free.
-fn estimate(project: &Project, free: Option<u64>) -> Estimate {
+fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     let head = Head::Classes { count: 3 };
     let config = &project.train;
-    let model = config.model(InputSpec::features(9), head).unwrap();
+    let input = match &data.samples {
+        Samples::Table(_) => InputSpec::features(9),
+        Samples::Images(images) => InputSpec::image(ImageShape {
+            height: images.height,
+            width: images.width,
+            channels: images.channels,
+        }),
+    };
+    let model = config.model(input, head).unwrap();
     let plan = PlanConfig {
         batch: config.batch_size,
         precision: config.precision,
@@ -498,6 +505,7 @@ fn estimate(project: &Project, free: Option<u64>) -> Estimate {
     Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
 }
 
+/// An evaluation of 68 rows, of which every ninth is answered wrongly.
 fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
     let (classes, target, truth) = match &data.samples {
