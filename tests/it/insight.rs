@@ -1,7 +1,5 @@
 //! What a run finds out about itself: guard rails, other recipes, the f32 run beside, memory.
 
-use std::path::Path;
-
 use fp8_studio::device::DeviceChoice;
 use fp8_studio::engine::cpu::CpuEngine;
 use fp8_studio::engine::wgpu::WgpuEngine;
@@ -17,6 +15,7 @@ use fp8_studio::train::guard::{Measure, Trouble};
 use fp8_studio::train::insight::Tone;
 use fp8_studio::train::{Control, Event, RunFolder, RunState, TrainConfig};
 
+use crate::resume::state;
 use crate::support::{begin, begin_gated, circle, job, losses, rest, summary};
 
 /// Scales that are measured once, at the first step, and a learning rate that outgrows them.
@@ -191,18 +190,6 @@ fn memory_is_predicted_and_measured_by_purpose() {
     let both = summary(&rest(&begin(job(circle(900), config, &dir.path().join("b")))));
     let both = memory::total(&both.insight.memory.unwrap().measured);
     assert!(both > m + m / 2, "{both} {m}");
-}
-
-/// Bytes of both checkpoints behind their headers.
-fn state(folder: &Path) -> Vec<Vec<u8>> {
-    ["checkpoint-last.safetensors", "checkpoint-best.safetensors"]
-        .iter()
-        .map(|name| {
-            let bytes = std::fs::read(folder.join(name)).unwrap();
-            let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-            bytes[8 + header..].to_vec()
-        })
-        .collect()
 }
 
 #[test]

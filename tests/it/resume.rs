@@ -27,7 +27,7 @@ fn config(precision: Precision) -> TrainConfig {
 }
 
 /// Tensors of both checkpoints: the weights, the moments and the amax history.
-fn state(folder: &Path) -> Vec<Vec<u8>> {
+pub fn state(folder: &Path) -> Vec<Vec<u8>> {
     ["checkpoint-last.safetensors", "checkpoint-best.safetensors"]
         .iter()
         .map(|name| {
