@@ -94,11 +94,19 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A figure as the language writes it, from English digits such as `1,332.5`.
+/// A figure as the language writes it, from English digits such as `1,332.5 kB`; other text stays.
 pub fn figure(english: &str) -> Cow<'_, str> {
     match language() {
-        Language::English => Cow::Borrowed(english),
-        Language::German => Cow::Owned(pattern::with_comma(english)),
+        Language::German if pattern::is_figure(english) => Cow::Owned(pattern::with_comma(english)),
+        _ => Cow::Borrowed(english),
+    }
+}
+
+/// A label as it stands within a sentence: English has small letters there, German keeps its nouns.
+pub fn within(label: &str) -> String {
+    match language() {
+        Language::English => label.to_lowercase(),
+        Language::German => label.to_owned(),
     }
 }
 

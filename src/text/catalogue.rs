@@ -101,7 +101,9 @@ impl Catalogue {
                 return Some(Cow::Owned(self.filled(own, &values, depth)));
             }
         }
-        ["\n", ". ", "; "].into_iter().find_map(|mark| self.parts(text, mark, depth).map(Cow::Owned))
+        ["\n", ". ", "; "]
+            .into_iter()
+            .find_map(|mark| self.parts(text, mark, depth).map(Cow::Owned))
     }
 
     /// The parts of a text between marks, if any of them is known.
@@ -236,7 +238,8 @@ mod tests {
 
     #[test]
     fn the_more_telling_pattern_wins() {
-        let c = german(&[("{a} is {b}", "{a} ist {b}"), ("{a} is full of holes", "{a} hat Löcher")]);
+        let c =
+            german(&[("{a} is {b}", "{a} ist {b}"), ("{a} is full of holes", "{a} hat Löcher")]);
         assert_eq!(c.shown("x is full of holes"), "x hat Löcher");
         assert_eq!(c.shown("x is is y"), "x ist is y");
     }

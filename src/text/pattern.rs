@@ -88,11 +88,7 @@ pub fn placeholders(text: &str) -> Vec<String> {
 }
 
 /// Puts values in.
-pub(super) fn fill(
-    template: &str,
-    values: &[(&str, &dyn Display)],
-    language: Language,
-) -> String {
+pub(super) fn fill(template: &str, values: &[(&str, &dyn Display)], language: Language) -> String {
     let mut out = String::with_capacity(template.len() + 16);
     for piece in parse(template) {
         let hole = match piece {
@@ -107,9 +103,10 @@ pub(super) fn fill(
             continue;
         };
         match hole.precision {
-            None => {
+            None if language == Language::English => {
                 let _ = write!(out, "{value}");
             }
+            None => out.push_str(&super::figure(&value.to_string())),
             Some(digits) => {
                 let figure = if hole.sign {
                     format!("{value:+.digits$}")
