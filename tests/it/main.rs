@@ -37,6 +37,7 @@ mod safetensors_python;
 mod samples;
 mod state;
 mod support;
+mod text;
 mod tolerance;
 mod training;
 mod ui_flow;
