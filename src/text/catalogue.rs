@@ -9,8 +9,11 @@ use super::pattern::{Hole, Piece, is_figure, parse, with_comma};
 
 /// Texts inside texts are followed this deep.
 const DEPTH: usize = 8;
-/// A pattern with fewer letters than this also fits much that is no text of the program.
+/// A pattern with fewer letters than this also fits much that is no text of the program: as a whole
+/// text it counts only with single words for values, or with values that are known.
 const WEAK: usize = 8;
+/// One with fewer than this counts only with values that are known.
+const WEAKEST: usize = 5;
 
 /// The entries of a language as the file has them.
 #[derive(Debug, Default)]
@@ -122,10 +125,16 @@ impl Catalogue {
         let mut partly = None;
         for (english, own) in &self.patterns {
             let mut values = Vec::new();
-            let weak = weight(english) < WEAK;
-            let nests = own.iter().any(|p| matches!(p, Piece::Hole(hole) if hole.nested));
-            if (top && weak && !nests) || !matches(english, text, &mut values) {
+            if !matches(english, text, &mut values) {
                 continue;
+            }
+            let weak = weight(english) < WEAK;
+            if top && weak {
+                let nests = own.iter().any(|p| matches!(p, Piece::Hole(hole) if hole.nested));
+                let words = values.iter().all(|(_, value)| !value.contains(' '));
+                if !nests && !(words && weight(english) >= WEAKEST) {
+                    continue;
+                }
             }
             match self.filled(own, &values, depth) {
                 Some((full, true)) => return Some(Cow::Owned(full)),
@@ -344,7 +353,7 @@ mod tests {
         assert_eq!(c.shown("many"), "many");
         assert_eq!(c.shown(""), "");
         // Too little of it is text to be sure.
-        assert_eq!(c.shown("salt and pepper more"), "salt and pepper more");
+        assert_eq!(c.shown("salt and black pepper more"), "salt and black pepper more");
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod text;
 mod tolerance;
 mod training;
 mod ui_flow;
+mod ui_german;
 mod ui_help;
 mod ui_real;
 mod ui_runs;

@@ -42,6 +42,7 @@ use fp8_studio::model::{Head, ImageShape, InputSpec};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::text::{Catalogue, entries};
 use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::guard::{Action, Measure, Trouble};
@@ -986,6 +987,7 @@ pub fn finish(run: &Run, reason: StopReason) {
 pub struct Window {
     pub harness: Harness<'static, StudioApp>,
     pub script: Arc<Script>,
+    words: Catalogue,
     _dir: tempfile::TempDir,
 }
 
@@ -1007,7 +1009,11 @@ impl Window {
             .with_size(size)
             .with_max_steps(64)
             .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
-        let mut window = Self { harness, script, _dir: dir };
+        let language = harness.state().state.language();
+        let mut words = entries(language).unwrap();
+        words.messages.append(&mut words.window);
+        let words = Catalogue::new(words);
+        let mut window = Self { harness, script, words, _dir: dir };
         window.settle();
         window
     }
@@ -1028,7 +1034,13 @@ impl Window {
         }
     }
 
+    /// An English label, or one in the language of the window, in that language.
+    pub fn said(&self, label: &str) -> String {
+        self.words.shown(label).into_owned()
+    }
+
     pub fn click(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.node(label);
         assert!(!node.accesskit_node().is_disabled(), "{label} is disabled");
         node.scroll_to_me();
@@ -1039,6 +1051,7 @@ impl Window {
 
     /// Presses the first of several controls with this name.
     pub fn click_first(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.harness.query_all_by_label(label).next().unwrap();
         node.click_accesskit();
         self.settle();
