@@ -545,3 +545,14 @@ fn german_reads_well_with_figures_in_it() {
         "Choose a smaller batch size or a smaller model."
     );
 }
+
+#[test]
+fn a_thread_that_was_not_asked_is_english() {
+    set_language(Language::German);
+    assert_eq!(text::of("Undo"), "Rückgängig");
+    // A thread that works, beside the one that draws.
+    let other = std::thread::spawn(|| text::of("Undo")).join().unwrap();
+    assert_eq!(other, "Undo");
+    set_language(Language::English);
+    assert_eq!(text::of("Undo"), "Undo");
+}

@@ -5,8 +5,10 @@ use egui::Ui;
 use crate::eval::Evaluation;
 use crate::eval::calibration::Reliability;
 use crate::metrics::MetricKind;
+use crate::text::figure;
 use crate::tr;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{card, section, small};
@@ -61,8 +63,8 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
                 ui,
                 match column {
                     0 => name.clone(),
-                    1 => kind.format(r.ece),
-                    _ => kind.format(r.mce),
+                    1 => score(kind, r.ece),
+                    _ => score(kind, r.mce),
                 },
             );
         });
@@ -82,7 +84,7 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         let head = [tr!("How sure"), tr!("Rows"), tr!("Mean"), tr!("Right")];
         table(ui, "bins", &head, bins.len(), |ui, row, column| {
             let Some(b) = bins.get(row) else { return };
-            let percent = |v: f64| format!("{:.1} %", 100.0 * v);
+            let percent = |v: f64| figure(format!("{:.1} %", 100.0 * v));
             small(
                 ui,
                 match column {

@@ -4,7 +4,7 @@ use egui::{Label, Ui};
 
 use crate::eval::privacy::{EXTRACTION, Privacy, Risk};
 use crate::eval::{Evaluation, Interval};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -88,7 +88,7 @@ fn membership(ui: &mut Ui, p: &Privacy) {
                     ui.add(Label::new(a.name).truncate());
                 }
                 1 => {
-                    small(ui, format!("{:.3}", a.auc));
+                    small(ui, figure(format!("{:.3}", a.auc)));
                 }
                 2 => {
                     small(
