@@ -261,11 +261,11 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     w.click("All runs (4)");
     take(&mut w, folder, &format!("{tag}-8-runs"));
     for name in ["mx fast", "Careful one", "2025-03-01 10-20-00"] {
-        w.click(&format!("Compare {name}"));
+        w.click(&fp8_studio::tr!("Compare {name}", name));
     }
     w.node(&w.said("Also what is the same in all")).scroll_to_me();
     take(&mut w, folder, &format!("{tag}-8-runs-compared"));
-    w.node(&w.said("Queue 9 runs")).scroll_to_me();
+    w.node(&fp8_studio::tr!("Queue {count} runs", count = 9)).scroll_to_me();
     take(&mut w, folder, &format!("{tag}-8-runs-sweep"));
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();

@@ -82,7 +82,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         }
         CheckState::Done(report) => page(ui, "check", |ui| {
             title(ui, tr!("Is the data fit to learn from?"));
-            widgets::muted(ui, report.summary.as_str());
+            widgets::muted(ui, shown(&report.summary));
             figures(ui, report);
             if report.cancelled {
                 let text = tr!("Some checks did not run.");

@@ -108,10 +108,11 @@ pub fn shadow(ui: &mut Ui, run: &LiveRun) {
         let available = ui.available_width();
         let wide = available > 620.0 && !run.cosines.is_empty();
         let width = if wide { (available - space::L) / 2.0 } else { available };
+        let band = figure("±0.25 %");
         let gap = |ui: &mut Ui| {
             Curves::new("gap", tr!("Gap of the training loss"), tr!("Epoch"))
                 .curve(tr!("8 bits against f32"), &run.shadow_gap, false)
-                .band(BAND, "±0.25 %")
+                .band(BAND, &band)
                 .events(marks(run))
                 .height(170.0)
                 .percent()

@@ -1,6 +1,6 @@
 //! A small table of figures.
 
-use egui::{Align, Label, Layout, RichText, Ui};
+use egui::{Align, Label, Layout, Ui};
 use egui_extras::{Column, TableBuilder};
 
 use crate::ui::theme;
@@ -22,6 +22,13 @@ pub fn table(
     let others = head.len().saturating_sub(1);
     let width = ui.available_width();
     let each = ((width - 170.0) / others.max(1) as f32).clamp(LEAST, 190.0) - 8.0;
+    // Names that are wider than their column take two lines.
+    let wide = |name: &&str| {
+        let font = theme::small();
+        let colour = theme::palette(ui).muted;
+        ui.painter().layout_no_wrap((*name).to_owned(), font, colour).size().x > each - 4.0
+    };
+    let lines = if head.iter().skip(1).any(wide) { 2 } else { 1 };
     egui::ScrollArea::horizontal().id_salt((id, "x")).auto_shrink([false, true]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         TableBuilder::new(ui)
@@ -31,12 +38,10 @@ pub fn table(
             .cell_layout(Layout::left_to_right(Align::Center))
             .column(Column::remainder().at_least(150.0).clip(true))
             .columns(Column::exact(each).clip(true), others)
-            .header(24.0, |mut header| {
+            .header(8.0 + 16.0 * lines as f32, |mut header| {
                 for name in head {
                     header.col(|ui| {
-                        let colour = theme::palette(ui).muted;
-                        let text = RichText::new(*name).font(theme::small()).color(colour);
-                        ui.add(Label::new(text).truncate());
+                        two_lines(ui, name);
                     });
                 }
             })
@@ -51,4 +56,27 @@ pub fn table(
                 }
             });
     });
+}
+
+/// The name of a column, cut off after two lines; whole on hover.
+fn two_lines(ui: &mut Ui, whole: &str) {
+    let mut job = egui::text::LayoutJob::default();
+    let format = egui::TextFormat {
+        font_id: theme::small(),
+        color: theme::palette(ui).muted,
+        ..Default::default()
+    };
+    job.append(whole, 0.0, format);
+    job.wrap = egui::text::TextWrapping {
+        max_width: ui.available_width(),
+        max_rows: 2,
+        break_anywhere: false,
+        overflow_character: Some('…'),
+    };
+    let galley = ui.painter().layout_job(job);
+    let cut = galley.elided;
+    let label = ui.add(Label::new(galley));
+    if cut {
+        label.on_hover_text(whole);
+    }
 }

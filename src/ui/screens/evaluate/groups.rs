@@ -71,11 +71,14 @@ fn fairness(
         let Some(f) = picked.or_else(|| likely(found)) else { return };
         let mut column = f.name();
         ui.name_inputs(tr!("Column whose groups are compared"), |ui| {
-            ComboBox::from_id_salt("fairness-column").selected_text(f.name()).show_ui(ui, |ui| {
-                for other in &found.fairness {
-                    ui.selectable_value(&mut column, other.name(), other.name());
-                }
-            });
+            ComboBox::from_id_salt("fairness-column").selected_text(shown(&f.name())).show_ui(
+                ui,
+                |ui| {
+                    for other in &found.fairness {
+                        ui.selectable_value(&mut column, other.name(), shown(&other.name()));
+                    }
+                },
+            );
         });
         if column != f.name() {
             local.column = Some(column);

@@ -123,7 +123,7 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
     card(ui, |ui| {
         section(ui, tr!("All figures"), tr!("Hover a name for what it means."));
         let mut head = vec!["", tr!("Model"), tr!("95 % range")];
-        head.extend(found.baselines.iter().map(|b| b.name));
+        head.extend(found.baselines.iter().map(|b| of(b.name)));
         let all: Vec<&Measured> = found.metrics.iter().filter(|m| m.class.is_none()).collect();
         table(ui, "figures", &head, all.len(), |ui, row, column| {
             let Some(m) = all.get(row) else { return };

@@ -85,7 +85,7 @@ fn membership(ui: &mut Ui, p: &Privacy) {
             let interval = a.auc_interval;
             match column {
                 0 => {
-                    ui.add(Label::new(a.name).truncate());
+                    ui.add(Label::new(of(a.name)).truncate());
                 }
                 1 => {
                     small(ui, figure(format!("{:.3}", a.auc)));

@@ -8,7 +8,7 @@ use super::super::home::day_and_time;
 use super::{Editing, Local, Order};
 use crate::app::history::{MOST_COMPARED, PastRun};
 use crate::app::{Command, LiveRun, ProjectState, RunCommand};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::train::{RunNotes, RunState};
 use crate::ui::icons;
@@ -107,7 +107,7 @@ fn tools(ui: &mut Ui, local: &mut Local) {
 fn state(ui: &mut Ui, run: &PastRun) {
     let (mood, text) = match run.state {
         RunState::Done => return,
-        _ if run.interrupted => (Mood::Warn, tr!("cut off")),
+        _ if run.interrupted => (Mood::Warn, tr!("interrupted")),
         RunState::Failed => (Mood::Bad, tr!("failed")),
         RunState::Cancelled => (Mood::Neutral, tr!("cancelled")),
         RunState::Paused => (Mood::Warn, tr!("paused")),
@@ -149,7 +149,7 @@ fn entry(
                         "{started}  ·  {precision}  ·  learning rate {learning_rate}{epochs}",
                         started = day_and_time(&run.started),
                         precision = shown(&run.config.precision.describe()),
-                        learning_rate = run.config.learning_rate,
+                        learning_rate = figure(run.config.learning_rate.to_string()),
                         epochs = run.summary.as_ref().map_or(String::new(), |s| tr!(
                             "  ·  {epochs} epochs",
                             epochs = s.epochs
