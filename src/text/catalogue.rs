@@ -132,7 +132,8 @@ impl Catalogue {
             if top && weak {
                 let nests = own.iter().any(|p| matches!(p, Piece::Hole(hole) if hole.nested));
                 let words = values.iter().all(|(_, value)| !value.contains(' '));
-                if !nests && !(words && weight(english) >= WEAKEST) {
+                let short = words && weight(english) >= WEAKEST;
+                if !(nests || short) {
                     continue;
                 }
             }

@@ -60,7 +60,7 @@ pub fn against(found: &Evaluation) -> (String, Mood, &'static str) {
             let m = b.metrics.iter().find(|m| m.kind == main.kind)?;
             Some(tr!(
                 "{name} reaches {value}",
-                name = shown(&b.name),
+                name = of(b.name),
                 value = score(m.kind, m.value)
             ))
         })
