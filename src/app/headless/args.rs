@@ -547,6 +547,9 @@ pub struct ExportArgs {
     /// File to write [default: `model` and the usual ending]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// What the run was trained on, where its folder does not lie in that project
+    #[arg(long, value_name = "PROJECT|DATA")]
+    pub data: Option<PathBuf>,
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<FormatArg>,
