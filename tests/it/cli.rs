@@ -278,6 +278,20 @@ fn a_project_exports_its_newest_run() {
 }
 
 #[test]
+fn a_run_outside_its_project_asks_for_the_data_where_it_needs_them() {
+    let p = penguins();
+    let out = p.folder.join("torch");
+    let export = ["export", text(&p.run), "--to", "pytorch", "-o", text(&out)];
+    let error = refused(export);
+    assert!(error.contains("data are needed") && error.contains("--data"), "{error}");
+    let german = concat!(env!("CARGO_MANIFEST_DIR"), "/projects/german_credit");
+    let error = refused(export.into_iter().chain(["--data", german]));
+    assert!(error.contains("trained on 344 rows, and the data have 1000"), "{error}");
+    done(export.into_iter().chain(["--data", text(&p.folder)]));
+    assert!(out.join("train.py").is_file());
+}
+
+#[test]
 fn prediction_tables_and_models_that_do_not_fit_are_refused() {
     let p = penguins();
     let temp = tempfile::tempdir().unwrap();
