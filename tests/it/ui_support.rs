@@ -26,7 +26,9 @@ use fp8_studio::eval::calibration::reliability;
 use fp8_studio::eval::curves::thresholds;
 use fp8_studio::eval::evaluation::{Baseline, CalibrationReport, ClassCurve, measure};
 use fp8_studio::eval::groups::groupings;
-use fp8_studio::eval::privacy::{Attack, Attribute, Membership, Privacy, Risk};
+use fp8_studio::eval::privacy::{
+    Attack, Attribute, Inversion, Inverted, Membership, Privacy, Risk,
+};
 use fp8_studio::eval::robustness::{Attacked, Changed, Robustness, referrals};
 use fp8_studio::eval::verdict::{Arm, How, Verdict};
 use fp8_studio::eval::{
@@ -505,6 +507,20 @@ fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
 }
 
+/// A picture of stripes, down or across, as made from weights.
+fn made_for((class, across): (&str, usize)) -> Inverted {
+    let stripe = |i: usize| if (i / [1, 8][across]) % 2 == 0 { 230 } else { 25 };
+    Inverted {
+        class: class.into(),
+        confidence: 0.97,
+        average: 0.62,
+        training: 0.71,
+        others: 0.7,
+        pictures: 68,
+        pixels: (0..64).map(stripe).collect(),
+    }
+}
+
 /// An evaluation of 68 rows, of which every ninth is answered wrongly.
 fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
@@ -593,6 +609,10 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
                 gap: Interval { low: -0.06, high: 0.12 },
                 rows: [240, 68],
             }],
+            inversion: Some(Inversion {
+                shape: [8, 8, 1],
+                classes: ["female", "male"].into_iter().zip([0, 1]).map(made_for).collect(),
+            }),
             risk: Risk::Unknown,
             statement: "There are too few rows to tell.".into(),
         },

@@ -161,7 +161,7 @@ struct Drawn {
 }
 
 fn drawn(ui: &Ui, found: &Inversion) -> Vec<TextureHandle> {
-    let id = egui::Id::new("inverted pictures");
+    let id = egui::Id::unique("inverted pictures");
     if let Some(drawn) = ui.data(|d| d.get_temp::<Drawn>(id))
         && drawn.of.iter().eq(found.classes.iter().map(|c| &c.pixels))
     {
@@ -188,16 +188,18 @@ fn inversion(ui: &mut Ui, p: &Privacy) {
     card(ui, |ui| {
         section(
             ui,
-            "What do the weights show?",
-            "model inversion: for each class, a grey picture changed until the model is sure of it, without any data.",
+            tr!("What do the weights show?"),
+            tr!(
+                "model inversion: for each class, a grey picture changed until the model is sure of it, without any data."
+            ),
         );
-        ui.add(Label::new(found.statement()).wrap());
+        ui.add(Label::new(of(found.statement())).wrap());
         let side = 84.0;
         ui.horizontal_wrapped(|ui| {
             for (texture, class) in drawn(ui, found).iter().zip(&found.classes) {
                 let size = texture.size_vec2();
                 let high = (side * size.y / size.x.max(1.0)).min(2.0 * side);
-                let alt = format!("Made from the weights for {}", class.class);
+                let alt = tr!("Made from the weights for {class}", class = class.class);
                 ui.add(
                     egui::Image::new(texture)
                         .fit_to_exact_size(Vec2::new(side, high))
@@ -207,11 +209,11 @@ fn inversion(ui: &mut Ui, p: &Privacy) {
             }
         });
         let head = [
-            "Class",
-            "Confidence",
-            "Like the class's average",
-            "Like a training picture",
-            "Like another picture",
+            tr!("Class"),
+            tr!("Confidence"),
+            tr!("Like the class's average"),
+            tr!("Like a training picture"),
+            tr!("Like another picture"),
         ];
         table(ui, "inversion", &head, found.classes.len(), |ui, row, column| {
             let Some(c) = found.classes.get(row) else { return };
@@ -235,7 +237,9 @@ fn inversion(ui: &mut Ui, p: &Privacy) {
         });
         small(
             ui,
-            "Correlations: 1 is the same picture, 0 nothing in common. The most alike of as many training pictures and others of the class are compared.",
+            tr!(
+                "Correlations: 1 is the same picture, 0 nothing in common. The most alike of as many training pictures and others of the class are compared."
+            ),
         );
     });
 }
