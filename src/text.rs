@@ -13,7 +13,7 @@ use std::fmt::Display;
 mod catalogue;
 mod pattern;
 
-pub use catalogue::{Catalogue, entries};
+pub use catalogue::{Catalogue, Entries, entries};
 pub use pattern::{complete, placeholders};
 
 /// A language of the window.
@@ -107,6 +107,16 @@ pub fn within(label: &str) -> String {
     match language() {
         Language::English => label.to_lowercase(),
         Language::German => label.to_owned(),
+    }
+}
+
+/// An English noun for several: the rule by which figures of layers below the window name what they
+/// count.
+pub fn plural(noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if noun.ends_with("ss") => format!("{noun}es"),
+        None => format!("{noun}s"),
     }
 }
 

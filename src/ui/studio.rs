@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::app::{AppState, Command, Library, Services, Store, ThemeChoice};
 use crate::error::UserError;
 use crate::text::Language;
-use crate::tr;
 use crate::ui::screens::Local;
 use crate::ui::{shell, theme};
 
@@ -112,7 +111,7 @@ pub fn run(options: Options) -> Result<(), UserError> {
     )
     .map_err(|e| {
         UserError::new(
-            tr!("The window cannot be opened: {e}", e),
+            format!("The window cannot be opened: {e}"),
             "Train without a window: fp8-studio train PROJECT. See fp8-studio --help.",
         )
     })

@@ -44,6 +44,7 @@ use fp8_studio::model::{Head, ImageShape, InputSpec};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::text::{Catalogue, entries};
 use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::guard::{Action, Measure, Trouble};
@@ -1006,6 +1007,7 @@ pub fn finish(run: &Run, reason: StopReason) {
 pub struct Window {
     pub harness: Harness<'static, StudioApp>,
     pub script: Arc<Script>,
+    words: Catalogue,
     _dir: tempfile::TempDir,
 }
 
@@ -1027,7 +1029,11 @@ impl Window {
             .with_size(size)
             .with_max_steps(64)
             .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
-        let mut window = Self { harness, script, _dir: dir };
+        let language = harness.state().state.language();
+        let mut words = entries(language).unwrap();
+        words.messages.append(&mut words.window);
+        let words = Catalogue::new(words);
+        let mut window = Self { harness, script, words, _dir: dir };
         window.settle();
         window
     }
@@ -1048,7 +1054,13 @@ impl Window {
         }
     }
 
+    /// An English label, or one in the language of the window, in that language.
+    pub fn said(&self, label: &str) -> String {
+        self.words.shown(label).into_owned()
+    }
+
     pub fn click(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.node(label);
         assert!(!node.accesskit_node().is_disabled(), "{label} is disabled");
         node.scroll_to_me();
@@ -1059,6 +1071,7 @@ impl Window {
 
     /// Presses the first of several controls with this name.
     pub fn click_first(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.harness.query_all_by_label(label).next().unwrap();
         node.click_accesskit();
         self.settle();

@@ -274,7 +274,8 @@ pub fn log(ui: &mut Ui, run: &LiveRun) {
             .show_rows(ui, height, run.log.len(), |ui, rows| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 for line in run.log.range(rows) {
-                    let text = RichText::new(line).monospace().color(theme::palette(ui).muted);
+                    let text =
+                        RichText::new(shown(line)).monospace().color(theme::palette(ui).muted);
                     ui.add(Label::new(text).truncate().selectable(true));
                 }
             });

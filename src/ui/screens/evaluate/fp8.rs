@@ -147,7 +147,7 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
             } else {
                 tr!("paid while it works")
             };
-            let name = tr!("An hour of {name}", name = place.name);
+            let name = tr!("An hour of {name}", name = shown(place.name));
             labelled(ui, &name, term, tr!("In your currency"), |ui| {
                 drag(ui, &mut place.per_hour, 0.0, 0.01);
             });
@@ -169,7 +169,7 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
             small(
                 ui,
                 match column {
-                    0 => place.name.to_owned(),
+                    0 => shown(place.name).into_owned(),
                     1 => format!("{:.6}", x.per_thousand),
                     2 => format!("{:.6}", y.per_thousand),
                     3 => training(x.per_training),

@@ -10,7 +10,7 @@ use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
-use crate::text::of;
+use crate::text::{of, shown};
 use crate::tr;
 use crate::train::{Fair, TrainConfig};
 use crate::ui::icons;
@@ -283,7 +283,7 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
 }
 
 fn treated(ui: &mut Ui, t: &Treated) {
-    strong(ui, tr!("What {how} changed", how = t.how));
+    strong(ui, tr!("What {how} changed", how = shown(&t.how)));
     let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;

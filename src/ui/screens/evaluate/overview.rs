@@ -4,7 +4,7 @@ use egui::{Label, RichText, Ui};
 
 use crate::eval::{Evaluation, Interval, Measured, Part};
 use crate::metrics::MetricKind;
-use crate::text::{of, within};
+use crate::text::{of, shown, within};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -57,7 +57,11 @@ pub fn against(found: &Evaluation) -> (String, Mood, &'static str) {
         .iter()
         .filter_map(|b| {
             let m = b.metrics.iter().find(|m| m.kind == main.kind)?;
-            Some(tr!("{name} reaches {value}", name = b.name, value = m.kind.format(m.value)))
+            Some(tr!(
+                "{name} reaches {value}",
+                name = shown(&b.name),
+                value = m.kind.format(m.value)
+            ))
         })
         .collect();
     let text = match parts.len() {

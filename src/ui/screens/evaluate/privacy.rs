@@ -24,7 +24,7 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         Risk::Unknown => (Mood::Neutral, icons::INFO),
     };
     let heading = tr!("Risk that training rows are recognised: {risk}", risk = of(p.risk.word()));
-    banner(ui, mood, icon, &heading, &p.statement, |_| {});
+    banner(ui, mood, icon, &heading, &shown(&p.statement), |_| {});
     membership(ui, p);
     attributes(ui, p);
     inversion(ui, p);
@@ -51,7 +51,7 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
     card(ui, |ui| {
         section(ui, tr!("Against copying the model"), tr!("extraction"));
         for advice in EXTRACTION {
-            ui.add(Label::new(advice).wrap());
+            ui.add(Label::new(of(advice)).wrap());
         }
     });
 }

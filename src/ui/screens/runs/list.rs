@@ -149,10 +149,10 @@ fn entry(
                         started = day_and_time(&run.started),
                         precision = shown(&run.config.precision.describe()),
                         learning_rate = run.config.learning_rate,
-                        epochs = run
-                            .summary
-                            .as_ref()
-                            .map_or(String::new(), |s| format!("  ·  {} epochs", s.epochs))
+                        epochs = run.summary.as_ref().map_or(String::new(), |s| tr!(
+                            "  ·  {epochs} epochs",
+                            epochs = s.epochs
+                        ))
                     );
                     let text = RichText::new(&line).font(theme::small()).color(p.muted);
                     ui.add(Label::new(text).truncate()).on_hover_text(line);
