@@ -39,6 +39,7 @@ mod state;
 mod support;
 mod tolerance;
 mod training;
+mod tuning;
 mod ui_flow;
 mod ui_help;
 mod ui_real;
