@@ -41,7 +41,8 @@ fn tree_max_u32(lane: u32, value: u32) -> u32 {
     }
     workgroupBarrier();
     let own = subgroupMax(value);
-    if (subgroupElect()) {
+    // The first lane of each subgroup.
+    if (subgroupExclusiveAdd(1u) == 0u) {
         atomicMax(&tree_most, own);
     }
     workgroupBarrier();
