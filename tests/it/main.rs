@@ -40,6 +40,7 @@ mod support;
 mod text;
 mod tolerance;
 mod training;
+mod tuning;
 mod ui_flow;
 mod ui_german;
 mod ui_help;

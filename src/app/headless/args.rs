@@ -720,6 +720,12 @@ pub struct InfoArgs {
     /// As JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// Also how fast each variant of each kernel was on the graphics processors measured so far
+    #[arg(long)]
+    pub tuning: bool,
+    /// Forget those measurements; they are made again when needed
+    #[arg(long, conflicts_with_all = ["tuning", "json"])]
+    pub clear_tuning: bool,
 }
 
 /// `samples`.
