@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::app::{AppState, Command, Library, Services, Store, ThemeChoice};
+use crate::app::{AppState, Command, Desktop, Dialogs, Library, Services, Store, ThemeChoice};
 use crate::error::UserError;
 use crate::ui::screens::Local;
 use crate::ui::{shell, theme};
@@ -29,13 +29,14 @@ impl StudioApp {
     pub fn new(
         ctx: &egui::Context,
         services: Arc<dyn Services>,
+        dialogs: Arc<dyn Dialogs>,
         store: Store,
         options: &Options,
     ) -> Self {
         theme::install(ctx);
         let repaint = ctx.clone();
         let wake = Arc::new(move || repaint.request_repaint());
-        let mut state = AppState::new(services, store, wake);
+        let mut state = AppState::new(services, dialogs, store, wake);
         if let Some(path) = &options.open {
             state.apply(Command::Open(path.clone()));
         }
@@ -102,8 +103,9 @@ pub fn run(options: Options) -> Result<(), UserError> {
         "FP8 Studio",
         native,
         Box::new(move |cc| {
-            let services = Arc::new(Library::default());
-            Ok(Box::new(StudioApp::new(&cc.egui_ctx, services, Store::system(), &options)))
+            let (services, dialogs) = (Arc::new(Library::default()), Arc::new(Desktop));
+            let store = Store::system();
+            Ok(Box::new(StudioApp::new(&cc.egui_ctx, services, dialogs, store, &options)))
         }),
     )
     .map_err(|e| {
