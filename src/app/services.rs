@@ -1,11 +1,11 @@
-//! What the application needs of the library and of the system. Tests put their own in place.
+//! What the application needs of the library. Tests put their own in place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Wake;
 use super::history::{self, PastRun};
-use super::{Pick, Wake};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::deploy::{Answer, Input, Model, explain};
 use crate::device::AdapterInfo;
@@ -71,7 +71,7 @@ pub struct Engines {
     pub adapters: Vec<(AdapterInfo, Result<(), String>)>,
 }
 
-/// The library and the system as the application sees them. Every call may block, so all but
+/// The library as the application sees it. Every call may block, so all but
 /// `samples` and `start` are made from background tasks.
 pub trait Services: Send + Sync {
     /// Embedded samples.
@@ -165,7 +165,4 @@ pub trait Services: Send + Sync {
     ) -> Result<(), UserError>;
     /// Writes the best model of a run to a file and proves that the file predicts the same.
     fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError>;
-    /// Asks for a file or folder; blocks until the dialog is closed. `suggestion` is the name of a
-    /// file to write.
-    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf>;
 }

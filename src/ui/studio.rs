@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::app::{AppState, Command, Library, Services, Store, ThemeChoice};
+use crate::app::{AppState, Command, Desktop, Dialogs, Library, Services, Store, ThemeChoice};
 use crate::error::UserError;
 use crate::text::Language;
 use crate::ui::screens::Local;
@@ -30,13 +30,14 @@ impl StudioApp {
     pub fn new(
         ctx: &egui::Context,
         services: Arc<dyn Services>,
+        dialogs: Arc<dyn Dialogs>,
         store: Store,
         options: &Options,
     ) -> Self {
         theme::install(ctx);
         let repaint = ctx.clone();
         let wake = Arc::new(move || repaint.request_repaint());
-        let mut state = AppState::new(services, store, wake);
+        let mut state = AppState::new(services, dialogs, store, wake);
         if let Some(path) = &options.open {
             state.apply(Command::Open(path.clone()));
         }
@@ -103,8 +104,9 @@ pub fn run(options: Options) -> Result<(), UserError> {
         "FP8 Studio",
         native,
         Box::new(move |cc| {
-            let services = Arc::new(Library::default());
-            let mut app = StudioApp::new(&cc.egui_ctx, services, Store::system(), &options);
+            let (services, dialogs) = (Arc::new(Library::default()), Arc::new(Desktop));
+            let store = Store::system();
+            let mut app = StudioApp::new(&cc.egui_ctx, services, dialogs, store, &options);
             app.state.system_language = Language::of_system();
             Ok(Box::new(app))
         }),

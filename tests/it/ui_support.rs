@@ -10,7 +10,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use fp8_studio::app::{
-    Engines, ExportRequest, Interrupted, Library, PastRun, Pick, PrecisionChoice, Sample, Services,
+    Dialogs, Engines, ExportRequest, Interrupted, PastRun, Pick, PrecisionChoice, Sample, Services,
     Store, Wake,
 };
 use fp8_studio::data::{
@@ -468,7 +468,9 @@ impl Services for Script {
         self.tried.lock().unwrap().push(input.clone());
         Ok(answer(data, input))
     }
+}
 
+impl Dialogs for Script {
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
         let key = match what {
             Pick::DataFile => "file",
@@ -1025,10 +1027,10 @@ impl Window {
         let store = Store::at(dir.path());
         prepare(&store);
         let services: Arc<dyn Services> = Arc::clone(&script) as _;
-        let harness = Harness::builder()
-            .with_size(size)
-            .with_max_steps(64)
-            .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
+        let dialogs: Arc<dyn Dialogs> = Arc::clone(&script) as _;
+        let harness = Harness::builder().with_size(size).with_max_steps(64).build_eframe(|cc| {
+            StudioApp::new(&cc.egui_ctx, services, dialogs, store, &Options::default())
+        });
         let language = harness.state().state.language();
         let mut words = entries(language).unwrap();
         words.messages.append(&mut words.window);
@@ -1110,99 +1112,5 @@ impl Window {
 
     pub fn run(&self) -> Run {
         self.script.runs.lock().unwrap().last().cloned().expect("no run was started")
-    }
-}
-
-/// The real library, with the file dialogs answered.
-pub struct Answers {
-    pub library: Library,
-    pub export_to: PathBuf,
-}
-
-impl Services for Answers {
-    fn samples(&self) -> Vec<Sample> {
-        self.library.samples()
-    }
-    fn open_sample(&self, id: &str) -> Result<Project, UserError> {
-        self.library.open_sample(id)
-    }
-    fn open_project(&self, path: &Path) -> Result<Project, UserError> {
-        self.library.open_project(path)
-    }
-    fn save_project(&self, project: &Project) -> Result<(), UserError> {
-        self.library.save_project(project)
-    }
-    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError> {
-        self.library.open_data(project, progress)
-    }
-    fn suggest_target(&self, data: &Dataset) -> Option<String> {
-        self.library.suggest_target(data)
-    }
-    fn schema(
-        &self,
-        data: &Dataset,
-        target: Option<&str>,
-        types: &BTreeMap<String, ColumnType>,
-    ) -> Result<Schema, UserError> {
-        self.library.schema(data, target, types)
-    }
-    fn check(
-        &self,
-        data: &Dataset,
-        schema: &Schema,
-        project: &Project,
-        progress: &Progress,
-    ) -> Result<Report, UserError> {
-        self.library.check(data, schema, project, progress)
-    }
-    fn estimate(
-        &self,
-        data: &Dataset,
-        schema: &Schema,
-        project: &Project,
-        progress: &Progress,
-    ) -> Result<Estimate, UserError> {
-        self.library.estimate(data, schema, project, progress)
-    }
-    fn engines(&self) -> Engines {
-        self.library.engines()
-    }
-    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError> {
-        self.library.start(job, wake)
-    }
-    fn new_run(&self, project: &Path) -> PathBuf {
-        self.library.new_run(project)
-    }
-    fn interrupted(&self, project: &Path) -> Vec<Interrupted> {
-        self.library.interrupted(project)
-    }
-    fn past_events(&self, run: &Path) -> Vec<Event> {
-        self.library.past_events(run)
-    }
-    fn evaluate(
-        &self,
-        run: &Path,
-        data: &Dataset,
-        progress: &Progress,
-    ) -> Result<Evaluation, UserError> {
-        self.library.evaluate(run, data, progress)
-    }
-    fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError> {
-        self.library.compare(job, progress)
-    }
-    fn report(
-        &self,
-        run: &Path,
-        evaluation: &Evaluation,
-        verdict: Option<&Verdict>,
-        to: &Path,
-    ) -> Result<(), UserError> {
-        self.library.report(run, evaluation, verdict, to)
-    }
-    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
-        self.library.export(request)
-    }
-    fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
-        (what == Pick::ExportTo).then(|| self.export_to.clone())
     }
 }

@@ -292,6 +292,12 @@ pub struct BenchArgs {
     /// Rows per training step
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub batch: usize,
+    /// Seconds that each run is timed, at least
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Where the time of a step on the processor goes, kernel by kernel
+    #[arg(long)]
+    pub profile: bool,
     /// Results as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
