@@ -11,7 +11,6 @@ use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
-use crate::export::sealed::Lock;
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
@@ -198,7 +197,7 @@ impl Services for Library {
         if request.passphrase.0.is_empty() {
             return Ok(export::export_run_as(&run, &request.to, request.format, &options)?);
         }
-        let lock = Lock::passphrase(&request.passphrase.0);
+        let lock = super::unsealing::lock_of(&request.passphrase);
         export::sealed::export(&run, &request.to, request.format, &options, &lock)
     }
 
@@ -230,6 +229,16 @@ impl Services for Library {
                     .add_filter(extension, &[extension])
                     .set_file_name(suggestion)
                     .save_file(),
+            ),
+            Pick::SealTo => pollster::block_on(
+                dialog
+                    .set_title("Save the sealed project")
+                    .add_filter("Sealed", &["age"])
+                    .set_file_name(suggestion)
+                    .save_file(),
+            ),
+            Pick::KeyFile => pollster::block_on(
+                dialog.set_title("Open the file with the secret key").pick_file(),
             ),
             Pick::SaveAs => pollster::block_on(
                 dialog.set_title("Choose a new folder for the project").pick_folder(),

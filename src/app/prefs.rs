@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::tabs::OpenProject;
+
 /// Most recent projects kept.
 const RECENT: usize = 12;
 /// Smallest zoom.
@@ -35,6 +37,26 @@ pub struct Recent {
     pub opened: String,
 }
 
+/// Size and place of the window, in points of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WindowPlace {
+    /// Width and height.
+    pub size: [f32; 2],
+    /// Left and top edge on the desktop, where the system tells.
+    pub at: Option<[f32; 2]>,
+    /// Whether it fills the screen.
+    pub maximized: bool,
+}
+
+impl WindowPlace {
+    /// Whether a window can be opened like this.
+    pub fn is_sound(&self) -> bool {
+        let fits = |v: &f32| v.is_finite() && (100.0..=20_000.0).contains(v);
+        let near = |v: &f32| v.is_finite() && v.abs() <= 20_000.0;
+        self.size.iter().all(fits) && self.at.is_none_or(|at| at.iter().all(near))
+    }
+}
+
 /// What is kept between starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -45,11 +67,21 @@ pub struct Preferences {
     pub zoom: f32,
     /// Recent projects, newest first.
     pub recent: Vec<Recent>,
+    /// What was open, in order.
+    pub session: Vec<OpenProject>,
+    /// Where the window was.
+    pub window: Option<WindowPlace>,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, zoom: 1.0, recent: Vec::new() }
+        Self {
+            theme: ThemeChoice::System,
+            zoom: 1.0,
+            recent: Vec::new(),
+            session: Vec::new(),
+            window: None,
+        }
     }
 }
 
@@ -101,6 +133,7 @@ impl Store {
             .unwrap_or_default();
         let zoom = if prefs.zoom.is_finite() { prefs.zoom } else { 1.0 };
         prefs.zoom = zoom.clamp(ZOOM_MIN, ZOOM_MAX);
+        prefs.window = prefs.window.filter(WindowPlace::is_sound);
         prefs
     }
 

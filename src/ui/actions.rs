@@ -138,23 +138,33 @@ fn steps(state: &AppState, list: &mut Vec<Action>) {
 }
 
 fn files(state: &AppState, list: &mut Vec<Action>) {
-    let blocked = state.open_blocked();
+    let blocked = state.close_blocked();
     let none = state.project().is_none().then_some("No project is open.");
-    let open = |label: &str, pick| Action::command(label, Command::Pick(pick)).blocked(blocked);
+    let open = |label: &str, pick| Action::command(label, Command::Pick(pick));
     list.push(open("Open file…", Pick::DataFile).keys(CTRL, Key::O));
     list.push(open("Open folder…", Pick::Folder).keys(CTRL_SHIFT, Key::O));
     let save_as = Action::command("Save project as…", Command::Pick(Pick::SaveAs));
     list.push(save_as.blocked(none.or(blocked)).keys(CTRL_SHIFT, Key::S));
     let close = Action::command("Close the project", Command::Close);
-    list.push(close.blocked(none.or(blocked)));
+    list.push(close.blocked(none.or(blocked)).keys(CTRL, Key::W));
+    let tabs = state.tabs();
+    let one = (tabs.len() < 2).then_some("No other project is open.");
+    let next = Action::command("Next open project", Command::NextTab { back: false });
+    list.push(next.blocked(one).keys(CTRL, Key::PageDown));
+    let back = Action::command("Previous open project", Command::NextTab { back: true });
+    list.push(back.blocked(one).keys(CTRL, Key::PageUp));
+    for tab in tabs.iter().filter(|t| !t.in_view) {
+        let label = format!("Show open project {}", tab.name);
+        list.push(Action::command(label, Command::SwitchTo(tab.id)));
+    }
     for recent in &state.prefs.recent {
         let label = format!("Open recent project {}", recent.name);
-        list.push(Action::command(label, Command::Open(recent.folder.clone())).blocked(blocked));
+        list.push(Action::command(label, Command::Open(recent.folder.clone())));
     }
     for sample in &state.samples {
         let label = format!("Open sample {}", sample.name);
         let command = Command::OpenSample(sample.id.clone());
-        list.push(Action::command(label, command).blocked(blocked));
+        list.push(Action::command(label, command));
     }
     let export = locked(state, Step::Export);
     list.push(Action::command("Save model file…", Command::Pick(Pick::ExportTo)).blocked(export));

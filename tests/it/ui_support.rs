@@ -1,7 +1,7 @@
 //! A scripted library for tests of the window: a small table, and a run whose events are sent by
 //! the test.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
+use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
     Engines, ExportRequest, Interrupted, Library, PastRun, Pick, PrecisionChoice, Sample, Services,
     Store, Wake,
@@ -95,6 +96,7 @@ pub struct Script {
     pub deleted: Mutex<Vec<PastRun>>,
     pub tried: Mutex<Vec<Input>>,
     pub fail_trial: Mutex<Option<UserError>>,
+    pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
 pub fn error(what: &str, advice: &str, row: u64) -> UserError {
@@ -434,6 +436,15 @@ impl Services for Script {
         record.state = RunState::Done;
         record.summary = found.summary.clone();
         Ok((record, epochs(30, 0.0)))
+    }
+
+    fn queue(&self, project: &Path) -> VecDeque<Queued> {
+        self.queues.lock().unwrap().get(project).cloned().unwrap_or_default()
+    }
+
+    fn save_queue(&self, project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+        self.queues.lock().unwrap().insert(project.to_owned(), queue.clone());
+        Ok(())
     }
 
     fn note_run(&self, run: &Path, notes: &RunNotes) -> Result<(), UserError> {

@@ -12,7 +12,7 @@ use crate::app::{AppState, Command, LiveRun, ProjectState, RunCommand, Workspace
 use crate::train::RunNotes;
 use crate::ui::icons;
 use crate::ui::theme;
-use crate::ui::widgets::{self, Button, card, empty, page, section, segmented, small, title};
+use crate::ui::widgets::{self, Button, card, empty, page, section, segmented, title};
 
 /// How the list is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,13 +108,15 @@ fn queue(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
             let heading =
                 if n == 1 { "1 run is waiting".into() } else { format!("{n} runs are waiting") };
             section(ui, &heading, "");
+            let idle = !project.run.as_ref().is_some_and(LiveRun::active);
+            let start = Button::secondary("Start the waiting runs").small().icon(icons::PLAY);
+            if idle && start.blocked(project.train_blocked()).pressed(ui) {
+                out.push(Command::Runs(RunCommand::StartQueue));
+            }
             if Button::secondary("Clear the queue").small().pressed(ui) {
                 out.push(Command::Runs(RunCommand::ClearQueue));
             }
         });
-        if !project.run.as_ref().is_some_and(LiveRun::active) {
-            small(ui, "They start when what blocks training is solved.");
-        }
         for (index, waiting) in project.history.queue.iter().take(8).enumerate() {
             ui.horizontal(|ui| {
                 let remove = format!("Take {} off the queue", waiting.notes.name);
