@@ -138,6 +138,10 @@ impl AppState {
                 self.prefs.theme = theme;
                 self.prefs_edited = Some(Instant::now());
             }
+            Command::SetLanguage(language) => {
+                self.prefs.language = language;
+                self.prefs_edited = Some(Instant::now());
+            }
             Command::SetZoom(zoom) => {
                 let zoom = if zoom.is_finite() { zoom } else { 1.0 };
                 self.prefs.zoom = zoom.clamp(ZOOM_MIN, ZOOM_MAX);
@@ -396,7 +400,7 @@ impl AppState {
     }
 
     /// Looks for problems in the background, from the start if that is under way.
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         let attempt = self.attempt();
         let services = Arc::clone(&self.services);
         let wake = Arc::clone(&self.wake);

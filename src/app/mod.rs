@@ -48,6 +48,7 @@ pub use tasks::{TaskInfo, Tasks};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, UserError};
+use crate::text::Language;
 
 /// Asks the window to look at the state again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -194,6 +195,8 @@ pub struct AppState {
     pub workspace: Workspace,
     /// Settings and recent projects.
     pub prefs: Preferences,
+    /// The language that the system asks for; English until whoever opens the window has asked.
+    pub system_language: Language,
     /// Background tasks.
     pub tasks: Tasks,
     /// Notifications.
@@ -223,12 +226,18 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// The language of the window.
+    pub fn language(&self) -> Language {
+        self.prefs.language.language().unwrap_or(self.system_language)
+    }
+
     /// Reads the settings and looks for engines and interrupted runs in the background.
     pub fn new(services: Arc<dyn Services>, store: Store, wake: Wake) -> Self {
         let mut state = Self {
             step: Step::Home,
             workspace: Workspace::Empty,
             prefs: store.load(),
+            system_language: Language::English,
             tasks: Tasks::default(),
             notifications: Notifications::default(),
             samples: services.samples(),

@@ -7,6 +7,8 @@ use super::theme::{self, radius, size, space};
 use super::widgets::button::focus_ring;
 use super::widgets::{self, Button};
 use crate::app::{AppState, Command, Step, TabInfo};
+use crate::text::of;
+use crate::tr;
 
 /// Narrowest tab; with less room there is a menu instead.
 const NARROWEST: f32 = 118.0;
@@ -19,7 +21,7 @@ const PLUS: f32 = 36.0;
 pub fn show(ui: &mut Ui, state: &AppState, room: f32, out: &mut Vec<Command>) {
     let tabs = state.tabs();
     if tabs.is_empty() {
-        widgets::muted(ui, "No project open");
+        widgets::muted(ui, tr!("No project open"));
         return;
     }
     let each = (room - PLUS) / tabs.len() as f32;
@@ -31,24 +33,24 @@ pub fn show(ui: &mut Ui, state: &AppState, room: f32, out: &mut Vec<Command>) {
     for tab in &tabs {
         one(ui, tab, each.min(WIDEST) - 2.0, out);
     }
-    let plus = Button::icon_only(icons::PLUS, "Open another project").small();
+    let plus = Button::icon_only(icons::PLUS, tr!("Open another project")).small();
     if plus.pressed(ui) {
         out.push(Command::Go(Step::Home));
     }
 }
 
 fn close_label(tab: &TabInfo) -> String {
-    format!("Close {}", tab.name)
+    tr!("Close {name}", name = tab.name)
 }
 
 /// What a tab is called by screen readers and by its hint.
 fn label(tab: &TabInfo) -> String {
     match (tab.training, tab.loading) {
         (Some(share), _) => {
-            format!("Project {}, training, {:.0} %", tab.name, 100.0 * share)
+            tr!("Project {name}, training, {share:.0} %", name = tab.name, share = 100.0 * share)
         }
-        (None, true) => format!("Project {}, opening", tab.name),
-        (None, false) => format!("Project {}", tab.name),
+        (None, true) => tr!("Project {name}, opening", name = tab.name),
+        (None, false) => tr!("Project {name}", name = tab.name),
     }
 }
 
@@ -104,7 +106,7 @@ fn one(ui: &mut Ui, tab: &TabInfo, width: f32, out: &mut Vec<Command>) {
     let mut inside = ui.new_child(egui::UiBuilder::new().max_rect(close));
     let close = close_label(tab);
     let button = Button::icon_only(icons::X, &close).small();
-    if button.blocked(tab.close_blocked).pressed(&mut inside) {
+    if button.blocked(tab.close_blocked.map(of)).pressed(&mut inside) {
         out.push(Command::CloseTab(tab.id));
     }
 }
@@ -117,7 +119,7 @@ fn menu(ui: &mut Ui, tabs: &[TabInfo], room: f32, out: &mut Vec<Command>) {
         egui::Layout::left_to_right(egui::Align::Center),
         |ui| {
             ui.set_max_width(room);
-            let label = format!("{} open projects", tabs.len());
+            let label = tr!("{n} open projects", n = tabs.len());
             let button = Button::icon_only(icons::CARET_DOWN, &label).small().show(ui);
             let text = egui::RichText::new(shown.name.as_str()).font(theme::strong());
             ui.add(egui::Label::new(text).truncate());
@@ -127,7 +129,7 @@ fn menu(ui: &mut Ui, tabs: &[TabInfo], room: f32, out: &mut Vec<Command>) {
                     ui.horizontal(|ui| {
                         let name = close_label(tab);
                         let close = Button::icon_only(icons::X, &name).small();
-                        if close.blocked(tab.close_blocked).pressed(ui) {
+                        if close.blocked(tab.close_blocked.map(of)).pressed(ui) {
                             out.push(Command::CloseTab(tab.id));
                         }
                         if ui.selectable_label(tab.in_view, self::label(tab)).clicked() {
@@ -136,7 +138,7 @@ fn menu(ui: &mut Ui, tabs: &[TabInfo], room: f32, out: &mut Vec<Command>) {
                     });
                 }
                 ui.add_space(space::XS);
-                if ui.button("Open another project").clicked() {
+                if ui.button(tr!("Open another project")).clicked() {
                     out.push(Command::Go(Step::Home));
                 }
             });

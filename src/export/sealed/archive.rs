@@ -97,7 +97,7 @@ fn put(
 /// The archive is damaged.
 pub fn names(archive: &[u8]) -> Result<Vec<String>, ExportError> {
     let zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(zip_fault(Path::new("")))?;
-    Ok(zip.file_names().map(str::to_owned).collect())
+    Ok(zip.file_names().filter_map(|n| n.ok().map(|n| n.into_owned())).collect())
 }
 
 /// Whether these are the first bytes of a zip file.

@@ -5,6 +5,8 @@ use egui::{DragValue, Ui};
 use super::count;
 use crate::app::folds::{FOLDS, Folds, FoldsState};
 use crate::app::{AppState, Command, ProjectState, TaskInfo};
+use crate::text::{of, shown};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{Button, Mood, badge, card, labelled, problem, save, section, small};
@@ -32,14 +34,16 @@ pub fn show(
     card(ui, |ui| {
         section(
             ui,
-            "How much of the score is luck?",
-            "Cross-validation trains several times, each time tested on other rows. The test rows are left alone. It makes no model to keep.",
+            tr!("How much of the score is luck?"),
+            tr!(
+                "Cross-validation trains several times, each time tested on other rows. The test rows are left alone. It makes no model to keep."
+            ),
         );
         labelled(
             ui,
-            "How many times?",
-            "folds",
-            "Rows are dealt into so many parts; each part is the test once.",
+            tr!("How many times?"),
+            tr!("folds"),
+            tr!("Rows are dealt into so many parts; each part is the test once."),
             |ui| {
                 ui.add(DragValue::new(&mut local.k).range(FOLDS).speed(0.1));
             },
@@ -51,20 +55,20 @@ pub fn show(
                     let bar = egui::ProgressBar::new(share.unwrap_or(0.0))
                         .desired_width((ui.available_width() - 110.0).max(60.0))
                         .desired_height(8.0);
-                    ui.add(bar).accessible_name("Cross-validation under way");
-                    if Button::secondary("Cancel").small().pressed(ui) {
+                    ui.add(bar).accessible_name(tr!("Cross-validation under way"));
+                    if Button::secondary(tr!("Cancel")).small().pressed(ui) {
                         out.push(Command::CancelTask(*task));
                     }
                 });
             }
             other => {
                 if let FoldsState::Failed(error) = other {
-                    problem(ui, &format!("{}.", error.what));
-                    small(ui, error.advice.as_str());
+                    problem(ui, &format!("{}.", shown(&error.what)));
+                    small(ui, shown(&error.advice));
                 }
-                let label = format!("Train {} times", local.k);
+                let label = tr!("Train {n} times", n = local.k);
                 let button = Button::secondary(&label).icon(icons::PLAY);
-                if button.blocked(project.train_blocked()).pressed(ui) {
+                if button.blocked(project.train_blocked().map(of)).pressed(ui) {
                     out.push(Command::CrossValidate(local.k));
                 }
             }
@@ -77,11 +81,11 @@ pub fn show(
 
 fn result(ui: &mut Ui, found: &Folds, current: bool) {
     ui.horizontal_wrapped(|ui| {
-        small(ui, format!("{} folds of {} rows", found.k, count(found.rows)));
+        small(ui, tr!("{k} folds of {rows} rows", k = found.k, rows = count(found.rows)));
         if !current {
-            badge(ui, Mood::Warn, None, "with other settings than now");
+            badge(ui, Mood::Warn, None, tr!("with other settings than now"));
         }
-        save::menu_csv(ui, "Cross-validation", || {
+        save::menu_csv(ui, tr!("Cross-validation"), || {
             let rows = found.spreads.iter().flat_map(|s| {
                 s.folds
                     .iter()
@@ -91,7 +95,7 @@ fn result(ui: &mut Ui, found: &Folds, current: bool) {
             save::csv(&["metric", "fold", "value"], rows)
         });
     });
-    let head = ["", "Mean", "± spread", "Lowest", "Highest"];
+    let head = ["", tr!("Mean"), tr!("± spread"), tr!("Lowest"), tr!("Highest")];
     table(ui, "folds", &head, found.spreads.len(), |ui, row, column| {
         let Some(s) = found.spreads.get(row) else { return };
         let ends = s
@@ -109,6 +113,8 @@ fn result(ui: &mut Ui, found: &Folds, current: bool) {
     });
     small(
         ui,
-        "Spread: the standard deviation over the folds. A difference smaller than it may be luck.",
+        tr!(
+            "Spread: the standard deviation over the folds. A difference smaller than it may be luck."
+        ),
     );
 }

@@ -5,6 +5,8 @@ use egui::{ComboBox, Label, TextEdit, Ui};
 use crate::app::importing::Rereading;
 use crate::app::{Command, LiveRun, ProjectState};
 use crate::data::{ImportNote, ImportOptions};
+use crate::text::shown;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme;
 use crate::ui::widgets::{self, Button, Mood, badge, card, problem, small, strong};
@@ -22,9 +24,9 @@ pub fn show(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Ve
     card(ui, |ui| {
         let repairs = notes.iter().filter(|n| n.repair).count();
         ui.horizontal_wrapped(|ui| {
-            strong(ui, "How it was read");
+            strong(ui, tr!("How it was read"));
             if repairs > 0 {
-                badge(ui, Mood::Warn, Some(icons::WARNING), &format!("{repairs} repaired"));
+                badge(ui, Mood::Warn, Some(icons::WARNING), &tr!("{repairs} repaired", repairs));
             }
         });
         for note in notes {
@@ -43,11 +45,11 @@ fn one(ui: &mut Ui, note: &ImportNote) {
         widgets::icon(ui, glyph, 16.0, colour);
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
-            ui.add(Label::new(note.text.as_str()).wrap());
+            ui.add(Label::new(shown(&note.text)).wrap());
             if !note.rows.is_empty() {
                 let rows: Vec<String> = note.rows.iter().take(8).map(u64::to_string).collect();
                 let more = if note.rows.len() > 8 { ", …" } else { "" };
-                small(ui, format!("Row {}{more}", rows.join(", ")));
+                small(ui, tr!("Row {rows}{more}", rows = rows.join(", "), more));
             }
         });
     });
@@ -65,8 +67,8 @@ fn choices(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec
     let training = project.run.as_ref().is_some_and(LiveRun::active);
     let reading = matches!(project.rereading, Rereading::Running { .. });
     let wait = match (training, reading) {
-        (true, _) => Some("Training is running. Stop it first."),
-        (_, true) => Some("The data are being read."),
+        (true, _) => Some(tr!("Training is running. Stop it first.")),
+        (_, true) => Some(tr!("The data are being read.")),
         _ => None,
     };
     ui.add_enabled_ui(wait.is_none(), |ui| {
@@ -78,9 +80,10 @@ fn choices(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec
         }
         if project.parts.large || import.whole {
             let mut whole = import.whole;
-            let hint = "A file above 1 GiB is read as a sample of its rows unless this is chosen";
+            let hint =
+                tr!("A file above 1 GiB is read as a sample of its rows unless this is chosen");
             if ui
-                .checkbox(&mut whole, "Read every row of this large file")
+                .checkbox(&mut whole, tr!("Read every row of this large file"))
                 .on_hover_text(hint)
                 .changed()
             {
@@ -92,22 +95,22 @@ fn choices(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec
         Rereading::None => {}
         Rereading::Running { task, .. } => {
             ui.horizontal_wrapped(|ui| {
-                ui.add(egui::Spinner::new().size(16.0)).accessible_name("Reading");
-                small(ui, "Reading the data…");
-                if Button::secondary("Cancel").small().pressed(ui) {
+                ui.add(egui::Spinner::new().size(16.0)).accessible_name(tr!("Reading"));
+                small(ui, tr!("Reading the data…"));
+                if Button::secondary(tr!("Cancel")).small().pressed(ui) {
                     out.push(Command::CancelTask(*task));
                 }
             });
         }
         Rereading::Failed(error) => {
-            problem(ui, &format!("{}.", error.what));
-            small(ui, error.advice.as_str());
+            problem(ui, &format!("{}.", shown(&error.what)));
+            small(ui, shown(&error.advice));
         }
     }
-    let again = Button::new(widgets::Kind::Quiet, "Read the file again")
+    let again = Button::new(widgets::Kind::Quiet, tr!("Read the file again"))
         .small()
         .icon(icons::ARROW_CLOCKWISE)
-        .hint("When the file was changed since");
+        .hint(tr!("When the file was changed since"));
     if again.blocked(wait).pressed(ui) {
         out.push(Command::SetImport(Box::new(import.clone())));
     }
@@ -118,9 +121,9 @@ type Set<'a> = dyn Fn(&mut Vec<Command>, &dyn Fn(&mut ImportOptions)) + 'a;
 fn part(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>, set: &Set<'_>) {
     let import = &project.project.import;
     let (what, fullest) = if project.parts.database {
-        ("Table to learn from", "The one with most rows")
+        (tr!("Table to learn from"), tr!("The one with most rows"))
     } else {
-        ("Sheet to learn from", "The one with most cells")
+        (tr!("Sheet to learn from"), tr!("The one with most cells"))
     };
     let label = small(ui, what);
     let mut chosen = import.part.clone();
@@ -156,7 +159,7 @@ fn query(
         local.query = import.query.clone().unwrap_or_default();
         local.from.clone_from(&import.query);
     }
-    let label = small(ui, "Or the rows that a query gives (SQL)");
+    let label = small(ui, tr!("Or the rows that a query gives (SQL)"));
     ui.label_inputs_by(label.id, |ui| {
         let field = TextEdit::multiline(&mut local.query)
             .hint_text("SELECT … FROM …")
@@ -169,14 +172,15 @@ fn query(
     ui.horizontal_wrapped(|ui| {
         let same = import.query.as_deref().unwrap_or_default() == typed;
         let why = match (typed.is_empty(), same) {
-            (true, _) => Some("Type a query first."),
-            (_, true) => Some("This query is in use."),
+            (true, _) => Some(tr!("Type a query first.")),
+            (_, true) => Some(tr!("This query is in use.")),
             _ => None,
         };
-        if Button::secondary("Use this query").small().blocked(why).pressed(ui) {
+        if Button::secondary(tr!("Use this query")).small().blocked(why).pressed(ui) {
             set(out, &|i| i.query = Some(typed.clone()));
         }
-        if import.query.is_some() && Button::secondary("Use a whole table").small().pressed(ui) {
+        if import.query.is_some() && Button::secondary(tr!("Use a whole table")).small().pressed(ui)
+        {
             set(out, &|i| i.query = None);
         }
     });

@@ -6,6 +6,8 @@ use crate::app::unsealing::{Unlock, is_public_key};
 use crate::app::{Command, Pick, ProjectState};
 use crate::error::UserError;
 use crate::export::sealed::Secret;
+use crate::text::shown;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::widgets::{
     self, Button, card, labelled, muted, page, problem, section, small, title,
@@ -32,7 +34,7 @@ pub fn passphrase(ui: &mut Ui, text: &mut String, show: &mut bool) -> egui::Resp
         .desired_width(ui.available_width().min(260.0))
         .margin(egui::Margin::symmetric(8, 6));
     let response = ui.add(field);
-    ui.checkbox(show, "Show what I type");
+    ui.checkbox(show, tr!("Show what I type"));
     response
 }
 
@@ -46,44 +48,45 @@ pub fn show(
     out: &mut Vec<Command>,
 ) {
     page(ui, "sealed", |ui| {
-        title(ui, "This file is sealed");
+        title(ui, tr!("This file is sealed"));
         muted(
             ui,
-            &format!(
-                "{name} was encrypted. Type the passphrase, or choose the file with the secret key. An opened copy is put beside it."
+            &tr!(
+                "{name} was encrypted. Type the passphrase, or choose the file with the secret key. An opened copy is put beside it.",
+                name
             ),
         );
         card(ui, |ui| {
             let entered = labelled(
                 ui,
-                "Passphrase",
+                tr!("Passphrase"),
                 "",
-                "Capitals and spaces count. Nobody can find a lost passphrase again.",
+                tr!("Capitals and spaces count. Nobody can find a lost passphrase again."),
                 |ui| {
                     let response = passphrase(ui, &mut local.typed, &mut local.show);
                     response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter))
                 },
             );
             if let Some(error) = error {
-                problem(ui, &format!("{}.", error.what));
-                small(ui, error.advice.as_str());
+                problem(ui, &format!("{}.", shown(&error.what)));
+                small(ui, shown(&error.advice));
             }
-            let wait = opening.then_some("It is being opened.");
-            let empty = local.typed.is_empty().then_some("Type the passphrase first.");
+            let wait = opening.then_some(tr!("It is being opened."));
+            let empty = local.typed.is_empty().then_some(tr!("Type the passphrase first."));
             ui.horizontal_wrapped(|ui| {
-                let open = Button::primary("Open").icon(icons::FOLDER_OPEN);
+                let open = Button::primary(tr!("Open")).icon(icons::FOLDER_OPEN);
                 let pressed = open.blocked(wait.or(empty)).pressed(ui);
                 if pressed || (entered && wait.or(empty).is_none()) {
                     let secret = Secret(std::mem::take(&mut local.typed));
                     out.push(Command::Unseal(Unlock::Passphrase(secret)));
                 }
-                if Button::secondary("Key file…").blocked(wait).pressed(ui) {
+                if Button::secondary(tr!("Key file…")).blocked(wait).pressed(ui) {
                     out.push(Command::Pick(Pick::KeyFile));
                 }
                 if opening {
-                    ui.add(egui::Spinner::new().size(18.0)).accessible_name("Opening");
+                    ui.add(egui::Spinner::new().size(18.0)).accessible_name(tr!("Opening"));
                 }
-                if Button::new(widgets::Kind::Quiet, "Cancel").pressed(ui) {
+                if Button::new(widgets::Kind::Quiet, tr!("Cancel")).pressed(ui) {
                     out.push(Command::Close);
                 }
             });
@@ -101,26 +104,28 @@ pub fn seal_project(
     card(ui, |ui| {
         section(
             ui,
-            "Seal the whole project",
-            "One encrypted file with the data, all runs and models, to keep or to pass on. The project itself stays as it is.",
+            tr!("Seal the whole project"),
+            tr!(
+                "One encrypted file with the data, all runs and models, to keep or to pass on. The project itself stays as it is."
+            ),
         );
         let mut text = project.seal_secret.0.clone();
         labelled(
             ui,
-            "Passphrase for the project",
-            "or a public key (age1…)",
-            "Only who knows the passphrase, or has the secret key, can open the file.",
+            tr!("Passphrase for the project"),
+            tr!("or a public key (age1…)"),
+            tr!("Only who knows the passphrase, or has the secret key, can open the file."),
             |ui| {
                 if passphrase(ui, &mut text, &mut local.show).changed() {
                     out.push(Command::SetSealSecret(Secret(text.clone())));
                 }
                 if is_public_key(&text) {
-                    small(ui, "A public key: only its secret key opens the file.");
+                    small(ui, tr!("A public key: only its secret key opens the file."));
                 }
             },
         );
-        let why = text.is_empty().then_some("Type a passphrase first.");
-        let button = Button::secondary("Save sealed project…").icon(icons::SHIELD_CHECK);
+        let why = text.is_empty().then_some(tr!("Type a passphrase first."));
+        let button = Button::secondary(tr!("Save sealed project…")).icon(icons::SHIELD_CHECK);
         if button.blocked(why).pressed(ui) {
             out.push(Command::Pick(Pick::SealTo));
         }
