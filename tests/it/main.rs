@@ -41,6 +41,7 @@ mod tolerance;
 mod training;
 mod ui_flow;
 mod ui_help;
+mod ui_opening;
 mod ui_projects;
 mod ui_real;
 mod ui_runs;

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
+use fp8_studio::app::folds::Folds;
 use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
     Engines, ExportRequest, Interrupted, Library, PastRun, Pick, PrecisionChoice, Sample, Services,
     Store, Wake,
 };
+use fp8_studio::data::import::Parts;
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
@@ -43,6 +45,7 @@ use fp8_studio::model::{Head, ImageShape, InputSpec};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::train::crossval::Spread;
 use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::guard::{Action, Measure, Trouble};
@@ -96,6 +99,7 @@ pub struct Script {
     pub deleted: Mutex<Vec<PastRun>>,
     pub tried: Mutex<Vec<Input>>,
     pub fail_trial: Mutex<Option<UserError>>,
+    pub parts: Mutex<Parts>,
     pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
@@ -438,6 +442,29 @@ impl Services for Script {
         Ok((record, epochs(30, 0.0)))
     }
 
+    fn cross_validate(
+        &self,
+        data: &Dataset,
+        _: &Schema,
+        _: &Project,
+        k: usize,
+        _: &Progress,
+    ) -> Result<Folds, UserError> {
+        let spread = |kind: MetricKind, mean: f64| Spread {
+            kind,
+            metric: format!("{kind:?}"),
+            mean,
+            std: 0.0125,
+            folds: (0..k).map(|i| mean + 0.01 * (i as f64 - (k - 1) as f64 / 2.0)).collect(),
+        };
+        let spreads = vec![spread(MetricKind::Accuracy, 0.97), spread(MetricKind::LogLoss, 0.09)];
+        Ok(Folds { k, rows: data.len() * 4 / 5, spreads })
+    }
+
+    fn parts(&self, _: &Path) -> Parts {
+        self.parts.lock().unwrap().clone()
+    }
+
     fn queue(&self, project: &Path) -> VecDeque<Queued> {
         self.queues.lock().unwrap().get(project).cloned().unwrap_or_default()
     }
@@ -482,6 +509,8 @@ impl Services for Script {
             Pick::DataFile => "file",
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
+            Pick::KeyFile => "key",
+            Pick::SealTo => "seal",
             Pick::ReportTo => "report",
             Pick::FileTo => "plot",
             Pick::SaveAs => "project",
@@ -1181,6 +1210,6 @@ impl Services for Answers {
         self.library.export(request)
     }
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
-        (what == Pick::ExportTo).then(|| self.export_to.clone())
+        matches!(what, Pick::ExportTo | Pick::SealTo).then(|| self.export_to.clone())
     }
 }
