@@ -44,6 +44,8 @@ mod tuning;
 mod ui_flow;
 mod ui_german;
 mod ui_help;
+mod ui_opening;
+mod ui_projects;
 mod ui_real;
 mod ui_runs;
 mod ui_screenshots;

@@ -1,7 +1,7 @@
 //! A scripted library for tests of the window: a small table, and a run whose events are sent by
 //! the test.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
+use fp8_studio::app::folds::Folds;
+use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
     Dialogs, Engines, ExportRequest, Interrupted, PastRun, Pick, PrecisionChoice, Sample, Services,
     Store, Wake,
 };
+use fp8_studio::data::import::Parts;
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
@@ -45,6 +48,7 @@ use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
 use fp8_studio::text::{Catalogue, entries};
+use fp8_studio::train::crossval::Spread;
 use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::guard::{Action, Measure, Trouble};
@@ -98,6 +102,8 @@ pub struct Script {
     pub deleted: Mutex<Vec<PastRun>>,
     pub tried: Mutex<Vec<Input>>,
     pub fail_trial: Mutex<Option<UserError>>,
+    pub parts: Mutex<Parts>,
+    pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
 pub fn error(what: &str, advice: &str, row: u64) -> UserError {
@@ -439,6 +445,38 @@ impl Services for Script {
         Ok((record, epochs(30, 0.0)))
     }
 
+    fn cross_validate(
+        &self,
+        data: &Dataset,
+        _: &Schema,
+        _: &Project,
+        k: usize,
+        _: &Progress,
+    ) -> Result<Folds, UserError> {
+        let spread = |kind: MetricKind, mean: f64| Spread {
+            kind,
+            metric: format!("{kind:?}"),
+            mean,
+            std: 0.0125,
+            folds: (0..k).map(|i| mean + 0.01 * (i as f64 - (k - 1) as f64 / 2.0)).collect(),
+        };
+        let spreads = vec![spread(MetricKind::Accuracy, 0.97), spread(MetricKind::LogLoss, 0.09)];
+        Ok(Folds { k, rows: data.len() * 4 / 5, spreads })
+    }
+
+    fn parts(&self, _: &Path) -> Parts {
+        self.parts.lock().unwrap().clone()
+    }
+
+    fn queue(&self, project: &Path) -> VecDeque<Queued> {
+        self.queues.lock().unwrap().get(project).cloned().unwrap_or_default()
+    }
+
+    fn save_queue(&self, project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+        self.queues.lock().unwrap().insert(project.to_owned(), queue.clone());
+        Ok(())
+    }
+
     fn note_run(&self, run: &Path, notes: &RunNotes) -> Result<(), UserError> {
         let mut history = self.history.lock().unwrap();
         if let Some(found) = history.iter_mut().find(|r| r.folder == run) {
@@ -476,6 +514,8 @@ impl Dialogs for Script {
             Pick::DataFile => "file",
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
+            Pick::KeyFile => "key",
+            Pick::SealTo => "seal",
             Pick::ReportTo => "report",
             Pick::FileTo => "plot",
             Pick::SaveAs => "project",
