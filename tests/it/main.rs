@@ -51,4 +51,5 @@ mod ui_runs;
 mod ui_screenshots;
 mod ui_states;
 mod ui_support;
+mod untidy;
 mod update;
