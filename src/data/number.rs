@@ -238,7 +238,8 @@ impl NumberEvidence {
     }
 
     /// The unit of the cells.
-    pub(crate) fn unit(&self) -> Option<&'static str> {
+    #[cfg(test)]
+    fn unit(&self) -> Option<&'static str> {
         self.unit.and_then(|u| UNITS.get(usize::from(u)).copied())
     }
 
