@@ -103,10 +103,9 @@ pub(super) fn fill(template: &str, values: &[(&str, &dyn Display)], language: La
             continue;
         };
         match hole.precision {
-            None if language == Language::English => {
+            None => {
                 let _ = write!(out, "{value}");
             }
-            None => out.push_str(&super::figure(&value.to_string())),
             Some(digits) => {
                 let figure = if hole.sign {
                     format!("{value:+.digits$}")

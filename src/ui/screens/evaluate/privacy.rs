@@ -6,7 +6,7 @@ use egui::{Label, TextureHandle, TextureOptions, Ui, Vec2};
 
 use crate::eval::privacy::{EXTRACTION, Inversion, Privacy, Risk};
 use crate::eval::{Evaluation, Interval};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -91,7 +91,7 @@ fn membership(ui: &mut Ui, p: &Privacy) {
                     ui.add(Label::new(a.name).truncate());
                 }
                 1 => {
-                    small(ui, format!("{:.3}", a.auc));
+                    small(ui, figure(format!("{:.3}", a.auc)));
                 }
                 2 => {
                     small(

@@ -4,7 +4,7 @@ use egui::{Label, RichText, Ui};
 
 use crate::app::history::{self, Line, PastRun};
 use crate::app::{Command, ProjectState, RunCommand};
-use crate::text::{figure, of, shown};
+use crate::text::{of, shown};
 use crate::tr;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::plot::Curves;
@@ -144,7 +144,7 @@ fn cell(ui: &mut Ui, line: &Line, column: usize) {
         ui.add(Label::new(text).truncate()).on_hover_text(&*name);
         return;
     };
-    let Some(value) = line.values.get(index).map(|v| figure(v)) else { return };
+    let Some(value) = line.values.get(index) else { return };
     if line.differs {
         let fill = if line.best == Some(index) { p.success_soft } else { p.accent_soft };
         ui.painter().rect_filled(ui.max_rect(), egui::CornerRadius::ZERO, fill);
@@ -152,9 +152,9 @@ fn cell(ui: &mut Ui, line: &Line, column: usize) {
     let best = line.best == Some(index);
     let font = if best { theme::small_medium() } else { theme::small() };
     let colour = if best { p.success } else { p.text };
-    let text = RichText::new(&*value).font(font).color(colour);
+    let text = RichText::new(value).font(font).color(colour);
     ui.add_space(space::XS);
-    let hover = if best { tr!("{value}: the best", value) } else { value.into_owned() };
+    let hover = if best { tr!("{value}: the best", value) } else { value.clone() };
     ui.add(Label::new(text).truncate()).on_hover_text(hover);
 }
 

@@ -12,6 +12,7 @@ use crate::text::{of, shown};
 use crate::tr;
 use crate::train::{RunNotes, RunState};
 use crate::ui::icons;
+use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::field::text_field;
 use crate::ui::widgets::{Button, Mood, badge, banner, card, segmented, small};
@@ -134,7 +135,7 @@ fn entry(
             actions(ui, run, &name, (open, training), local, out);
             if let Some((kind, value)) = run.test() {
                 ui.add_space(space::S);
-                let text = RichText::new(kind.format(value)).font(theme::strong());
+                let text = RichText::new(score(kind, value)).font(theme::strong());
                 ui.add(Label::new(text).extend())
                     .on_hover_text(tr!("{kind} on test rows", kind = of(kind.label())));
             }
