@@ -82,9 +82,10 @@ class Torch:
         return statistics.median(times)
 
 
-def build_burn():
+def build_burn(gpu):
     """Path of the program, built if need be."""
     command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
+    command += ["--features", "wgpu"] if gpu else []
     done = subprocess.run(command, cwd=BURN, check=True, stdout=subprocess.PIPE, text=True)
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     return [m["executable"] for m in messages if m.get("executable")][-1]
@@ -120,7 +121,7 @@ def main():
     parser.add_argument("--gpu", action="store_true")
     given = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(given.threads)
-    built = build_burn() if given.burn or given.gpu else None
+    built = build_burn(given.gpu) if given.burn or given.gpu else None
     backends = ["ndarray", "flex"] if given.burn else []
     others = ["PyTorch f32", "PyTorch bf16", *(f"burn {b}" for b in backends)]
     torch = {

@@ -52,18 +52,16 @@ fn main() {
     apply(&mut window, Command::Open(csv));
     let loaded = until(&mut window, |w| open(w).is_some());
     worst.note("loading 1,000,000 rows", &mut window, loaded, LIMIT);
-    let frames = until(&mut window, |w| open(w).is_some_and(|p| p.schema().is_ok()));
-    worst.note("looking for the target", &mut window, frames, LIMIT);
+    let frames = until(&mut window, |w| {
+        open(w).is_some_and(|p| matches!(p.check, CheckState::Done(_) | CheckState::Failed(_)))
+    });
+    worst.note("checking them", &mut window, frames, LIMIT);
     let frames = some(&mut window, 120);
     worst.note("the columns", &mut window, frames, LIMIT);
     press(&mut window, "Rows");
     let frames = scroll(&mut window);
     worst.note("scrolling 1,000,000 rows", &mut window, frames, SMOOTH);
     apply(&mut window, Command::Go(Step::Check));
-    let frames = until(&mut window, |w| {
-        open(w).is_some_and(|p| !matches!(p.check, CheckState::Running { .. }))
-    });
-    worst.note("checking", &mut window, frames, LIMIT);
     let frames = some(&mut window, 120);
     worst.note("the findings", &mut window, frames, LIMIT);
     apply(&mut window, Command::AcceptFindings { reason: "made up".into(), only: None });
@@ -79,7 +77,9 @@ fn main() {
     worst.note("the result", &mut window, frames, LIMIT);
     apply(&mut window, Command::Go(Step::Evaluate));
     let frames = until(&mut window, |w| {
-        open(w).is_some_and(|p| !matches!(p.evaluation, EvaluationState::Running { .. }))
+        open(w).is_some_and(|p| {
+            matches!(p.evaluation, EvaluationState::Done(_) | EvaluationState::Failed(_))
+        })
     });
     worst.note("judging", &mut window, frames, LIMIT);
     let frames = some(&mut window, 120);

@@ -88,7 +88,7 @@ fn recipes() -> Vec<(&'static str, Precision)> {
         ("current", Recipe::current()),
         ("delayed", Recipe::delayed()),
         ("rowwise", Recipe::rowwise()),
-        ("rowwise-hp", Recipe::rowwise_hp()),
+        ("rowwise-hp", Recipe::rowwise_high_precision_weight_gradient()),
         ("block", Recipe::block()),
         ("mx", Recipe::mx()),
     ];

@@ -2,7 +2,8 @@
 //! cross-entropy; 784-512-512-10, or 3 × 3 filters of 32 and 64 channels with 2 × 2 max-pooling and
 //! 128 units on 28 × 28 pixels.
 //!
-//!     cargo run --release -- mlp|cnn ndarray|flex|wgpu [seconds] [batch]
+//!     cargo run --release -- mlp|cnn ndarray|flex [seconds] [batch]
+//!     cargo run --release --features wgpu -- mlp|cnn wgpu [seconds] [batch]
 //!
 //! Prints the median time of a step in milliseconds. As in `fp8-studio bench`, several steps are
 //! timed together, and a GPU is waited for after each group.
@@ -16,7 +17,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, DeviceKind, Distribution, Int, Tensor};
+use burn::tensor::{Device, Distribution, Int, Tensor};
 
 /// Steps that are timed together.
 const GROUP: usize = 4;
@@ -135,8 +136,9 @@ fn main() {
     let device = match argument(1) {
         "ndarray" => Device::ndarray(),
         "flex" => Device::flex(),
-        "wgpu" => Device::wgpu(DeviceKind::DefaultDevice),
-        _ => panic!("the second argument is ndarray, flex or wgpu"),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        _ => panic!("the second argument is ndarray, flex, or wgpu where built with that feature"),
     }
     .autodiff();
     device.seed(1);

@@ -113,25 +113,3 @@ impl Profile {
         format!("\n{}, kernel by kernel\n\n{}", self.name, terminal::table(&rows))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fp8::Recipe;
-    use crate::model::{Activation, Head, InputSpec};
-
-    #[test]
-    fn a_profile_has_every_kernel_of_a_step_and_shares_of_one() {
-        let (input, head) = (InputSpec::features(20), Head::Classes { count: 3 });
-        let model = ModelSpec::mlp(input, &[16], Activation::Relu, false, 0.0, false, head);
-        let precision = Precision::Fp8(Recipe::current());
-        let profile = of(&model, ("fp8", precision, false), 8, Duration::ZERO).unwrap();
-        let plan = plan(&model, (precision, false), 8).unwrap();
-        let calls: usize = profile.kernels.iter().map(|k| k.calls).sum();
-        assert_eq!(calls, plan.train_step.len() + plan.update_step.len());
-        let share: f64 = profile.kernels.iter().map(|k| k.share).sum();
-        assert!((share - 1.0).abs() < 1e-9, "{share}");
-        let gemm = profile.kernels.iter().find(|k| k.name == "Gemm 8 × 16 × 20");
-        assert_eq!(gemm.map(|k| k.calls), Some(1));
-    }
-}
