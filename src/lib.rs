@@ -5,6 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`text`] | the words of the window in several languages |
 //! | [`fp8`] | pure numerics: E4M3, E5M2, E8M0 scales, recipes, quantisation statistics |
 //! | [`device`] | GPU adapters, limits, buffers, self-test |
 //! | [`model`] | layers, graph and initialisation: what the network is |
@@ -37,5 +38,6 @@ pub mod model;
 pub mod plan;
 pub mod project;
 pub mod quality;
+pub mod text;
 pub mod train;
 pub mod ui;

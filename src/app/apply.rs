@@ -123,6 +123,10 @@ impl AppState {
                 self.prefs.theme = theme;
                 self.prefs_edited = Some(Instant::now());
             }
+            Command::SetLanguage(language) => {
+                self.prefs.language = language;
+                self.prefs_edited = Some(Instant::now());
+            }
             Command::SetZoom(zoom) => {
                 let zoom = if zoom.is_finite() { zoom } else { 1.0 };
                 self.prefs.zoom = zoom.clamp(ZOOM_MIN, ZOOM_MAX);

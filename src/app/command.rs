@@ -127,6 +127,8 @@ pub enum Command {
     Dismiss(u64),
     /// Light, dark or system.
     SetTheme(ThemeChoice),
+    /// The language of the window.
+    SetLanguage(super::prefs::LanguageChoice),
     /// Zoom, 1 = 100 %.
     SetZoom(f32),
 }

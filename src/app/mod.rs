@@ -41,6 +41,7 @@ pub use settings::{NetworkChoice, PrecisionChoice, Preset};
 pub use tasks::{TaskInfo, Tasks};
 
 use crate::error::{DataError, UserError};
+use crate::text::Language;
 
 /// Asks the window to look at the state again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -163,6 +164,8 @@ pub struct AppState {
     pub workspace: Workspace,
     /// Settings and recent projects.
     pub prefs: Preferences,
+    /// The language that the system asks for; English until whoever opens the window has asked.
+    pub system_language: Language,
     /// Background tasks.
     pub tasks: Tasks,
     /// Notifications.
@@ -184,12 +187,18 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// The language of the window.
+    pub fn language(&self) -> Language {
+        self.prefs.language.language().unwrap_or(self.system_language)
+    }
+
     /// Reads the settings and looks for engines and interrupted runs in the background.
     pub fn new(services: Arc<dyn Services>, store: Store, wake: Wake) -> Self {
         let mut state = Self {
             step: Step::Home,
             workspace: Workspace::Empty,
             prefs: store.load(),
+            system_language: Language::English,
             tasks: Tasks::default(),
             notifications: Notifications::default(),
             samples: services.samples(),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Language;
+
 /// Most recent projects kept.
 const RECENT: usize = 12;
 /// Smallest zoom.
@@ -24,6 +26,33 @@ pub enum ThemeChoice {
     Dark,
 }
 
+/// The language of the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LanguageChoice {
+    /// As the system says.
+    #[default]
+    System,
+    /// English.
+    English,
+    /// German.
+    German,
+}
+
+impl LanguageChoice {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::System, Self::English, Self::German];
+
+    /// The language, unless the system is to say.
+    pub fn language(self) -> Option<Language> {
+        match self {
+            Self::System => None,
+            Self::English => Some(Language::English),
+            Self::German => Some(Language::German),
+        }
+    }
+}
+
 /// A project opened before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recent {
@@ -41,6 +70,8 @@ pub struct Recent {
 pub struct Preferences {
     /// Light or dark.
     pub theme: ThemeChoice,
+    /// The language of the window.
+    pub language: LanguageChoice,
     /// 1 = 100 %.
     pub zoom: f32,
     /// Recent projects, newest first.
@@ -49,7 +80,12 @@ pub struct Preferences {
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, zoom: 1.0, recent: Vec::new() }
+        Self {
+            theme: ThemeChoice::System,
+            language: LanguageChoice::System,
+            zoom: 1.0,
+            recent: Vec::new(),
+        }
     }
 }
 
@@ -124,7 +160,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path());
         assert_eq!(store.load(), Preferences::default());
-        let mut prefs = Preferences { theme: ThemeChoice::Dark, zoom: 1.5, ..Default::default() };
+        let mut prefs = Preferences {
+            theme: ThemeChoice::Dark,
+            language: LanguageChoice::German,
+            zoom: 1.5,
+            ..Default::default()
+        };
         prefs.remember(Path::new("/a"), "A");
         prefs.remember(Path::new("/b"), "B");
         prefs.remember(Path::new("/a"), "A");

@@ -10,6 +10,8 @@ use crate::app::prefs::{ZOOM_MAX, ZOOM_MIN};
 use crate::app::{
     AppState, Command, LiveRun, Pick, Preset, RunCommand, Step, StepStatus, ThemeChoice, Workspace,
 };
+use crate::text::{of, shown};
+use crate::tr;
 use crate::train::{Control, RunState};
 
 /// What an action does.
@@ -67,7 +69,7 @@ impl Action {
     }
 
     fn blocked(self, why: Option<impl Into<String>>) -> Self {
-        Self { blocked: why.map(Into::into), ..self }
+        Self { blocked: why.map(|why| shown(&why.into()).into_owned()), ..self }
     }
 
     /// Does it.
@@ -117,7 +119,7 @@ pub fn all(state: &AppState) -> Vec<Action> {
 
 fn locked(state: &AppState, step: Step) -> Option<&'static str> {
     match state.status(step) {
-        StepStatus::Locked(why) => Some(why),
+        StepStatus::Locked(why) => Some(of(why)),
         _ => None,
     }
 }
@@ -126,43 +128,45 @@ fn steps(state: &AppState, list: &mut Vec<Action>) {
     let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
     for (step, key) in Step::ALL.into_iter().zip(keys) {
         list.push(
-            Action::command(format!("Go to {}", step.name()), Command::Go(step))
+            Action::command(tr!("Go to {step}", step = of(step.name())), Command::Go(step))
                 .blocked(locked(state, step))
                 .keys(CTRL, key),
         );
     }
     let runs = locked(state, Step::Train);
-    list.push(Action::new("Show all runs", Act::Runs).blocked(runs).keys(CTRL, Key::H));
+    list.push(Action::new(tr!("Show all runs"), Act::Runs).blocked(runs).keys(CTRL, Key::H));
     let model = locked(state, Step::Evaluate);
-    list.push(Action::new("Try the model", Act::TryIt).blocked(model).keys(CTRL, Key::T));
+    list.push(Action::new(tr!("Try the model"), Act::TryIt).blocked(model).keys(CTRL, Key::T));
 }
 
 fn files(state: &AppState, list: &mut Vec<Action>) {
     let blocked = state.open_blocked();
-    let none = state.project().is_none().then_some("No project is open.");
+    let none = state.project().is_none().then_some(tr!("No project is open."));
     let open = |label: &str, pick| Action::command(label, Command::Pick(pick)).blocked(blocked);
-    list.push(open("Open file…", Pick::DataFile).keys(CTRL, Key::O));
-    list.push(open("Open folder…", Pick::Folder).keys(CTRL_SHIFT, Key::O));
-    let save_as = Action::command("Save project as…", Command::Pick(Pick::SaveAs));
+    list.push(open(tr!("Open file…"), Pick::DataFile).keys(CTRL, Key::O));
+    list.push(open(tr!("Open folder…"), Pick::Folder).keys(CTRL_SHIFT, Key::O));
+    let save_as = Action::command(tr!("Save project as…"), Command::Pick(Pick::SaveAs));
     list.push(save_as.blocked(none.or(blocked)).keys(CTRL_SHIFT, Key::S));
-    let close = Action::command("Close the project", Command::Close);
+    let close = Action::command(tr!("Close the project"), Command::Close);
     list.push(close.blocked(none.or(blocked)));
     for recent in &state.prefs.recent {
-        let label = format!("Open recent project {}", recent.name);
+        let label = tr!("Open recent project {name}", name = recent.name);
         list.push(Action::command(label, Command::Open(recent.folder.clone())).blocked(blocked));
     }
     for sample in &state.samples {
-        let label = format!("Open sample {}", sample.name);
+        let label = tr!("Open sample {name}", name = sample.name);
         let command = Command::OpenSample(sample.id.clone());
         list.push(Action::command(label, command).blocked(blocked));
     }
     let export = locked(state, Step::Export);
-    list.push(Action::command("Save model file…", Command::Pick(Pick::ExportTo)).blocked(export));
+    list.push(
+        Action::command(tr!("Save model file…"), Command::Pick(Pick::ExportTo)).blocked(export),
+    );
     let judged = state
         .project()
         .is_some_and(|p| matches!(p.evaluation, crate::app::EvaluationState::Done(_)));
-    let report = (!judged).then_some("Judge the model in Evaluate first.");
-    list.push(Action::command("Save report…", Command::Pick(Pick::ReportTo)).blocked(report));
+    let report = (!judged).then_some(tr!("Judge the model in Evaluate first."));
+    list.push(Action::command(tr!("Save report…"), Command::Pick(Pick::ReportTo)).blocked(report));
 }
 
 fn edits(state: &AppState, list: &mut Vec<Action>) {
@@ -170,24 +174,24 @@ fn edits(state: &AppState, list: &mut Vec<Action>) {
     let undo = project.and_then(|p| p.undo.undo_label());
     let redo = project.and_then(|p| p.undo.redo_label());
     let label = |word: &str, what: Option<&str>| match what {
-        Some(what) => format!("{word}: {what}"),
+        Some(what) => format!("{word}: {}", shown(what)),
         None => word.to_owned(),
     };
     let nothing = |what: Option<&str>, why| what.is_none().then_some(why);
-    let redo_blocked = nothing(redo, "There is nothing to bring back.");
+    let redo_blocked = nothing(redo, tr!("There is nothing to bring back."));
     // Before undo, which has the same key without Shift.
     for key in [Key::Z, Key::Y] {
         let keys = if key == Key::Z { CTRL_SHIFT } else { CTRL };
-        let action = Action::command(label("Redo", redo), Command::Redo).keys(keys, key);
+        let action = Action::command(label(tr!("Redo"), redo), Command::Redo).keys(keys, key);
         let hidden = key == Key::Y;
         list.push(Action { not_in_text: true, hidden, ..action.blocked(redo_blocked) });
     }
-    let action = Action::command(label("Undo", undo), Command::Undo).keys(CTRL, Key::Z);
-    let undo_blocked = nothing(undo, "There is nothing to take back.");
+    let action = Action::command(label(tr!("Undo"), undo), Command::Undo).keys(CTRL, Key::Z);
+    let undo_blocked = nothing(undo, tr!("There is nothing to take back."));
     list.push(Action { not_in_text: true, ..action.blocked(undo_blocked) });
     if project.is_some_and(|p| !p.history.deleted.is_empty()) {
         let restore = Command::Runs(RunCommand::Restore);
-        list.push(Action::command("Bring back the deleted run", restore));
+        list.push(Action::command(tr!("Bring back the deleted run"), restore));
     }
 }
 
@@ -196,66 +200,70 @@ fn training(state: &AppState, list: &mut Vec<Action>) {
     let running = project.run.as_ref().filter(|r| r.active());
     match running {
         None => {
-            let label = if project.run.is_some() { "Train again" } else { "Start training" };
+            let label =
+                if project.run.is_some() { tr!("Train again") } else { tr!("Start training") };
             let blocked = project.train_blocked();
             list.push(Action::command(label, Command::Train).blocked(blocked));
         }
         Some(run) => {
             let busy = matches!(run.state, RunState::Preparing | RunState::Finishing)
-                .then_some("Possible while it trains.");
+                .then_some(tr!("Possible while it trains."));
             let (label, control) = match run.state {
-                RunState::Paused => ("Resume training", Control::Resume),
-                _ => ("Pause training", Control::Pause),
+                RunState::Paused => (tr!("Resume training"), Control::Resume),
+                _ => (tr!("Pause training"), Control::Pause),
             };
-            for (label, control) in
-                [(label, control), ("Stop training and keep the best", Control::StopAndKeepBest)]
-            {
+            for (label, control) in [
+                (label, control),
+                (tr!("Stop training and keep the best"), Control::StopAndKeepBest),
+            ] {
                 let action = Action::command(label, Command::Control(control));
                 list.push(action.blocked(busy));
             }
         }
     }
     for preset in Preset::ALL {
-        let label = format!("Use the preset {}", preset.name());
+        let label = tr!("Use the preset {preset}", preset = of(preset.name()));
         list.push(Action::command(label, Command::ApplyPreset(preset)));
     }
     let done = project.run.as_ref().is_some_and(|r: &LiveRun| r.state == RunState::Done);
-    let blocked = (!done).then_some("Train a model first.");
-    list.push(Action::command("Judge the model again", Command::Evaluate).blocked(blocked));
-    list.push(Action::command("Compare FP8 with bf16 and f32", Command::Compare).blocked(blocked));
-    list.push(Action::command("Check the data again", Command::Check));
+    let blocked = (!done).then_some(tr!("Train a model first."));
+    list.push(Action::command(tr!("Judge the model again"), Command::Evaluate).blocked(blocked));
+    list.push(
+        Action::command(tr!("Compare FP8 with bf16 and f32"), Command::Compare).blocked(blocked),
+    );
+    list.push(Action::command(tr!("Check the data again"), Command::Check));
 }
 
 fn view(state: &AppState, list: &mut Vec<Action>) {
     let zoom = state.prefs.zoom;
-    let most = (zoom >= ZOOM_MAX - 0.01).then_some("200 % is the largest.");
-    let least = (zoom <= ZOOM_MIN + 0.01).then_some("100 % is the smallest.");
-    let larger = || Action::command("Larger", Command::SetZoom(zoom + 0.1)).blocked(most);
+    let most = (zoom >= ZOOM_MAX - 0.01).then_some(tr!("200 % is the largest."));
+    let least = (zoom <= ZOOM_MIN + 0.01).then_some(tr!("100 % is the smallest."));
+    let larger = || Action::command(tr!("Larger"), Command::SetZoom(zoom + 0.1)).blocked(most);
     list.push(larger().keys(CTRL, Key::Plus));
     list.push(Action { hidden: true, ..larger().keys(CTRL, Key::Equals) });
-    let smaller = Action::command("Smaller", Command::SetZoom(zoom - 0.1)).blocked(least);
+    let smaller = Action::command(tr!("Smaller"), Command::SetZoom(zoom - 0.1)).blocked(least);
     list.push(smaller.keys(CTRL, Key::Minus));
-    list.push(Action::command("Normal size", Command::SetZoom(1.0)).keys(CTRL, Key::Num0));
+    list.push(Action::command(tr!("Normal size"), Command::SetZoom(1.0)).keys(CTRL, Key::Num0));
     for (theme, label) in [
-        (ThemeChoice::Light, "Light colours"),
-        (ThemeChoice::Dark, "Dark colours"),
-        (ThemeChoice::System, "Colours as the system"),
+        (ThemeChoice::Light, tr!("Light colours")),
+        (ThemeChoice::Dark, tr!("Dark colours")),
+        (ThemeChoice::System, tr!("Colours as the system")),
     ] {
         list.push(Action::command(label, Command::SetTheme(theme)));
     }
 }
 
 fn help(list: &mut Vec<Action>) {
-    list.push(Action::new("All commands", Act::Open(Overlay::Palette)).keys(CTRL, Key::K));
-    let glossary = Action::new("Glossary", Act::Open(Overlay::Glossary));
+    list.push(Action::new(tr!("All commands"), Act::Open(Overlay::Palette)).keys(CTRL, Key::K));
+    let glossary = Action::new(tr!("Glossary"), Act::Open(Overlay::Glossary));
     list.push(glossary.keys(Modifiers::NONE, Key::F1));
-    let keys = Action::new("Keyboard shortcuts", Act::Open(Overlay::Shortcuts));
+    let keys = Action::new(tr!("Keyboard shortcuts"), Act::Open(Overlay::Shortcuts));
     list.push(keys.keys(CTRL, Key::Slash));
-    let playground = Action::new("FP8 playground", Act::Open(Overlay::Playground));
+    let playground = Action::new(tr!("FP8 playground"), Act::Open(Overlay::Playground));
     list.push(playground.keys(CTRL, Key::P));
-    list.push(Action::new("Take the tour", Act::Tour));
+    list.push(Action::new(tr!("Take the tour"), Act::Tour));
     for (index, term) in TERMS.iter().enumerate() {
-        let label = format!("What is: {}", term.name);
+        let label = tr!("What is: {name}", name = of(term.name));
         list.push(Action { hidden: true, ..Action::new(label, Act::Explain(index)) });
     }
 }

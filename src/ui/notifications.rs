@@ -7,6 +7,8 @@ use super::theme::{self, radius, space};
 use super::widgets::{self, Button, Mood};
 use crate::app::notify::Notification;
 use crate::app::{AppState, Command, Tone};
+use crate::text::shown;
+use crate::tr;
 
 fn look(tone: Tone) -> (Mood, char) {
     match tone {
@@ -68,16 +70,16 @@ fn entry(
         ui.vertical(|ui| {
             ui.set_width((width - 28.0 - buttons).max(80.0));
             ui.spacing_mut().item_spacing.y = 2.0;
-            widgets::strong(ui, note.title.as_str());
+            widgets::strong(ui, shown(&note.title));
             if !note.details.is_empty() {
-                widgets::small(ui, note.details.as_str());
+                widgets::small(ui, shown(&note.details));
             }
         });
-        let text = format!("{}\n{}", note.title, note.details);
-        if Button::icon_only(icons::COPY, "Copy this message").small().pressed(ui) {
+        let text = format!("{}\n{}", shown(&note.title), shown(&note.details));
+        if Button::icon_only(icons::COPY, tr!("Copy this message")).small().pressed(ui) {
             ui.ctx().copy_text(text.trim_end().to_owned());
         }
-        if dismissable && Button::icon_only(icons::X, "Dismiss").small().pressed(ui) {
+        if dismissable && Button::icon_only(icons::X, tr!("Dismiss")).small().pressed(ui) {
             out.push(Command::Dismiss(note.id));
         }
     });
@@ -86,10 +88,10 @@ fn entry(
 /// The list of all notifications, for the menu of the bell.
 pub fn list(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.set_width(340.0);
-    widgets::strong(ui, "Messages");
+    widgets::strong(ui, tr!("Messages"));
     let all = state.notifications.all();
     if all.is_empty() {
-        widgets::muted(ui, "Nothing has happened yet.");
+        widgets::muted(ui, tr!("Nothing has happened yet."));
         return;
     }
     egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
@@ -103,7 +105,7 @@ pub fn list(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 /// The button that opens the list.
 pub fn bell(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    let response = Button::icon_only(icons::BELL_SIMPLE, "Messages").show(ui);
+    let response = Button::icon_only(icons::BELL_SIMPLE, tr!("Messages")).show(ui);
     if state.notifications.on_screen().any(|n| n.tone == Tone::Error) {
         let p = theme::palette(ui);
         let at = response.rect.right_top() + vec2(-9.0, 9.0);

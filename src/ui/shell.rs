@@ -12,7 +12,11 @@ use super::overlay::{self, Overlay};
 use super::screens::{self, Local};
 use super::theme::{self, radius, size, space};
 use super::widgets::{self, Button, button::focus_ring};
-use crate::app::{AppState, Command, Step, StepStatus, ThemeChoice, Workspace};
+use crate::app::{
+    AppState, Command, Step, StepStatus, ThemeChoice, Workspace, prefs::LanguageChoice,
+};
+use crate::text::{self, of, shown};
+use crate::tr;
 
 /// What is to be done next on a step.
 pub struct Action {
@@ -28,6 +32,7 @@ pub struct Action {
 
 /// Draws the window.
 pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
+    text::set_language(state.language());
     shortcuts(ui, state, local, out);
     let p = theme::palette(ui);
     let narrow = ui.available_width() < size::NARROW;
@@ -122,7 +127,7 @@ fn steps(
     if !narrow {
         ui.with_layout(egui::Layout::bottom_up(egui::Align::Min), |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            let text = egui::RichText::new("Works offline. Your data stays here.")
+            let text = egui::RichText::new(tr!("Works offline. Your data stays here."))
                 .font(theme::small())
                 .color(p.muted);
             ui.add(egui::Label::new(text).wrap());
@@ -157,10 +162,10 @@ fn status_mark(
 ) -> Option<(char, &'static str, egui::Color32)> {
     match status {
         StepStatus::Locked(_) | StepStatus::Open => None,
-        StepStatus::Busy => Some((icons::HOURGLASS, "working", p.accent)),
-        StepStatus::Done => Some((icons::CHECK_CIRCLE, "done", p.success)),
-        StepStatus::Attention => Some((icons::WARNING_CIRCLE, "needs a look", p.danger)),
-        StepStatus::Stale => Some((icons::CLOCK_COUNTER_CLOCKWISE, "out of date", p.warning)),
+        StepStatus::Busy => Some((icons::HOURGLASS, tr!("working"), p.accent)),
+        StepStatus::Done => Some((icons::CHECK_CIRCLE, tr!("done"), p.success)),
+        StepStatus::Attention => Some((icons::WARNING_CIRCLE, tr!("needs a look"), p.danger)),
+        StepStatus::Stale => Some((icons::CLOCK_COUNTER_CLOCKWISE, tr!("out of date"), p.warning)),
     }
 }
 
@@ -174,14 +179,16 @@ fn step_button(
     let p = theme::palette(ui);
     let status = state.status(step);
     let locked = match &status {
-        StepStatus::Locked(why) => Some(*why),
+        StepStatus::Locked(why) => Some(of(why)),
         _ => None,
     };
     let current = state.step == step;
     let mark = status_mark(&status, p);
     let label = match mark {
-        Some((_, text, _)) => format!("Step {}: {}, {text}", index + 1, step.name()),
-        None => format!("Step {}: {}", index + 1, step.name()),
+        Some((_, text, _)) => {
+            tr!("Step {index}: {step}, {text}", index = index + 1, step = of(step.name()), text)
+        }
+        None => tr!("Step {index}: {step}", index = index + 1, step = of(step.name())),
     };
     let response = ui
         .add_enabled_ui(locked.is_none(), |ui| {
@@ -206,7 +213,7 @@ fn step_button(
             if !narrow {
                 let at = pos2(rect.min.x + 42.0, rect.center().y);
                 let font = if current { theme::strong() } else { theme::medium() };
-                ui.painter().text(at, egui::Align2::LEFT_CENTER, step.name(), font, colour);
+                ui.painter().text(at, egui::Align2::LEFT_CENTER, of(step.name()), font, colour);
             }
             if let Some((glyph, _, colour)) = mark {
                 let (at, size) = if narrow {
@@ -225,7 +232,7 @@ fn step_button(
             ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(why));
             response.on_disabled_hover_text(why)
         }
-        None if narrow => response.on_hover_text(step.name()),
+        None if narrow => response.on_hover_text(of(step.name())),
         None => response.on_hover_cursor(egui::CursorIcon::PointingHand),
     }
 }
@@ -237,7 +244,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         match &state.workspace {
             Workspace::Open(project) => {
                 let name = egui::RichText::new(&project.project.name).font(theme::strong());
-                let room = (ui.available_width() - 400.0).max(40.0);
+                let room = (ui.available_width() - 440.0).max(40.0);
                 ui.allocate_ui_with_layout(
                     Vec2::new(room, size::BUTTON),
                     egui::Layout::left_to_right(egui::Align::Center),
@@ -245,7 +252,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 );
             }
             _ => {
-                widgets::muted(ui, "No project open");
+                widgets::muted(ui, tr!("No project open"));
             }
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
@@ -253,6 +260,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             notifications::bell(ui, state, out);
             help(ui);
             theme_switch(ui, state, out);
+            languages(ui, state, out);
             zoom(ui, state, out);
             if let Some(project) = state.project() {
                 history(ui, project, out);
@@ -264,15 +272,15 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 /// The menu of all that explains.
 fn help(ui: &mut Ui) {
-    let response = Button::icon_only(icons::QUESTION, "Help").show(ui);
+    let response = Button::icon_only(icons::QUESTION, tr!("Help")).show(ui);
     egui::Popup::menu(&response).show(|ui| {
         ui.set_min_width(190.0);
         for (label, wish) in [
-            ("All commands", overlay::Wish::Open(Overlay::Palette)),
-            ("Glossary", overlay::Wish::Open(Overlay::Glossary)),
-            ("FP8 playground", overlay::Wish::Open(Overlay::Playground)),
-            ("Keyboard shortcuts", overlay::Wish::Open(Overlay::Shortcuts)),
-            ("Take the tour", overlay::Wish::Tour),
+            (tr!("All commands"), overlay::Wish::Open(Overlay::Palette)),
+            (tr!("Glossary"), overlay::Wish::Open(Overlay::Glossary)),
+            (tr!("FP8 playground"), overlay::Wish::Open(Overlay::Playground)),
+            (tr!("Keyboard shortcuts"), overlay::Wish::Open(Overlay::Shortcuts)),
+            (tr!("Take the tour"), overlay::Wish::Tour),
         ] {
             if ui.button(label).clicked() {
                 overlay::wish(ui.ctx(), wish);
@@ -284,11 +292,13 @@ fn help(ui: &mut Ui) {
 fn theme_switch(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let (glyph, label, next) = match state.prefs.theme {
         ThemeChoice::System => {
-            (icons::MONITOR, "Colours: as the system. Press for light", ThemeChoice::Light)
+            (icons::MONITOR, tr!("Colours: as the system. Press for light"), ThemeChoice::Light)
         }
-        ThemeChoice::Light => (icons::SUN, "Colours: light. Press for dark", ThemeChoice::Dark),
+        ThemeChoice::Light => {
+            (icons::SUN, tr!("Colours: light. Press for dark"), ThemeChoice::Dark)
+        }
         ThemeChoice::Dark => {
-            (icons::MOON, "Colours: dark. Press to follow the system", ThemeChoice::System)
+            (icons::MOON, tr!("Colours: dark. Press to follow the system"), ThemeChoice::System)
         }
     };
     if Button::icon_only(glyph, label).pressed(ui) {
@@ -296,30 +306,46 @@ fn theme_switch(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     }
 }
 
+/// The menu of languages; each is named in itself, so that whoever cannot read this one finds it.
+fn languages(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let response = Button::icon_only(icons::TRANSLATE, tr!("Language")).show(ui);
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(170.0);
+        for choice in LanguageChoice::ALL {
+            let name = choice.language().map_or(tr!("As the system"), text::Language::name);
+            let chosen = state.prefs.language == choice;
+            if ui.selectable_label(chosen, name).clicked() {
+                out.push(Command::SetLanguage(choice));
+            }
+        }
+    });
+}
+
 fn zoom(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let zoom = state.prefs.zoom;
-    let most = (zoom >= crate::app::prefs::ZOOM_MAX - 0.01).then_some("200 % is the largest.");
-    let least = (zoom <= crate::app::prefs::ZOOM_MIN + 0.01).then_some("100 % is the smallest.");
-    if Button::icon_only(icons::MAGNIFYING_GLASS_PLUS, "Larger").blocked(most).pressed(ui) {
+    let most = (zoom >= crate::app::prefs::ZOOM_MAX - 0.01).then_some(tr!("200 % is the largest."));
+    let least =
+        (zoom <= crate::app::prefs::ZOOM_MIN + 0.01).then_some(tr!("100 % is the smallest."));
+    if Button::icon_only(icons::MAGNIFYING_GLASS_PLUS, tr!("Larger")).blocked(most).pressed(ui) {
         out.push(Command::SetZoom(zoom + 0.1));
     }
-    if Button::icon_only(icons::MAGNIFYING_GLASS_MINUS, "Smaller").blocked(least).pressed(ui) {
+    if Button::icon_only(icons::MAGNIFYING_GLASS_MINUS, tr!("Smaller")).blocked(least).pressed(ui) {
         out.push(Command::SetZoom(zoom - 0.1));
     }
 }
 
 fn history(ui: &mut Ui, project: &crate::app::ProjectState, out: &mut Vec<Command>) {
-    let redo = project.undo.redo_label().map(|l| format!("Redo: {l}"));
-    let undo = project.undo.undo_label().map(|l| format!("Undo: {l}"));
-    let nothing = Some("There is nothing to bring back.");
+    let redo = project.undo.redo_label().map(|l| tr!("Redo: {what}", what = shown(l)));
+    let undo = project.undo.undo_label().map(|l| tr!("Undo: {what}", what = shown(l)));
+    let nothing = Some(tr!("There is nothing to bring back."));
     let none = if redo.is_none() { nothing } else { None };
-    let label = redo.as_deref().unwrap_or("Redo");
+    let label = redo.as_deref().unwrap_or(tr!("Redo"));
     if Button::icon_only(icons::ARROW_U_UP_RIGHT, label).blocked(none).pressed(ui) {
         out.push(Command::Redo);
     }
-    let nothing = Some("There is nothing to take back.");
+    let nothing = Some(tr!("There is nothing to take back."));
     let none = if undo.is_none() { nothing } else { None };
-    let label = undo.as_deref().unwrap_or("Undo");
+    let label = undo.as_deref().unwrap_or(tr!("Undo"));
     if Button::icon_only(icons::ARROW_U_UP_LEFT, label).blocked(none).pressed(ui) {
         out.push(Command::Undo);
     }
@@ -328,9 +354,10 @@ fn history(ui: &mut Ui, project: &crate::app::ProjectState, out: &mut Vec<Comman
 fn tasks(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let Some(task) = state.tasks.running().first() else { return };
     let more = state.tasks.running().len() - 1;
-    let text = if more > 0 { format!("{} (+{more})", task.label) } else { task.label.clone() };
+    let label = shown(&task.label);
+    let text = if more > 0 { format!("{label} (+{more})") } else { label.to_string() };
     if task.can_cancel
-        && Button::icon_only(icons::X, &format!("Cancel: {}", task.label)).small().pressed(ui)
+        && Button::icon_only(icons::X, &tr!("Cancel: {label}", label)).small().pressed(ui)
     {
         out.push(Command::CancelTask(task.id));
     }
@@ -339,11 +366,11 @@ fn tasks(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         ui.add(egui::Label::new(text).truncate());
     }
     let spinner = ui.add(egui::Spinner::new().size(16.0));
-    let spinner = spinner.accessible_name("Working in the background");
+    let spinner = spinner.accessible_name(tr!("Working in the background"));
     spinner.on_hover_ui(|ui| {
         for task in state.tasks.running() {
             let share = task.fraction().map(|f| format!(": {:.0} %", f * 100.0));
-            ui.label(format!("{}{}", task.label, share.unwrap_or_default()));
+            ui.label(format!("{}{}", shown(&task.label), share.unwrap_or_default()));
         }
     });
 }
@@ -352,7 +379,7 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
     ui.horizontal(|ui| {
         let previous = Step::ALL.iter().rev().find(|s| **s < state.step);
         if let Some(previous) = previous {
-            let label = format!("Back to {}", previous.name());
+            let label = tr!("Back to {previous}", previous = of(previous.name()));
             if Button::new(widgets::Kind::Quiet, &label).icon(icons::ARROW_LEFT).pressed(ui) {
                 out.push(Command::Go(*previous));
             }
@@ -367,7 +394,7 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
             if let Some(why) = &action.blocked {
                 ui.add_space(space::S);
                 let colour = theme::palette(ui).muted;
-                let text = egui::RichText::new(why).font(theme::small()).color(colour);
+                let text = egui::RichText::new(shown(why)).font(theme::small()).color(colour);
                 ui.add(egui::Label::new(text).truncate());
             }
         });
@@ -390,7 +417,7 @@ fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) 
     let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop"));
     let painter = ui.ctx().layer_painter(layer);
     painter.rect_filled(rect, CornerRadius::ZERO, p.bg.gamma_multiply(0.85));
-    let text = state.open_blocked().unwrap_or("Drop it here to open it");
+    let text = state.open_blocked().map_or(tr!("Drop it here to open it"), of);
     let centre = egui::Align2::CENTER_CENTER;
     painter.text(rect.center(), centre, text, theme::title(), p.accent);
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use crate::app::{AppState, Command, Library, Services, Store, ThemeChoice};
 use crate::error::UserError;
+use crate::text::Language;
+use crate::tr;
 use crate::ui::screens::Local;
 use crate::ui::{shell, theme};
 
@@ -103,12 +105,14 @@ pub fn run(options: Options) -> Result<(), UserError> {
         native,
         Box::new(move |cc| {
             let services = Arc::new(Library::default());
-            Ok(Box::new(StudioApp::new(&cc.egui_ctx, services, Store::system(), &options)))
+            let mut app = StudioApp::new(&cc.egui_ctx, services, Store::system(), &options);
+            app.state.system_language = Language::of_system();
+            Ok(Box::new(app))
         }),
     )
     .map_err(|e| {
         UserError::new(
-            format!("The window cannot be opened: {e}"),
+            tr!("The window cannot be opened: {e}", e),
             "Train without a window: fp8-studio train PROJECT. See fp8-studio --help.",
         )
     })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules from the bottom up; a module may use its own layer and those before it.
 const LAYERS: &[&[&str]] = &[
     &["error"],
+    &["text"],
     &["fp8"],
     &["device"],
     &["model", "kernels"],

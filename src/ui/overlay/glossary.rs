@@ -2,6 +2,7 @@
 
 use egui::{Label, Ui};
 
+use crate::text::of;
 use crate::ui::glossary::{TERMS, search};
 use crate::ui::theme::space;
 use crate::ui::widgets::{muted, strong};
@@ -23,7 +24,7 @@ impl Local {
     /// Looks for one term.
     pub fn show_term(&mut self, index: usize) {
         if let Some(term) = TERMS.get(index) {
-            term.name.clone_into(&mut self.text);
+            of(term.name).clone_into(&mut self.text);
         }
     }
 }
@@ -48,8 +49,8 @@ pub fn show(ui: &mut Ui, local: &mut Local) {
     for term in found {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            strong(ui, term.name);
-            ui.add(Label::new(term.text).wrap());
+            strong(ui, of(term.name));
+            ui.add(Label::new(of(term.text)).wrap());
         });
         ui.add_space(space::XS);
     }

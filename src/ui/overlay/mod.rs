@@ -13,6 +13,7 @@ use super::screens;
 use super::theme::{self, radius, space};
 use super::widgets::{self, Button};
 use crate::app::{AppState, Command};
+use crate::tr;
 use crate::ui::icons;
 
 /// What can be open.
@@ -106,17 +107,17 @@ pub fn show(ui: &Ui, state: &AppState, local: &mut screens::Local, out: &mut Vec
             }
         }
         Overlay::Glossary => {
-            window(ui, &mut local.overlay.open, "Glossary", 640.0, |ui| {
+            window(ui, &mut local.overlay.open, "glossary", tr!("Glossary"), 640.0, |ui| {
                 glossary::show(ui, &mut local.overlay.glossary);
             });
         }
         Overlay::Shortcuts => {
-            window(ui, &mut local.overlay.open, "Keyboard shortcuts", 520.0, |ui| {
+            window(ui, &mut local.overlay.open, "keys", tr!("Keyboard shortcuts"), 520.0, |ui| {
                 shortcuts::show(ui, state);
             });
         }
         Overlay::Playground => {
-            window(ui, &mut local.overlay.open, "FP8 playground", 980.0, |ui| {
+            window(ui, &mut local.overlay.open, "playground", tr!("FP8 playground"), 980.0, |ui| {
                 playground::show(ui, state, &mut local.overlay.playground);
             });
         }
@@ -137,6 +138,7 @@ fn frame(ui: &Ui) -> Frame {
 fn window(
     ui: &Ui,
     open: &mut Option<Overlay>,
+    id: &str,
     name: &str,
     width: f32,
     content: impl FnOnce(&mut Ui),
@@ -145,10 +147,9 @@ fn window(
     let width = width.min(screen.width() - 2.0 * space::XL - 2.0 * space::L);
     let height = (screen.height() - 2.0 * space::XL - 90.0).max(160.0);
     let dim = egui::Color32::from_black_alpha(110);
-    let shown = Modal::new(Id::unique(("overlay", name)))
-        .frame(frame(ui))
-        .backdrop_color(dim)
-        .show(ui.ctx(), |ui| {
+    let shown = Modal::new(Id::unique(("overlay", id))).frame(frame(ui)).backdrop_color(dim).show(
+        ui.ctx(),
+        |ui| {
             ui.set_width(width);
             let close = ui
                 .horizontal(|ui| {
@@ -156,21 +157,22 @@ fn window(
                         egui::Label::new(egui::RichText::new(name).font(theme::heading())).extend(),
                     );
                     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                        let label = format!("Close {name}");
+                        let label = tr!("Close {name}", name);
                         Button::icon_only(icons::X, &label).pressed(ui)
                     })
                     .inner
                 })
                 .inner;
             // The room below the middle of the screen is no limit: the window moves up as it grows.
-            let scroll = ScrollArea::vertical().id_salt(name).max_height(height);
+            let scroll = ScrollArea::vertical().id_salt(id).max_height(height);
             scroll.min_scrolled_height(height).show(ui, |ui| {
                 ui.set_width(width);
                 ui.spacing_mut().item_spacing.y = space::S;
                 content(ui);
             });
             close
-        });
+        },
+    );
     if shown.inner || shown.should_close() {
         *open = None;
     }

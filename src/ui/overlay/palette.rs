@@ -6,6 +6,7 @@ use egui::{
 
 use super::frame;
 use crate::app::AppState;
+use crate::tr;
 use crate::ui::actions::{self, Action, match_rank};
 use crate::ui::theme::{self, radius, space};
 
@@ -51,11 +52,11 @@ pub fn show(ui: &Ui, state: &AppState, local: &mut super::Local) -> Option<Actio
             let field = ui
                 .add(
                     egui::TextEdit::singleline(&mut local.palette.text)
-                        .hint_text("What would you like to do?")
+                        .hint_text(tr!("What would you like to do?"))
                         .desired_width(width - 18.0)
                         .margin(egui::Margin::symmetric(8, 8)),
                 )
-                .accessible_name("Find a command");
+                .accessible_name(tr!("Find a command"));
             if !field.has_focus() {
                 field.request_focus();
             }
@@ -67,7 +68,7 @@ pub fn show(ui: &Ui, state: &AppState, local: &mut super::Local) -> Option<Actio
                 ui.set_width(width);
                 ui.spacing_mut().item_spacing.y = 1.0;
                 if found.is_empty() {
-                    crate::ui::widgets::muted(ui, "No command is called like that.");
+                    crate::ui::widgets::muted(ui, tr!("No command is called like that."));
                 }
                 for (index, action) in found.iter().enumerate() {
                     let current = index == local.palette.at;

@@ -11,6 +11,7 @@ use crate::ui::widgets::field::{slider, text_field};
 use crate::ui::widgets::page::{column, grid};
 use crate::ui::widgets::plot::format_value;
 use crate::ui::widgets::{Mood, badge, muted, problem, section, segmented, small, strong};
+use crate::{key, tr};
 
 /// Scales that can be tried.
 const SCALES: std::ops::RangeInclusive<i32> = -20..=20;
@@ -60,13 +61,13 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local) {
 fn number(ui: &mut Ui, local: &mut Local) {
     section(
         ui,
-        "One number",
-        "Type a number and see what is left of it in 8 bits, in both formats.",
+        tr!("One number"),
+        tr!("Type a number and see what is left of it in 8 bits, in both formats."),
     );
     let parsed = local.text.trim().replace(',', ".").parse::<f32>().ok();
     ui.horizontal_wrapped(|ui| {
         let field = text_field(ui, &mut local.text, 150.0, parsed.is_none());
-        field.accessible_name("A number");
+        field.accessible_name(tr!("A number"));
         for (name, value) in EXAMPLES {
             let button = crate::ui::widgets::Button::secondary(name).small();
             if button.pressed(ui) {
@@ -74,16 +75,16 @@ fn number(ui: &mut Ui, local: &mut Local) {
             }
         }
     });
-    scale_slider(ui, "Scale", &mut local.scale);
+    scale_slider(ui, tr!("Scale"), &mut local.scale);
     let Some(x) = parsed else {
-        problem(ui, "This is not a number. Write it like 0.1 or 1.5e-3.");
+        problem(ui, tr!("This is not a number. Write it like 0.1 or 1.5e-3."));
         return;
     };
     small(
         ui,
-        format!(
-            "The number is divided by the scale 2{}, rounded to the nearest value of the format (to the even code in the middle), and multiplied by the scale again when it is used.",
-            superscript(local.scale)
+        tr!(
+            "The number is divided by the scale 2{scale}, rounded to the nearest value of the format (to the even code in the middle), and multiplied by the scale again when it is used.",
+            scale = superscript(local.scale)
         ),
     );
     grid(ui, 2, 330.0, |ui, index, width| {
@@ -123,7 +124,7 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
     });
     bits(ui, format, code);
     if x.is_nan() || kept.is_nan() {
-        small(ui, "Not a number stays not a number.");
+        small(ui, tr!("Not a number stays not a number."));
         return;
     }
     small(ui, formula(format, code, scale));
@@ -132,14 +133,20 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
     );
     let error = back - f64::from(x);
     let share = if x == 0.0 { 0.0 } else { (error / f64::from(x)).abs() * 100.0 };
-    let side = if error > 0.0 { "more" } else { "less" };
+    let side = if error > 0.0 { tr!("more") } else { tr!("less") };
     let words = if error == 0.0 {
-        "Nothing is lost.".to_owned()
+        tr!("Nothing is lost.").to_owned()
     } else if x.is_finite() {
         let size = format_value(error.abs(), false, false);
-        format!("That is {size} {side} than {} ({share:.2} % off).", show_number(x.into()))
+        tr!(
+            "That is {size} {side} than {x} ({share:.2} % off).",
+            size,
+            side,
+            x = show_number(x.into()),
+            share
+        )
     } else {
-        "Infinity becomes the largest value.".to_owned()
+        tr!("Infinity becomes the largest value.").to_owned()
     };
     small(ui, words);
     let own = f64::from(x) / factor;
@@ -149,10 +156,11 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
             let up = ((own - low) / (high - low) * 100.0).clamp(0.0, 100.0);
             small(
                 ui,
-                format!(
-                    "Neighbours: {} below, {} above. Stochastic rounding would go up {up:.0} % of the time.",
-                    show_number(low * factor),
-                    show_number(high * factor)
+                tr!(
+                    "Neighbours: {low} below, {high} above. Stochastic rounding would go up {up:.0} % of the time.",
+                    low = show_number(low * factor),
+                    high = show_number(high * factor),
+                    up
                 ),
             );
         }
@@ -160,10 +168,10 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
     line(ui, format, own, kept, p);
     small(
         ui,
-        format!(
-            "With this scale: largest {}, smallest above zero {}.",
-            show_number(f64::from(format.max()) * factor),
-            show_number(f64::from(format.min_subnormal()) * factor)
+        tr!(
+            "With this scale: largest {max}, smallest above zero {min}.",
+            max = show_number(f64::from(format.max()) * factor),
+            min = show_number(f64::from(format.min_subnormal()) * factor)
         ),
     );
 }
@@ -171,17 +179,17 @@ fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
 fn fate(ui: &mut Ui, format: Format, x: f32, scale: i32, code: u8) {
     let own = f64::from(x) / 2f64.powi(scale);
     let (mood, text) = if x.is_nan() {
-        (Mood::Neutral, "not a number")
+        (Mood::Neutral, tr!("not a number"))
     } else if format.saturates(x.to_bits(), scale) {
-        (Mood::Bad, "saturated: cut off")
+        (Mood::Bad, tr!("saturated: cut off"))
     } else if x != 0.0 && code & 0x7f == 0 {
-        (Mood::Bad, "flushed to zero")
+        (Mood::Bad, tr!("flushed to zero"))
     } else if format.is_subnormal(code) {
-        (Mood::Warn, "subnormal: fewer digits")
+        (Mood::Warn, tr!("subnormal: fewer digits"))
     } else if f64::from(format.decode(code)) == own {
-        (Mood::Good, "exact")
+        (Mood::Good, tr!("exact"))
     } else {
-        (Mood::Neutral, "rounded")
+        (Mood::Neutral, tr!("rounded"))
     };
     badge(ui, mood, None, text);
 }
@@ -190,9 +198,9 @@ fn fate(ui: &mut Ui, format: Format, x: f32, scale: i32, code: u8) {
 fn bits(ui: &mut Ui, format: Format, code: u8) {
     let p = theme::palette(ui);
     let part = |i: u32| match i {
-        7 => (p.danger_soft, "sign"),
-        i if i >= format.mantissa_bits() => (p.accent_soft, "exponent"),
-        _ => (p.success_soft, "mantissa"),
+        7 => (p.danger_soft, tr!("sign")),
+        i if i >= format.mantissa_bits() => (p.accent_soft, tr!("exponent")),
+        _ => (p.success_soft, tr!("mantissa")),
     };
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
@@ -213,10 +221,10 @@ fn bits(ui: &mut Ui, format: Format, code: u8) {
     });
     small(
         ui,
-        format!(
-            "1 sign bit, {} exponent bits, {} mantissa bits",
-            format.exponent_bits(),
-            format.mantissa_bits()
+        tr!(
+            "1 sign bit, {exponent} exponent bits, {mantissa} mantissa bits",
+            exponent = format.exponent_bits(),
+            mantissa = format.mantissa_bits()
         ),
     );
 }
@@ -227,15 +235,21 @@ fn formula(format: Format, code: u8, scale: i32) -> String {
     let steps = 1u32 << format.mantissa_bits();
     let scale = superscript(scale);
     match f.exponent {
-        0 => format!(
-            "{sign}{}/{steps} × 2{} × 2{scale} (scale)",
-            f.mantissa,
-            superscript(1 - format.bias())
+        0 => tr!(
+            "{sign}{mantissa}/{steps} × 2{exponent} × 2{scale} (scale)",
+            sign,
+            mantissa = f.mantissa,
+            steps,
+            exponent = superscript(1 - format.bias()),
+            scale
         ),
-        e => format!(
-            "{sign}(1 + {}/{steps}) × 2{} × 2{scale} (scale)",
-            f.mantissa,
-            superscript(e as i32 - format.bias())
+        e => tr!(
+            "{sign}(1 + {mantissa}/{steps}) × 2{exponent} × 2{scale} (scale)",
+            sign,
+            mantissa = f.mantissa,
+            steps,
+            exponent = superscript(e as i32 - format.bias()),
+            scale
         ),
     }
 }
@@ -265,9 +279,9 @@ fn line(ui: &mut Ui, format: Format, x: f64, kept: f64, p: &theme::Palette) {
         let up = [pos2(at, y - 12.0), pos2(at - 5.0, y - 21.0), pos2(at + 5.0, y - 21.0)];
         ui.painter().add(egui::Shape::convex_polygon(up.to_vec(), p.series[1], Stroke::NONE));
     }
-    let spoken = format!(
-        "Values of {} around the number; the tall line is the one it becomes, the triangle is the number",
-        format.name()
+    let spoken = tr!(
+        "Values of {format} around the number; the tall line is the one it becomes, the triangle is the number",
+        format = format.name()
     );
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &spoken));
     response.on_hover_text(spoken);
@@ -276,8 +290,10 @@ fn line(ui: &mut Ui, format: Format, x: f64, kept: f64, p: &theme::Palette) {
 fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
     section(
         ui,
-        "A tensor",
-        "How large its values are, against what the format can hold. Move the scale until the values fit.",
+        tr!("A tensor"),
+        tr!(
+            "How large its values are, against what the format can hold. Move the scale until the values fit."
+        ),
     );
     let run = state.run().filter(|r| !r.tensors.is_empty());
     let names: Vec<&str> =
@@ -299,7 +315,7 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
                 }
             })
             .response
-            .accessible_name("Which tensor");
+            .accessible_name(tr!("Which tensor"));
         if before != local.tensor {
             local.tensor_scale = None;
         }
@@ -317,7 +333,7 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
         Some(track) => track.latest.histogram.clone(),
         None => {
             ui.horizontal_wrapped(|ui| {
-                let label = strong(ui, "Typical size of its values");
+                let label = strong(ui, tr!("Typical size of its values"));
                 let size = Slider::new(&mut local.spread, -16.0..=12.0).step_by(1.0).prefix("2^");
                 slider(ui, size).labelled_by(label.id);
             });
@@ -331,26 +347,28 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
     let chosen = crate::fp8::Scale::from_amax_bits(amax.to_bits(), local.format, 0).exponent;
     let mut scale = local.tensor_scale.unwrap_or(chosen.clamp(*SCALES.start(), *SCALES.end()));
     let before = scale;
-    scale_slider(ui, "Scale of the tensor", &mut scale);
+    scale_slider(ui, tr!("Scale of the tensor"), &mut scale);
     if scale != before {
         local.tensor_scale = Some(scale);
     }
     ui.horizontal_wrapped(|ui| {
-        let text =
-            format!("Current scaling takes 2{}, from the largest value.", superscript(chosen));
+        let text = tr!(
+            "Current scaling takes 2{chosen}, from the largest value.",
+            chosen = superscript(chosen)
+        );
         muted(ui, text);
         let own = local.tensor_scale.is_some();
-        if own && crate::ui::widgets::Button::secondary("Take that").small().pressed(ui) {
+        if own && crate::ui::widgets::Button::secondary(tr!("Take that")).small().pressed(ui) {
             local.tensor_scale = None;
         }
     });
-    exponents::show(ui, "Sizes of values", &bins, local.format, scale);
+    exponents::show(ui, tr!("Sizes of values"), &bins, local.format, scale);
     if track.is_none() && names.is_empty() {
-        small(ui, "Train a model in FP8 to look at its own tensors here.");
+        small(ui, tr!("Train a model in FP8 to look at its own tensors here."));
     }
 }
 
-const BELL: &str = "Made up: a bell curve";
+const BELL: &str = key!("Made up: a bell curve");
 
 /// Sizes of 100 000 values of a normal distribution with a standard deviation of 2^`spread`.
 fn bell(spread: f32) -> Vec<u32> {

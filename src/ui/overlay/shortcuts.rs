@@ -4,17 +4,19 @@ use egui::Ui;
 
 use super::keys;
 use crate::app::AppState;
+use crate::text::of;
 use crate::ui::actions;
 use crate::ui::widgets::{small, strong};
+use crate::{key, tr};
 
 /// Keys that do the same everywhere.
 const ALWAYS: [(&str, &str); 6] = [
-    ("Tab", "Next control"),
-    ("Shift+Tab", "Control before"),
-    ("Enter or Space", "Press the control in focus"),
-    ("Esc", "Close what is open, leave a field"),
-    ("Arrow keys", "Move in a list or change a value"),
-    ("Ctrl+scroll", "Zoom a plot; drag to choose a part, double-click to see all"),
+    ("Tab", key!("Next control")),
+    ("Shift+Tab", key!("Control before")),
+    (key!("Enter or Space"), key!("Press the control in focus")),
+    ("Esc", key!("Close what is open, leave a field")),
+    (key!("Arrow keys"), key!("Move in a list or change a value")),
+    (key!("Ctrl+scroll"), key!("Zoom a plot; drag to choose a part, double-click to see all")),
 ];
 
 /// Draws it.
@@ -30,11 +32,11 @@ pub fn show(ui: &mut Ui, state: &AppState) {
             line(ui, &text, &action.label);
         }
     }
-    strong(ui, "Everywhere");
+    strong(ui, tr!("Everywhere"));
     for (text, what) in ALWAYS {
-        line(ui, text, what);
+        line(ui, of(text), of(what));
     }
-    small(ui, "A table copied in a spreadsheet opens when it is pasted into the window.");
+    small(ui, tr!("A table copied in a spreadsheet opens when it is pasted into the window."));
 }
 
 fn line(ui: &mut Ui, shortcut: &str, what: &str) {

@@ -6,50 +6,68 @@ use egui::{
 };
 
 use super::frame;
+use crate::text::of;
 use crate::ui::theme::{self, radius, space};
 use crate::ui::widgets::{Button, Kind, muted, small, strong};
+use crate::{key, tr};
 
 /// Title, text, and the step it is about.
 const PAGES: [(&str, &str, Option<usize>); 9] = [
     (
-        "Welcome",
-        "In seven steps a table or a folder of pictures becomes a model that predicts. This tour takes a minute; nothing is changed.",
+        key!("Welcome"),
+        key!(
+            "In seven steps a table or a folder of pictures becomes a model that predicts. This tour takes a minute; nothing is changed."
+        ),
         None,
     ),
     (
-        "Home",
-        "Open a sample to try things out, or your own file. Recent projects are here too.",
+        key!("Home"),
+        key!("Open a sample to try things out, or your own file. Recent projects are here too."),
         Some(0),
     ),
     (
-        "Data",
-        "See what was read, correct the types of columns, and choose what to predict.",
+        key!("Data"),
+        key!("See what was read, correct the types of columns, and choose what to predict."),
         Some(1),
     ),
     (
-        "Check",
-        "Duplicates, leaks, wrong labels and more are looked for before training. Fixes are offered, shown first, and can be undone.",
+        key!("Check"),
+        key!(
+            "Duplicates, leaks, wrong labels and more are looked for before training. Fixes are offered, shown first, and can be undone."
+        ),
         Some(2),
     ),
     (
-        "Configure",
-        "Take a preset: fast, balanced or careful. Everything else is optional, and every term explains itself when you point at it.",
+        key!("Configure"),
+        key!(
+            "Take a preset: fast, balanced or careful. Everything else is optional, and every term explains itself when you point at it."
+        ),
         Some(3),
     ),
     (
-        "Train",
-        "Watch it learn, pause it, stop it and keep the best. All runs stay here to be compared, and several can be queued.",
+        key!("Train"),
+        key!(
+            "Watch it learn, pause it, stop it and keep the best. All runs stay here to be compared, and several can be queued."
+        ),
         Some(4),
     ),
     (
-        "Evaluate",
-        "How good it is, for whom it fails, what FP8 cost. Under \"Try it\" you type a row and see the answer.",
+        key!("Evaluate"),
+        key!(
+            "How good it is, for whom it fails, what FP8 cost. Under \"Try it\" you type a row and see the answer."
+        ),
         Some(5),
     ),
-    ("Export", "Take the model along in one file, proven to predict the same.", Some(6)),
     (
-        "That is all",
-        "Press Ctrl+K (Cmd+K on a Mac) for every command and F1 for the glossary. The button in the corner always shows the next step.",
+        key!("Export"),
+        key!("Take the model along in one file, proven to predict the same."),
+        Some(6),
+    ),
+    (
+        key!("That is all"),
+        key!(
+            "Press Ctrl+K (Cmd+K on a Mac) for every command and F1 for the glossary. The button in the corner always shows the next step."
+        ),
         None,
     ),
 ];
@@ -81,19 +99,19 @@ pub fn show(ui: &Ui, page: usize, steps: &[Rect]) -> Option<usize> {
         frame(ui).show(ui, |ui| {
             ui.set_width(width);
             ui.spacing_mut().item_spacing.y = space::S;
-            small(ui, format!("{} of {}", page + 1, PAGES.len()));
-            strong(ui, *title);
-            muted(ui, *text);
+            small(ui, tr!("{page} of {pages}", page = page + 1, pages = PAGES.len()));
+            strong(ui, of(title));
+            muted(ui, of(text));
             ui.horizontal(|ui| {
                 let last = page + 1 == PAGES.len();
-                let label = if last { "Done" } else { "Next" };
+                let label = if last { tr!("Done") } else { tr!("Next") };
                 if Button::primary(label).small().pressed(ui) {
                     next = (!last).then_some(page + 1);
                 }
-                if page > 0 && Button::secondary("Back").small().pressed(ui) {
+                if page > 0 && Button::secondary(tr!("Back")).small().pressed(ui) {
                     next = Some(page - 1);
                 }
-                if !last && Button::new(Kind::Quiet, "End the tour").small().pressed(ui) {
+                if !last && Button::new(Kind::Quiet, tr!("End the tour")).small().pressed(ui) {
                     next = None;
                 }
             });

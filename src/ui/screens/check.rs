@@ -12,6 +12,8 @@ use crate::data::Samples;
 use crate::project::Gate;
 use crate::quality::fixes::{self, Fix};
 use crate::quality::{Finding, Report, Severity};
+use crate::text::{of, shown};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
@@ -44,7 +46,7 @@ pub struct Local {
 pub fn action(state: &AppState) -> Option<Action> {
     let Workspace::Open(project) = &state.workspace else { return None };
     Some(Action {
-        label: "Next: Configure".to_owned(),
+        label: tr!("Next: Configure").to_owned(),
         icon: icons::ARROW_RIGHT,
         blocked: project.schema().err().map(str::to_owned),
         command: Command::Go(Step::Configure),
@@ -56,47 +58,54 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     let Workspace::Open(project) = &state.workspace else { return };
     match &project.check {
         CheckState::None => {
-            let text = "Choose in Data what to predict; then the data is checked.";
-            empty(ui, icons::LIST_CHECKS, "Not checked yet", text, |ui| {
-                if Button::secondary("Check now").blocked(project.schema().err()).pressed(ui) {
+            let text = tr!("Choose in Data what to predict; then the data is checked.");
+            empty(ui, icons::LIST_CHECKS, tr!("Not checked yet"), text, |ui| {
+                if Button::secondary(tr!("Check now")).blocked(project.schema().err()).pressed(ui) {
                     out.push(Command::Check);
                 }
             });
         }
         CheckState::Running { task, .. } => {
             let share = state.tasks.get(*task).and_then(crate::app::TaskInfo::fraction);
-            loading(ui, "Looking for problems…", share, |ui| {
-                if Button::secondary("Cancel").pressed(ui) {
+            loading(ui, tr!("Looking for problems…"), share, |ui| {
+                if Button::secondary(tr!("Cancel")).pressed(ui) {
                     out.push(Command::CancelTask(*task));
                 }
             });
         }
         CheckState::Failed(error) => {
-            widgets::failed(ui, "The data could not be checked", error, |ui| {
-                if Button::primary("Try again").pressed(ui) {
+            widgets::failed(ui, tr!("The data could not be checked"), error, |ui| {
+                if Button::primary(tr!("Try again")).pressed(ui) {
                     out.push(Command::Check);
                 }
             });
         }
         CheckState::Done(report) => page(ui, "check", |ui| {
-            title(ui, "Is the data fit to learn from?");
+            title(ui, tr!("Is the data fit to learn from?"));
             widgets::muted(ui, report.summary.as_str());
             figures(ui, report);
             if report.cancelled {
-                let text = "Some checks did not run.";
-                banner(ui, Mood::Warn, icons::WARNING, "The check was stopped early", text, |ui| {
-                    if Button::secondary("Check again").small().pressed(ui) {
-                        out.push(Command::Check);
-                    }
-                });
+                let text = tr!("Some checks did not run.");
+                banner(
+                    ui,
+                    Mood::Warn,
+                    icons::WARNING,
+                    tr!("The check was stopped early"),
+                    text,
+                    |ui| {
+                        if Button::secondary(tr!("Check again")).small().pressed(ui) {
+                            out.push(Command::Check);
+                        }
+                    },
+                );
             }
             if report.blocks() {
                 accept(ui, project, report, local, out);
             }
             steps_card(ui, project, out);
             if report.findings.is_empty() && !report.cancelled {
-                let text = "None of the checks found a problem.";
-                banner(ui, Mood::Good, icons::CHECK_CIRCLE, "Nothing found", text, |_| {});
+                let text = tr!("None of the checks found a problem.");
+                banner(ui, Mood::Good, icons::CHECK_CIRCLE, tr!("Nothing found"), text, |_| {});
             }
             for (index, finding) in report.findings.iter().enumerate() {
                 show_finding(ui, project, index, finding, local, out);
@@ -110,11 +119,15 @@ fn figures(ui: &mut Ui, report: &Report) {
     let counted = |s| count(report.count(s));
     let ran = report.checks.iter().filter(|c| c.skipped.is_none()).count();
     let facts = [
-        ("Score", format!("{} of 100", report.score), "100: nothing found".to_owned()),
-        ("Serious", counted(Severity::High), "make results wrong".to_owned()),
-        ("Warnings", counted(Severity::Warning), "may harm the model".to_owned()),
-        ("Notes", counted(Severity::Info), "worth knowing".to_owned()),
-        ("Checks", count(ran), format!("of {} ran", report.checks.len())),
+        (
+            tr!("Score"),
+            tr!("{score} of 100", score = report.score),
+            tr!("100: nothing found").to_owned(),
+        ),
+        (tr!("Serious"), counted(Severity::High), tr!("make results wrong").to_owned()),
+        (tr!("Warnings"), counted(Severity::Warning), tr!("may harm the model").to_owned()),
+        (tr!("Notes"), counted(Severity::Info), tr!("worth knowing").to_owned()),
+        (tr!("Checks"), count(ran), tr!("of {checks} ran", checks = report.checks.len())),
     ];
     grid(ui, facts.len(), 130.0, |ui, i, width| {
         if let Some((name, value, below)) = facts.get(i) {
@@ -132,28 +145,37 @@ fn accept(
 ) {
     let gate = Gate::of(report, &project.project.accepted);
     if !gate.blocks() {
-        let text = "Training is possible. Keep the findings in mind when you judge the model.";
-        banner(ui, Mood::Warn, icons::WARNING, "You accepted serious problems", text, |ui| {
-            if Button::secondary("Take back").small().pressed(ui) {
+        let text = tr!("Training is possible. Keep the findings in mind when you judge the model.");
+        banner(ui, Mood::Warn, icons::WARNING, tr!("You accepted serious problems"), text, |ui| {
+            if Button::secondary(tr!("Take back")).small().pressed(ui) {
                 out.push(Command::TakeBackAcceptance);
             }
         });
         return;
     }
-    let text = "Fix them below, change the data or the column types, or accept them with a reason to train all the same.";
-    banner(ui, Mood::Bad, icons::WARNING_CIRCLE, "Serious problems block training", text, |ui| {
-        if Button::secondary("Change columns").small().pressed(ui) {
-            out.push(Command::Go(Step::Data));
-        }
-    });
+    let text = tr!(
+        "Fix them below, change the data or the column types, or accept them with a reason to train all the same."
+    );
+    banner(
+        ui,
+        Mood::Bad,
+        icons::WARNING_CIRCLE,
+        tr!("Serious problems block training"),
+        text,
+        |ui| {
+            if Button::secondary(tr!("Change columns")).small().pressed(ui) {
+                out.push(Command::Go(Step::Data));
+            }
+        },
+    );
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
-            let label = small(ui, "Why they do no harm here");
+            let label = small(ui, tr!("Why they do no harm here"));
             let width = (ui.available_width() - 170.0).clamp(120.0, 420.0);
             text_field(ui, &mut local.reason, width, false).labelled_by(label.id);
             let empty = local.reason.trim().is_empty();
-            let why = empty.then_some("Say why first: the reason is kept in the audit log.");
-            if Button::secondary("Accept and go on").blocked(why).pressed(ui) {
+            let why = empty.then_some(tr!("Say why first: the reason is kept in the audit log."));
+            if Button::secondary(tr!("Accept and go on")).blocked(why).pressed(ui) {
                 out.push(Command::AcceptFindings { reason: local.reason.clone(), only: None });
                 local.reason.clear();
             }
@@ -200,33 +222,42 @@ fn show_preview(ui: &mut Ui, preview: &Preview, out: &mut Vec<Command>) {
     let blocked = match &preview.effects {
         None => {
             ui.horizontal(|ui| {
-                ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working");
-                small(ui, "Working out what would change…");
+                ui.add(egui::Spinner::new().size(16.0)).accessible_name(tr!("Working"));
+                small(ui, tr!("Working out what would change…"));
             });
-            Some("What would change is being worked out.")
+            Some(tr!("What would change is being worked out."))
         }
         Some(Err(error)) => {
-            widgets::problem(ui, &error.to_string());
-            Some("It cannot be done.")
+            let (what, below) = widgets::state::error_texts(error);
+            widgets::problem(ui, &format!("{what} {below}"));
+            Some(tr!("It cannot be done."))
         }
         Some(Ok(effects)) => {
             for effect in effects {
-                small(ui, format!("{}: {}.", effect.label, effect.sentence()));
+                small(ui, format!("{}: {}.", shown(&effect.label), shown(&effect.sentence())));
                 for (row, before, after) in effect.examples.iter().take(4) {
                     let show = |t: &str| {
-                        if t.is_empty() { "(empty)".to_owned() } else { format!("“{t}”") }
+                        if t.is_empty() { tr!("(empty)").to_owned() } else { format!("“{t}”") }
                     };
-                    small(ui, format!("Row {row}: {} becomes {}", show(before), show(after)));
+                    small(
+                        ui,
+                        tr!(
+                            "Row {row}: {before} becomes {after}",
+                            row,
+                            before = show(before),
+                            after = show(after)
+                        ),
+                    );
                 }
             }
             None
         }
     };
     ui.horizontal(|ui| {
-        if Button::primary("Apply").small().blocked(blocked).pressed(ui) {
+        if Button::primary(tr!("Apply")).small().blocked(blocked).pressed(ui) {
             out.push(Command::ApplyFix);
         }
-        if Button::secondary("Leave as it is").small().pressed(ui) {
+        if Button::secondary(tr!("Leave as it is")).small().pressed(ui) {
             out.push(Command::ClosePreview);
         }
     });
@@ -241,13 +272,13 @@ fn steps_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     card(ui, |ui| {
         section(
             ui,
-            "Changes made",
-            "Done to the data each time it is read; the file stays as it is.",
+            tr!("Changes made"),
+            tr!("Done to the data each time it is read; the file stays as it is."),
         );
         for (i, step) in steps.iter().enumerate() {
-            ui.add(Label::new(format!("{}. {}", i + 1, step.label())).wrap());
+            ui.add(Label::new(format!("{}. {}", i + 1, shown(&step.label()))).wrap());
         }
-        if Button::secondary("Undo the last edit").small().pressed(ui) {
+        if Button::secondary(tr!("Undo the last edit")).small().pressed(ui) {
             out.push(Command::Undo);
         }
     });
@@ -255,9 +286,9 @@ fn steps_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 
 fn look(severity: Severity) -> (Mood, char, &'static str) {
     match severity {
-        Severity::High => (Mood::Bad, icons::WARNING_CIRCLE, "serious"),
-        Severity::Warning => (Mood::Warn, icons::WARNING, "warning"),
-        Severity::Info => (Mood::Neutral, icons::INFO, "note"),
+        Severity::High => (Mood::Bad, icons::WARNING_CIRCLE, tr!("serious")),
+        Severity::Warning => (Mood::Warn, icons::WARNING, tr!("warning")),
+        Severity::Info => (Mood::Neutral, icons::INFO, tr!("note")),
     }
 }
 
@@ -278,13 +309,18 @@ fn show_finding(
             widgets::icon(ui, glyph, 22.0, colour);
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = space::S;
-                strong(ui, finding.title.as_str());
-                ui.add(Label::new(finding.advice.as_str()).wrap());
+                strong(ui, shown(&finding.title));
+                ui.add(Label::new(shown(&finding.advice)).wrap());
                 let open = local.open.contains(&index);
                 ui.horizontal_wrapped(|ui| {
                     badge(ui, mood, None, word);
                     if let Some(accepted) = accepted {
-                        badge(ui, Mood::Neutral, None, &format!("accepted: {}", accepted.reason));
+                        badge(
+                            ui,
+                            Mood::Neutral,
+                            None,
+                            &tr!("accepted: {reason}", reason = accepted.reason),
+                        );
                     }
                     for column in finding.columns.iter().take(6) {
                         badge(ui, Mood::Neutral, None, column);
@@ -292,7 +328,7 @@ fn show_finding(
                     if finding.columns.len() > 6 {
                         badge(ui, Mood::Neutral, None, &format!("+{}", finding.columns.len() - 6));
                     }
-                    let label = if open { "Hide details" } else { "Show details" };
+                    let label = if open { tr!("Hide details") } else { tr!("Show details") };
                     let icon = if open { icons::CARET_DOWN } else { icons::CARET_RIGHT };
                     if Button::new(Kind::Quiet, label).icon(icon).small().pressed(ui) {
                         if open {
@@ -312,20 +348,20 @@ fn show_finding(
 }
 
 fn details(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding) {
-    small(ui, finding.definition);
+    small(ui, of(finding.definition));
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
         if let Some(value) = finding.value {
-            fact(ui, "Measured", &format_value(value, false, true));
+            fact(ui, tr!("Measured"), &format_value(value, false, true));
         }
         if let Some(threshold) = finding.threshold {
-            fact(ui, "Threshold", &format_value(threshold, false, true));
+            fact(ui, tr!("Threshold"), &format_value(threshold, false, true));
         }
         if let Some(n) = finding.sampled {
-            fact(ui, "Rows looked at", &count(n));
+            fact(ui, tr!("Rows looked at"), &count(n));
         }
         if finding.row_count > 0 {
-            fact(ui, "Rows concerned", &count(finding.row_count));
+            fact(ui, tr!("Rows concerned"), &count(finding.row_count));
         }
     });
     if !finding.rows.is_empty() {
@@ -346,7 +382,7 @@ fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding
                     name.map_or_else(|| (row + 1).to_string(), |n| n.to_string_lossy().into_owned())
                 })
                 .collect();
-            small(ui, format!("Images: {}", names.join(", ")));
+            small(ui, tr!("Images: {names}", names = names.join(", ")));
             return;
         }
     };
@@ -366,7 +402,7 @@ fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding
             .columns(Column::remainder().at_least(60.0).clip(true), columns.len())
             .header(24.0, |mut header| {
                 header.col(|ui| {
-                    small(ui, "Row");
+                    small(ui, tr!("Row"));
                 });
                 for column in &columns {
                     header.col(|ui| {
@@ -390,7 +426,7 @@ fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding
 }
 
 fn all_checks(ui: &mut Ui, report: &Report, local: &mut Local) {
-    let label = if local.all { "Hide all checks" } else { "Show all checks" };
+    let label = if local.all { tr!("Hide all checks") } else { tr!("Show all checks") };
     let icon = if local.all { icons::CARET_DOWN } else { icons::CARET_RIGHT };
     if Button::new(Kind::Quiet, label).icon(icon).pressed(ui) {
         local.all = !local.all;
@@ -399,23 +435,25 @@ fn all_checks(ui: &mut Ui, report: &Report, local: &mut Local) {
         return;
     }
     card(ui, |ui| {
-        section(ui, "All checks", "What each looks for, and how it measures.");
+        section(ui, tr!("All checks"), tr!("What each looks for, and how it measures."));
         for check in &report.checks {
             let p = theme::palette(ui);
             let (glyph, colour, state) = match (check.worst, &check.skipped) {
-                (_, Some(why)) => (icons::CIRCLE_DASHED, p.muted, format!("not run: {why}")),
-                (None, None) => (icons::CHECK, p.success, "nothing found".to_owned()),
+                (_, Some(why)) => {
+                    (icons::CIRCLE_DASHED, p.muted, tr!("not run: {why}", why = shown(why)))
+                }
+                (None, None) => (icons::CHECK, p.success, tr!("nothing found").to_owned()),
                 (Some(worst), None) => {
                     let (mood, glyph, _) = look(worst);
-                    (glyph, mood.colours(p).0, format!("{} found", check.findings))
+                    (glyph, mood.colours(p).0, tr!("{findings} found", findings = check.findings))
                 }
             };
             ui.horizontal_top(|ui| {
                 widgets::icon(ui, glyph, 16.0, colour);
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 0.0;
-                    ui.add(Label::new(format!("{}: {state}", check.title)).wrap());
-                    small(ui, check.definition);
+                    ui.add(Label::new(format!("{}: {state}", of(check.title))).wrap());
+                    small(ui, of(check.definition));
                 });
             });
         }

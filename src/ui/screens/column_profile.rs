@@ -6,6 +6,7 @@ use egui_plot::{Bar, BarChart, Plot};
 use super::count;
 use crate::app::{Command, ProjectState};
 use crate::quality::profile::{Profile, Spread};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme;
 use crate::ui::widgets::page::fact;
@@ -18,15 +19,15 @@ pub fn show(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     card(ui, |ui| {
         ui.horizontal(|ui| {
             strong(ui, name.as_str());
-            if Button::icon_only(icons::X, &format!("Close the profile of {name}")).pressed(ui) {
+            if Button::icon_only(icons::X, &tr!("Close the profile of {name}", name)).pressed(ui) {
                 out.push(Command::Profile(None));
             }
         });
         match profile {
             None => {
                 ui.horizontal(|ui| {
-                    ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working");
-                    small(ui, "Looking at every cell of this column…");
+                    ui.add(egui::Spinner::new().size(16.0)).accessible_name(tr!("Working"));
+                    small(ui, tr!("Looking at every cell of this column…"));
                 });
             }
             Some(profile) => figures(ui, profile),
@@ -37,11 +38,11 @@ pub fn show(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 fn figures(ui: &mut Ui, profile: &Profile) {
     let value = |v: f64| format_value(v, false, true);
     ui.horizontal_wrapped(|ui| {
-        fact(ui, "Values", &count(profile.present));
-        fact(ui, "Missing", &count(profile.missing));
-        fact(ui, "Different", &count(profile.distinct));
+        fact(ui, tr!("Values"), &count(profile.present));
+        fact(ui, tr!("Missing"), &count(profile.missing));
+        fact(ui, tr!("Different"), &count(profile.distinct));
         if let Some((strength, measure)) = profile.association {
-            fact(ui, &format!("Link with the target ({measure})"), &format!("{strength:.2}"));
+            fact(ui, &tr!("Link with the target ({measure})", measure), &format!("{strength:.2}"));
         }
     });
     if let Some(spread) = &profile.spread {
@@ -49,15 +50,20 @@ fn figures(ui: &mut Ui, profile: &Profile) {
         let [min, q1, median, q3, max] = spread.quartiles.map(value);
         small(
             ui,
-            format!(
-                "Smallest {min}, quarter {q1}, middle {median}, three quarters {q3}, largest {max}; mean {}, standard deviation {}.",
-                value(spread.mean),
-                value(spread.std)
+            tr!(
+                "Smallest {min}, quarter {q1}, middle {median}, three quarters {q3}, largest {max}; mean {mean}, standard deviation {std}.",
+                min,
+                q1,
+                median,
+                q3,
+                max,
+                mean = value(spread.mean),
+                std = value(spread.std)
             ),
         );
         let ends: Vec<String> =
-            spread.extremes.iter().map(|(row, v)| format!("{v} (row {row})")).collect();
-        ui.add(Label::new(format!("Extremes: {}", ends.join(", "))).wrap());
+            spread.extremes.iter().map(|(row, v)| tr!("{v} (row {row})", v, row)).collect();
+        ui.add(Label::new(tr!("Extremes: {ends}", ends = ends.join(", "))).wrap());
     }
     let most = profile.top.first().map_or(1, |t| t.1).max(1) as f32;
     let p = theme::palette(ui);
@@ -87,13 +93,13 @@ fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {
         .map(|(i, n)| Bar::new(min + (i as f64 + 0.5) * width, f64::from(*n)).width(width * 0.95))
         .collect();
     let unit = match spread.unit {
-        "day" => "Days since 1970".to_owned(),
-        "characters" => "Characters of a text".to_owned(),
+        "day" => tr!("Days since 1970").to_owned(),
+        "characters" => tr!("Characters of a text").to_owned(),
         _ => name.to_owned(),
     };
     let id = ui.make_persistent_id(("distribution", name));
     let from = ui.cursor().min;
-    let heading = format!("Distribution of {name}");
+    let heading = tr!("Distribution of {name}", name);
     ui.horizontal_wrapped(|ui| {
         strong(ui, heading.as_str());
         save::menu(ui, id, &heading, || {
@@ -101,7 +107,7 @@ fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {
                 let at = |i: usize| (min + i as f64 * width).to_string();
                 [at(i), at(i + 1), n.to_string()]
             });
-            save::csv(&["from", "to", "rows"], rows)
+            save::csv(&[tr!("from"), tr!("to"), tr!("rows")], rows)
         });
     });
     let colour = theme::palette(ui).series[0];
@@ -113,10 +119,10 @@ fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {
         .allow_zoom(false)
         .allow_scroll(false)
         .x_axis_label(unit)
-        .y_axis_label("Rows")
-        .show(ui, |plot| plot.bar_chart(BarChart::new("Rows", bars).color(colour)));
+        .y_axis_label(tr!("Rows"))
+        .show(ui, |plot| plot.bar_chart(BarChart::new(tr!("Rows"), bars).color(colour)));
     let rect = egui::Rect::from_min_max(from, response.response.rect.max);
     save::drawn(ui, id, rect.expand(theme::space::XS));
-    let spoken = format!("Distribution of {name}, from {min} to {max}");
+    let spoken = tr!("Distribution of {name}, from {min} to {max}", name, min, max);
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
 }

@@ -12,6 +12,7 @@ use crate::app::{
 use crate::data::{Samples, SplitMethod};
 use crate::device::DeviceChoice;
 use crate::model::Activation;
+use crate::text::of;
 use crate::train::config::Schedule;
 use crate::train::{Architecture, Augmentation, DataSize, TrainConfig};
 use crate::ui::icons;
@@ -23,6 +24,7 @@ use crate::ui::widgets::{
     Mood, badge, card, choice_cards, labelled, muted, page, problem, section, segmented, small,
     split, strong, title,
 };
+use crate::{key, tr};
 
 /// What only the drawing needs to know: texts being typed.
 #[derive(Debug, Default)]
@@ -54,7 +56,8 @@ impl Draft {
 pub fn action(state: &AppState) -> Option<Action> {
     let Workspace::Open(project) = &state.workspace else { return None };
     Some(Action {
-        label: if project.run.is_some() { "Train again" } else { "Start training" }.to_owned(),
+        label: if project.run.is_some() { tr!("Train again") } else { tr!("Start training") }
+            .to_owned(),
         icon: icons::PLAY,
         blocked: project.train_blocked().map(str::to_owned),
         command: Command::Train,
@@ -67,24 +70,29 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     let config = &project.project.train;
     let wrong = problems(config);
     page(ui, "configure", |ui| {
-        title(ui, "How should it train?");
-        muted(ui, "The settings below work for most data. Pick a goal, or change what you like.");
+        title(ui, tr!("How should it train?"));
+        muted(
+            ui,
+            tr!("The settings below work for most data. Pick a goal, or change what you like."),
+        );
         let data = project.data_size();
         presets(ui, config, data, out);
         ui.add_space(space::S);
         if data.image.is_some() {
             section(
                 ui,
-                "Which kind of network?",
-                "How it looks at a picture decides what it can learn, and how long that takes.",
+                tr!("Which kind of network?"),
+                tr!(
+                    "How it looks at a picture decides what it can learn, and how long that takes."
+                ),
             );
             kind(ui, config, data, out);
             ui.add_space(space::S);
         }
         section(
             ui,
-            "How careful with numbers?",
-            "Training in 8 bits moves a quarter of the data that 32 bits need.",
+            tr!("How careful with numbers?"),
+            tr!("Training in 8 bits moves a quarter of the data that 32 bits need."),
         );
         precision(ui, config, out);
         ui.add_space(space::S);
@@ -114,11 +122,11 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
 /// Plain words for a way to split.
 fn split_name(method: SplitMethod) -> (&'static str, &'static str) {
     match method {
-        SplitMethod::Stratified => ("By chance, classes alike", "stratified"),
-        SplitMethod::Random => ("By chance alone", "random"),
-        SplitMethod::Group => ("Groups kept together", "by group"),
-        SplitMethod::Time => ("The latest rows are the test", "by time"),
-        SplitMethod::Given => ("As a column says", "given"),
+        SplitMethod::Stratified => (tr!("By chance, classes alike"), tr!("stratified")),
+        SplitMethod::Random => (tr!("By chance alone"), tr!("random")),
+        SplitMethod::Group => (tr!("Groups kept together"), tr!("by group")),
+        SplitMethod::Time => (tr!("The latest rows are the test"), tr!("by time")),
+        SplitMethod::Given => (tr!("As a column says"), tr!("given")),
     }
 }
 
@@ -129,7 +137,7 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     };
     let mut split = project.project.split.clone();
     card(ui, |ui| {
-        let heading = strong(ui, "Which rows are kept for the test?");
+        let heading = strong(ui, tr!("Which rows are kept for the test?"));
         let width = ui.available_width() - 8.0;
         ui.label_inputs_by(heading.id, |ui| {
             egui::ComboBox::from_id_salt("split")
@@ -145,7 +153,7 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                 });
         });
         if let (Some(table), true) = (table, split.method.needs_column()) {
-            let label = small(ui, "Column that decides");
+            let label = small(ui, tr!("Column that decides"));
             ui.label_inputs_by(label.id, |ui| {
                 egui::ComboBox::from_id_salt("split column")
                     .width(width)
@@ -164,10 +172,10 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         small(
             ui,
-            format!(
-                "{} for the test, {} to validate; the test rows are not looked at before the end.",
-                percent(split.test),
-                percent(split.validation)
+            tr!(
+                "{test} for the test, {validation} to validate; the test rows are not looked at before the end.",
+                test = percent(split.test),
+                validation = percent(split.validation)
             ),
         );
     });
@@ -179,13 +187,13 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {
     let choices: Vec<_> = Preset::ALL
         .into_iter()
-        .map(|p| (p, p.name().to_owned(), String::new(), p.purpose().to_owned()))
+        .map(|p| (p, of(p.name()).to_owned(), String::new(), of(p.purpose()).to_owned()))
         .collect();
     if let Some(preset) = choice_cards(ui, Preset::of(config, data), &choices) {
         out.push(Command::ApplyPreset(preset));
     }
     if Preset::of(config, data).is_none() {
-        small(ui, "This project has settings of its own. Pick a goal to replace them.");
+        small(ui, tr!("This project has settings of its own. Pick a goal to replace them."));
     }
 }
 
@@ -194,27 +202,31 @@ fn kind(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command
         .map(|c| (c.architecture, c.name.to_owned(), c.term.to_owned(), c.explanation.to_owned()));
     if let Some(architecture) = choice_cards(ui, Some(config.architecture), &choices) {
         let config = Box::new(with_architecture(config, architecture, data));
-        out.push(Command::SetConfig { config, what: "the kind of network" });
+        out.push(Command::SetConfig { config, what: key!("the kind of network") });
     }
 }
 
 /// Random changes of pictures.
 fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
-    let what = "the random changes";
+    let what = key!("the random changes");
     let now = config.augmentation;
     let mut set_to = |augmentation| set(out, config, what, |c| c.augmentation = augmentation);
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::M;
         section(
             ui,
-            "More from each picture",
-            "Small random changes of the training pictures (augmentation) make a model sure of what stays the same.",
+            tr!("More from each picture"),
+            tr!(
+                "Small random changes of the training pictures (augmentation) make a model sure of what stays the same."
+            ),
         );
         labelled(
             ui,
-            "Mirror at random",
-            "horizontal flip",
-            "Swaps left and right of every second picture. Leave it off for digits, letters and whatever has a direction.",
+            tr!("Mirror at random"),
+            tr!("horizontal flip"),
+            tr!(
+                "Swaps left and right of every second picture. Leave it off for digits, letters and whatever has a direction."
+            ),
             |ui| {
                 let mut flip = now.flip;
                 if ui.checkbox(&mut flip, "").changed() {
@@ -224,9 +236,9 @@ fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
         );
         labelled(
             ui,
-            "Move at random",
-            "shift (random crop), share of a side",
-            "Moves the picture up to this far in any direction; what leaves it is cut off.",
+            tr!("Move at random"),
+            tr!("shift (random crop), share of a side"),
+            tr!("Moves the picture up to this far in any direction; what leaves it is cut off."),
             |ui| {
                 if let Some(percent) = drag(ui, now.shift * 100.0, 50.0, " %") {
                     set_to(Augmentation { shift: percent / 100.0, ..now });
@@ -235,9 +247,9 @@ fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
         );
         labelled(
             ui,
-            "Turn at random",
-            "rotation, in degrees",
-            "Turns the picture by up to this angle in either direction.",
+            tr!("Turn at random"),
+            tr!("rotation, in degrees"),
+            tr!("Turns the picture by up to this angle in either direction."),
             |ui| {
                 if let Some(rotation) = drag(ui, now.rotation, 45.0, "°") {
                     set_to(Augmentation { rotation, ..now });
@@ -246,9 +258,9 @@ fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
         );
         labelled(
             ui,
-            "Lighten or darken at random",
-            "brightness, share",
-            "Makes the picture lighter or darker by up to this share.",
+            tr!("Lighten or darken at random"),
+            tr!("brightness, share"),
+            tr!("Makes the picture lighter or darker by up to this share."),
             |ui| {
                 if let Some(percent) = drag(ui, now.brightness * 100.0, 100.0, " %") {
                     set_to(Augmentation { brightness: percent / 100.0, ..now });
@@ -270,12 +282,12 @@ fn precision(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
         .into_iter()
         .map(|p| {
             let (name, term) = p.name();
-            (p, name.to_owned(), term.to_owned(), p.explanation().to_owned())
+            (p, of(name).to_owned(), of(term).to_owned(), of(p.explanation()).to_owned())
         })
         .collect();
     let current = PrecisionChoice::of(&config.precision);
     if let Some(choice) = choice_cards(ui, Some(current), &choices) {
-        set(out, config, "the number format", |c| c.precision = choice.precision());
+        set(out, config, key!("the number format"), |c| c.precision = choice.precision());
     }
 }
 
@@ -306,7 +318,7 @@ fn network(
     use Architecture::{Auto, Mlp, SmallCnn};
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::M;
-        section(ui, "The network", "");
+        section(ui, tr!("The network"), "");
         // Residual and separable networks have neither of these.
         if matches!(config.architecture, Auto | Mlp | SmallCnn) {
             hidden_layers(ui, config, wrong, local, out);
@@ -332,9 +344,11 @@ fn hidden_layers(
 ) {
     labelled(
         ui,
-        "How large?",
-        "hidden layers: units per layer",
-        "Each number is a layer of units between input and output. More and wider layers can learn finer rules but need more data and time.",
+        tr!("How large?"),
+        tr!("hidden layers: units per layer"),
+        tr!(
+            "Each number is a layer of units between input and output. More and wider layers can learn finer rules but need more data and time."
+        ),
         |ui| {
             local.hidden.follow(format_hidden(&config.hidden));
             let bad =
@@ -345,7 +359,7 @@ fn hidden_layers(
                     Ok(hidden) => {
                         local.hidden.wrong = None;
                         local.hidden.from = format_hidden(&hidden);
-                        set(out, config, "the hidden layers", |c| c.hidden = hidden);
+                        set(out, config, key!("the hidden layers"), |c| c.hidden = hidden);
                     }
                     Err(why) => local.hidden.wrong = Some(why),
                 }
@@ -361,9 +375,9 @@ fn hidden_layers(
 fn activation(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     labelled(
         ui,
-        "Shape of each unit's answer",
-        "activation function",
-        "How a unit turns its sum into an answer. ReLU is the usual choice.",
+        tr!("Shape of each unit's answer"),
+        tr!("activation function"),
+        tr!("How a unit turns its sum into an answer. ReLU is the usual choice."),
         |ui| {
             let choices = [
                 (Activation::Relu, "ReLU"),
@@ -371,7 +385,7 @@ fn activation(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
                 (Activation::Silu, "SiLU"),
             ];
             if let Some(activation) = segmented(ui, config.activation, &choices) {
-                set(out, config, "the activation", |c| c.activation = activation);
+                set(out, config, key!("the activation"), |c| c.activation = activation);
             }
         },
     );
@@ -380,13 +394,13 @@ fn activation(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
 fn layer_norm(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     labelled(
         ui,
-        "Keep layers on one scale",
-        "layer normalisation",
-        "Brings the outputs of each hidden layer to one scale. Helps deeper networks and FP8.",
+        tr!("Keep layers on one scale"),
+        tr!("layer normalisation"),
+        tr!("Brings the outputs of each hidden layer to one scale. Helps deeper networks and FP8."),
         |ui| {
             let mut on = config.layer_norm;
             if ui.checkbox(&mut on, "").changed() {
-                set(out, config, "layer normalisation", |c| c.layer_norm = on);
+                set(out, config, key!("layer normalisation"), |c| c.layer_norm = on);
             }
         },
     );
@@ -395,14 +409,16 @@ fn layer_norm(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
 fn dropout(ui: &mut Ui, config: &TrainConfig, wrong: &[Problem], out: &mut Vec<Command>) {
     labelled(
         ui,
-        "Switch off at random",
-        "dropout: share of units",
-        "A share of units is switched off at random in each step, so that the network does not learn rows by heart (overfitting).",
+        tr!("Switch off at random"),
+        tr!("dropout: share of units"),
+        tr!(
+            "A share of units is switched off at random in each step, so that the network does not learn rows by heart (overfitting)."
+        ),
         |ui| {
             let mut percent = config.dropout * 100.0;
             let drag = DragValue::new(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
             if ui.add(drag).changed() {
-                set(out, config, "dropout", |c| c.dropout = percent / 100.0);
+                set(out, config, key!("dropout"), |c| c.dropout = percent / 100.0);
             }
             show_problems(ui, wrong, Field::Dropout);
         },
@@ -412,13 +428,15 @@ fn dropout(ui: &mut Ui, config: &TrainConfig, wrong: &[Problem], out: &mut Vec<C
 fn lean(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     labelled(
         ui,
-        "Use little memory",
-        "lean memory",
-        "Keeps the optimiser's state in 8 bits and the weights behind the 8-bit ones in 16, and works through layers a few rows at a time. Pictures gain most. With it, 8-bit scales of the current values become those of blocks of 32 (MX).",
+        tr!("Use little memory"),
+        tr!("lean memory"),
+        tr!(
+            "Keeps the optimiser's state in 8 bits and the weights behind the 8-bit ones in 16, and works through layers a few rows at a time. Pictures gain most. With it, 8-bit scales of the current values become those of blocks of 32 (MX)."
+        ),
         |ui| {
             let mut on = config.update.lean;
             if ui.checkbox(&mut on, "").changed() {
-                set(out, config, "the use of memory", |c| c.set_lean(on));
+                set(out, config, key!("the use of memory"), |c| c.set_lean(on));
             }
         },
     );
@@ -427,13 +445,13 @@ fn lean(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
 fn high_precision_ends(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
     labelled(
         ui,
-        "First and last layer in 32 bits",
-        "high-precision ends",
-        "Keeps the two layers that suffer most from rounding out of FP8.",
+        tr!("First and last layer in 32 bits"),
+        tr!("high-precision ends"),
+        tr!("Keeps the two layers that suffer most from rounding out of FP8."),
         |ui| {
             let mut on = config.high_precision_ends;
             if ui.checkbox(&mut on, "").changed() {
-                set(out, config, "the first and last layer", |c| c.high_precision_ends = on);
+                set(out, config, key!("the first and last layer"), |c| c.high_precision_ends = on);
             }
         },
     );
@@ -454,70 +472,73 @@ fn learning(
 ) {
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::M;
-        section(ui, "Learning", "");
+        section(ui, tr!("Learning"), "");
         labelled(
             ui,
-            "How often to go through the data?",
-            "epochs, at most",
-            "One epoch is one pass over all training rows.",
+            tr!("How often to go through the data?"),
+            tr!("epochs, at most"),
+            tr!("One epoch is one pass over all training rows."),
             |ui| {
                 if let Some(n) = whole(ui, config.epochs, 1, MAX_EPOCHS, "") {
-                    set(out, config, "the epochs", |c| c.epochs = n);
+                    set(out, config, key!("the epochs"), |c| c.epochs = n);
                 }
                 show_problems(ui, wrong, Field::Epochs);
             },
         );
         labelled(
             ui,
-            "Stop when it no longer gets better",
-            "early stopping: patience in epochs, 0 never",
-            "Training ends when the validation loss has not improved for this many epochs.",
+            tr!("Stop when it no longer gets better"),
+            tr!("early stopping: patience in epochs, 0 never"),
+            tr!("Training ends when the validation loss has not improved for this many epochs."),
             |ui| {
                 if let Some(n) = whole(ui, config.patience, 0, MAX_EPOCHS, "") {
-                    set(out, config, "the patience", |c| c.patience = n);
+                    set(out, config, key!("the patience"), |c| c.patience = n);
                 }
             },
         );
         labelled(
             ui,
-            "Size of each learning step",
-            "learning rate, at its peak",
-            "Too large and training becomes unstable; too small and it takes forever.",
+            tr!("Size of each learning step"),
+            tr!("learning rate, at its peak"),
+            tr!("Too large and training becomes unstable; too small and it takes forever."),
             |ui| learning_rate(ui, config, wrong, local, out),
         );
         labelled(
             ui,
-            "How the step size changes",
-            "learning-rate schedule, after warm-up",
-            "Cosine: smaller and smaller steps towards the end. Constant: the same all the way.",
+            tr!("How the step size changes"),
+            tr!("learning-rate schedule, after warm-up"),
+            tr!(
+                "Cosine: smaller and smaller steps towards the end. Constant: the same all the way."
+            ),
             |ui| {
-                let choices = [(Schedule::Cosine, "Cosine"), (Schedule::Constant, "Constant")];
+                let choices =
+                    [(Schedule::Cosine, tr!("Cosine")), (Schedule::Constant, tr!("Constant"))];
                 if let Some(schedule) = segmented(ui, config.schedule, &choices) {
-                    set(out, config, "the schedule", |c| c.schedule = schedule);
+                    set(out, config, key!("the schedule"), |c| c.schedule = schedule);
                 }
             },
         );
         labelled(
             ui,
-            "Rows looked at per step",
-            "batch size",
-            "More rows make each step steadier and faster per row, but there are fewer steps.",
+            tr!("Rows looked at per step"),
+            tr!("batch size"),
+            tr!("More rows make each step steadier and faster per row, but there are fewer steps."),
             |ui| {
-                if let Some(n) = whole(ui, config.batch_size, 1, MAX_BATCH, " rows") {
-                    set(out, config, "the batch size", |c| c.batch_size = n);
+                if let Some(n) = whole(ui, config.batch_size, 1, MAX_BATCH, tr!(" rows")) {
+                    set(out, config, key!("the batch size"), |c| c.batch_size = n);
                 }
                 show_problems(ui, wrong, Field::Batch);
             },
         );
         labelled(
             ui,
-            "Start from the same point",
-            "seed",
-            "The same seed gives the same run again on the same engine.",
+            tr!("Start from the same point"),
+            tr!("seed"),
+            tr!("The same seed gives the same run again on the same engine."),
             |ui| {
                 let mut seed = config.seed;
                 if ui.add(DragValue::new(&mut seed).speed(0.2)).changed() {
-                    set(out, config, "the seed", |c| c.seed = seed);
+                    set(out, config, key!("the seed"), |c| c.seed = seed);
                 }
             },
         );
@@ -538,10 +559,10 @@ fn learning_rate(
             Ok(rate) => {
                 local.rate.wrong = None;
                 local.rate.from = rate.to_string();
-                set(out, config, "the learning rate", |c| c.learning_rate = rate);
+                set(out, config, key!("the learning rate"), |c| c.learning_rate = rate);
             }
             Err(_) => {
-                local.rate.wrong = Some("Not a number. Write e.g. 0.001.".to_owned());
+                local.rate.wrong = Some(tr!("Not a number. Write e.g. 0.001.").to_owned());
             }
         }
     }
@@ -553,32 +574,34 @@ fn learning_rate(
 
 fn engine(ui: &mut Ui, state: &AppState, config: &TrainConfig, out: &mut Vec<Command>) {
     card(ui, |ui| {
-        section(ui, "What computes?", "");
+        section(ui, tr!("What computes?"), "");
         let choices = [
-            (DeviceChoice::Auto, "Automatic"),
+            (DeviceChoice::Auto, tr!("Automatic")),
             (DeviceChoice::Cpu, "CPU"),
             (DeviceChoice::Gpu, "GPU"),
         ];
         if let Some(device) = segmented(ui, config.device, &choices) {
-            set(out, config, "the engine", |c| c.device = device);
+            set(out, config, key!("the engine"), |c| c.device = device);
         }
         small(
             ui,
             match config.device {
                 DeviceChoice::Auto => {
-                    "A graphics card if there is one that passes its self-test, else the processor."
+                    tr!(
+                        "A graphics card if there is one that passes its self-test, else the processor."
+                    )
                 }
-                DeviceChoice::Cpu => "The processor. Works everywhere.",
+                DeviceChoice::Cpu => tr!("The processor. Works everywhere."),
                 DeviceChoice::Gpu => {
-                    "A graphics card. A software renderer is taken too, though it is slow."
+                    tr!("A graphics card. A software renderer is taken too, though it is slow.")
                 }
             },
         );
         match &state.engines {
             None => {
                 ui.horizontal(|ui| {
-                    ui.add(egui::Spinner::new().size(14.0)).accessible_name("Working");
-                    small(ui, "Looking for graphics cards…");
+                    ui.add(egui::Spinner::new().size(14.0)).accessible_name(tr!("Working"));
+                    small(ui, tr!("Looking for graphics cards…"));
                 });
             }
             Some(engines) => found(ui, engines),
@@ -587,23 +610,23 @@ fn engine(ui: &mut Ui, state: &AppState, config: &TrainConfig, out: &mut Vec<Com
 }
 
 fn found(ui: &mut Ui, engines: &Engines) {
-    strong(ui, "Found on this computer");
+    strong(ui, tr!("Found on this computer"));
     let (name, more) = super::run::engine_name(&engines.cpu);
     small(ui, format!("{name}: {more}"));
     if engines.adapters.is_empty() {
-        small(ui, "No graphics card. None is needed.");
+        small(ui, tr!("No graphics card. None is needed."));
     }
     for (adapter, usable) in &engines.adapters {
         small(ui, format!("{} ({})", adapter.name, adapter.backend));
         match usable {
             Err(why) => {
-                badge(ui, Mood::Bad, None, "self-test failed").on_hover_text(why);
+                badge(ui, Mood::Bad, None, tr!("self-test failed")).on_hover_text(why);
             }
             Ok(()) if adapter.software => {
-                badge(ui, Mood::Warn, None, "software renderer, slow");
+                badge(ui, Mood::Warn, None, tr!("software renderer, slow"));
             }
             Ok(()) => {
-                badge(ui, Mood::Good, None, "self-test passed");
+                badge(ui, Mood::Good, None, tr!("self-test passed"));
             }
         }
     }
@@ -611,16 +634,23 @@ fn found(ui: &mut Ui, engines: &Engines) {
 
 fn cost(ui: &mut Ui, project: &ProjectState) {
     card(ui, |ui| {
-        section(ui, "What this makes", "");
+        section(ui, tr!("What this makes"), "");
         let config = &project.project.train;
         if let Some(parameters) = project.parameters() {
-            fact(ui, "Numbers to learn", &format!("≈ {}", count(parameters)));
-            small(ui, "parameters: weights and biases");
+            fact(ui, tr!("Numbers to learn"), &format!("≈ {}", count(parameters)));
+            small(ui, tr!("parameters: weights and biases"));
         }
         let rows = project.train_rows();
         let steps = rows.div_ceil(config.batch_size.max(1));
-        fact(ui, "Training rows", &format!("≈ {}", count(rows)));
-        fact(ui, "Steps", &format!("≈ {}", count(steps * config.epochs)));
-        small(ui, format!("{} per epoch, {} epochs at most", count(steps), count(config.epochs)));
+        fact(ui, tr!("Training rows"), &format!("≈ {}", count(rows)));
+        fact(ui, tr!("Steps"), &format!("≈ {}", count(steps * config.epochs)));
+        small(
+            ui,
+            tr!(
+                "{steps} per epoch, {epochs} epochs at most",
+                steps = count(steps),
+                epochs = count(config.epochs)
+            ),
+        );
     });
 }

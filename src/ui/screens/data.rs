@@ -8,6 +8,8 @@ use crate::app::SchemaState;
 use crate::app::columns::ColumnSummary;
 use crate::app::{AppState, Command, Pick, ProjectState, Retry, Step, Workspace};
 use crate::data::{ColumnType, Dataset, ImageSet, Samples, Table, Task};
+use crate::text::shown;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
@@ -51,7 +53,7 @@ impl std::fmt::Debug for Pictures {
 pub fn action(state: &AppState) -> Option<Action> {
     let Workspace::Open(project) = &state.workspace else { return None };
     Some(Action {
-        label: "Next: Check".to_owned(),
+        label: tr!("Next: Check").to_owned(),
         icon: icons::ARROW_RIGHT,
         blocked: project.schema().err().map(str::to_owned),
         command: Command::Go(Step::Check),
@@ -64,10 +66,10 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         Workspace::Empty => widgets::empty(
             ui,
             icons::TABLE,
-            "No data yet",
-            "Open a sample or a file of your own.",
+            tr!("No data yet"),
+            tr!("Open a sample or a file of your own."),
             |ui| {
-                if Button::primary("Go to Home").pressed(ui) {
+                if Button::primary(tr!("Go to Home")).pressed(ui) {
                     out.push(Command::Go(Step::Home));
                 }
             },
@@ -75,21 +77,21 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         Workspace::Loading { name, task, .. } => {
             let info = state.tasks.get(*task);
             let share = info.and_then(crate::app::TaskInfo::fraction);
-            loading(ui, &format!("Opening {name}…"), share, |ui| {
+            loading(ui, &tr!("Opening {name}…", name), share, |ui| {
                 let why = info
                     .is_some_and(crate::app::TaskInfo::cancelling)
-                    .then_some("It is being cancelled.");
-                if Button::secondary("Cancel").blocked(why).pressed(ui) {
+                    .then_some(tr!("It is being cancelled."));
+                if Button::secondary(tr!("Cancel")).blocked(why).pressed(ui) {
                     out.push(Command::CancelTask(*task));
                 }
             });
         }
         Workspace::Failed { retry, error } => {
-            failed(ui, "This could not be opened", error, |ui| {
-                if Button::primary("Open another file…").pressed(ui) {
+            failed(ui, tr!("This could not be opened"), error, |ui| {
+                if Button::primary(tr!("Open another file…")).pressed(ui) {
                     out.push(Command::Pick(Pick::DataFile));
                 }
-                if Button::secondary("Try again").pressed(ui) {
+                if Button::secondary(tr!("Try again")).pressed(ui) {
                     out.push(match retry.clone() {
                         Retry::Path(path) => Command::Open(path),
                         Retry::Sample(name) => Command::OpenSample(name),
@@ -103,7 +105,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
 
 fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Command>) {
     page(ui, "data", |ui| {
-        title(ui, "Your data");
+        title(ui, tr!("Your data"));
         if !project.project.description.is_empty() {
             widgets::muted(ui, project.project.description.as_str());
         }
@@ -140,19 +142,24 @@ fn figures(ui: &mut Ui, project: &ProjectState) {
                 .count();
             let share = if cells > 0 { missing as f64 / cells as f64 } else { 0.0 };
             vec![
-                ("Rows", count(table.rows()), format!("from {}", project.dataset.name)),
-                ("Columns", count(table.columns().len()), format!("{used} to learn from")),
-                ("Missing cells", count(missing), widgets::plot::format_value(share, true, false)),
+                (tr!("Rows"), count(table.rows()), tr!("from {name}", name = project.dataset.name)),
+                (tr!("Columns"), count(table.columns().len()), tr!("{used} to learn from", used)),
+                (
+                    tr!("Missing cells"),
+                    count(missing),
+                    widgets::plot::format_value(share, true, false),
+                ),
             ]
         }
         Samples::Images(i) => vec![
-            ("Images", count(i.len()), format!("from {}", project.dataset.name)),
+            (tr!("Images"), count(i.len()), tr!("from {name}", name = project.dataset.name)),
             (
-                "Size",
+                tr!("Size"),
                 format!("{} × {}", i.width, i.height),
-                if i.channels == 1 { "pixels, grey" } else { "pixels, colour" }.to_owned(),
+                if i.channels == 1 { tr!("pixels, grey") } else { tr!("pixels, colour") }
+                    .to_owned(),
             ),
-            ("Classes", count(i.classes.len()), "one per folder or label".to_owned()),
+            (tr!("Classes"), count(i.classes.len()), tr!("one per folder or label").to_owned()),
         ],
     };
     grid(ui, facts.len(), 150.0, |ui, i, width| {
@@ -168,24 +175,31 @@ pub fn task_in_words(task: &Task, target: &str) -> (String, &'static str) {
         Task::Binary { classes } => {
             let (no, yes) = (classes.first().map_or("", |c| c), classes.get(1).map_or("", |c| c));
             (
-                format!("The model will say for each row whether {target} is “{yes}” or “{no}”."),
-                "binary classification",
+                tr!(
+                    "The model will say for each row whether {target} is “{yes}” or “{no}”.",
+                    target,
+                    yes,
+                    no
+                ),
+                tr!("binary classification"),
             )
         }
         Task::Multiclass { classes } => {
             let names: Vec<&str> = classes.iter().take(4).map(String::as_str).collect();
             let more = if classes.len() > names.len() { ", …" } else { "" };
             (
-                format!(
-                    "The model will pick one of {} kinds of {target}: {}{more}.",
-                    classes.len(),
-                    names.join(", ")
+                tr!(
+                    "The model will pick one of {classes} kinds of {target}: {names}{more}.",
+                    classes = classes.len(),
+                    target,
+                    names = names.join(", "),
+                    more
                 ),
-                "multiclass classification",
+                tr!("multiclass classification"),
             )
         }
         Task::Regression => {
-            (format!("The model will estimate {target} as a number."), "regression")
+            (tr!("The model will estimate {target} as a number.", target), tr!("regression"))
         }
     }
 }
@@ -195,14 +209,14 @@ fn target_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         let heading = ui
             .horizontal(|ui| {
                 widgets::icon(ui, icons::TARGET, 20.0, theme::palette(ui).accent);
-                strong(ui, "What to predict")
+                strong(ui, tr!("What to predict"))
             })
             .inner;
         let target = project.project.target.clone().unwrap_or_default();
         if let Samples::Table(table) = &project.dataset.samples {
             let mut chosen = target.clone();
             let width = ui.available_width();
-            let text = if chosen.is_empty() { "Choose a column…" } else { chosen.as_str() };
+            let text = if chosen.is_empty() { tr!("Choose a column…") } else { chosen.as_str() };
             let text = text.to_owned();
             ui.label_inputs_by(heading.id, |ui| {
                 ComboBox::from_id_salt("target")
@@ -227,21 +241,21 @@ fn target_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                 badge(ui, Mood::Accent, None, term);
             }
             SchemaState::NoTarget => {
-                small(ui, "Pick the column whose value the model should learn to tell.");
+                small(ui, tr!("Pick the column whose value the model should learn to tell."));
             }
             SchemaState::Inferring(_) => {
                 ui.horizontal(|ui| {
-                    ui.add(egui::Spinner::new().size(16.0)).accessible_name("Working");
-                    small(ui, "Looking at this column…");
+                    ui.add(egui::Spinner::new().size(16.0)).accessible_name(tr!("Working"));
+                    small(ui, tr!("Looking at this column…"));
                 });
             }
             SchemaState::Unusable(error) => {
-                widgets::problem(ui, &format!("{}.", error.what));
-                let place = error.place.to_string();
+                widgets::problem(ui, &format!("{}.", shown(&error.what)));
+                let place = widgets::state::place(&error.place);
                 if !place.is_empty() {
                     small(ui, place);
                 }
-                small(ui, error.advice.as_str());
+                small(ui, shown(&error.advice));
             }
         }
     });
@@ -255,9 +269,9 @@ fn notes_card(ui: &mut Ui, project: &ProjectState) {
     card(ui, |ui| {
         let repairs = notes.iter().filter(|n| n.repair).count();
         ui.horizontal(|ui| {
-            strong(ui, "How it was read");
+            strong(ui, tr!("How it was read"));
             if repairs > 0 {
-                badge(ui, Mood::Warn, Some(icons::WARNING), &format!("{repairs} repaired"));
+                badge(ui, Mood::Warn, Some(icons::WARNING), &tr!("{repairs} repaired", repairs));
             }
         });
         let p = theme::palette(ui);
@@ -272,12 +286,12 @@ fn notes_card(ui: &mut Ui, project: &ProjectState) {
                 widgets::icon(ui, glyph, 16.0, colour);
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 0.0;
-                    ui.add(Label::new(note.text.as_str()).wrap());
+                    ui.add(Label::new(shown(&note.text)).wrap());
                     if !note.rows.is_empty() {
                         let rows: Vec<String> =
                             note.rows.iter().take(8).map(u64::to_string).collect();
                         let more = if note.rows.len() > 8 { ", …" } else { "" };
-                        small(ui, format!("Row {}{more}", rows.join(", ")));
+                        small(ui, tr!("Row {rows}{more}", rows = rows.join(", "), more));
                     }
                 });
             });
@@ -297,14 +311,14 @@ fn table_part(
             ui,
             Mood::Warn,
             icons::WARNING,
-            "There are no rows",
-            "The file has column names but nothing below them.",
+            tr!("There are no rows"),
+            tr!("The file has column names but nothing below them."),
             |_| {},
         );
         return;
     }
     card(ui, |ui| {
-        let choices = [(View::Columns, "Columns"), (View::Rows, "Rows")];
+        let choices = [(View::Columns, tr!("Columns")), (View::Rows, tr!("Rows"))];
         if let Some(view) = segmented(ui, local.view, &choices) {
             local.view = view;
         }
@@ -318,12 +332,12 @@ fn table_part(
 /// Name and icon of a column type.
 pub fn type_name(kind: ColumnType) -> (&'static str, char) {
     match kind {
-        ColumnType::Number => ("Number", icons::HASH),
-        ColumnType::Category => ("Category", icons::TAG),
-        ColumnType::Boolean => ("Yes/no", icons::TOGGLE_LEFT),
-        ColumnType::Date => ("Date", icons::CALENDAR_BLANK),
-        ColumnType::Text => ("Text", icons::TEXT_AA),
-        ColumnType::Ignore => ("Ignore", icons::EYE_SLASH),
+        ColumnType::Number => (tr!("Number"), icons::HASH),
+        ColumnType::Category => (tr!("Category"), icons::TAG),
+        ColumnType::Boolean => (tr!("Yes/no"), icons::TOGGLE_LEFT),
+        ColumnType::Date => (tr!("Date"), icons::CALENDAR_BLANK),
+        ColumnType::Text => (tr!("Text"), icons::TEXT_AA),
+        ColumnType::Ignore => (tr!("Ignore"), icons::EYE_SLASH),
     }
 }
 
@@ -350,7 +364,7 @@ fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         .column(Column::exact(if wide { 74.0 } else { 56.0 }))
         .column(Column::exact(if wide { width * 0.36 } else { 100.0 }))
         .header(24.0, |mut header| {
-            for name in ["Column", "Type", "Missing", "Values"] {
+            for name in [tr!("Column"), tr!("Type"), tr!("Missing"), tr!("Values")] {
                 header.col(|ui| {
                     small(ui, name);
                 });
@@ -372,7 +386,7 @@ fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                     let text = RichText::new(&summary.name).font(theme::medium());
                     let shown = ui
                         .add(Label::new(text).truncate().sense(Sense::click()))
-                        .on_hover_text("Show its distribution, extremes and commonest values")
+                        .on_hover_text(tr!("Show its distribution, extremes and commonest values"))
                         .on_hover_cursor(egui::CursorIcon::PointingHand);
                     if shown.clicked() {
                         out.push(Command::Profile(Some(summary.name.clone())));
@@ -387,7 +401,7 @@ fn columns_list(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 
 fn type_combo(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType, out: &mut Vec<Command>) {
     let mut chosen = kind;
-    ui.name_inputs(format!("Type of {}", summary.name), |ui| {
+    ui.name_inputs(tr!("Type of {name}", name = summary.name), |ui| {
         ComboBox::from_id_salt(("type", &summary.name))
             .width(112.0)
             .selected_text(type_name(kind).0)
@@ -395,7 +409,7 @@ fn type_combo(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType, out: &mut 
                 for option in TYPES {
                     let (name, _) = type_name(option);
                     let text = if option == summary.inferred {
-                        format!("{name} (found)")
+                        tr!("{name} (found)", name)
                     } else {
                         name.to_owned()
                     };
@@ -411,14 +425,14 @@ fn type_combo(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType, out: &mut 
 
 fn missing_cell(ui: &mut Ui, project: &ProjectState, summary: &ColumnSummary) {
     if summary.missing == 0 {
-        small(ui, "none");
+        small(ui, tr!("none"));
         return;
     }
     let share = summary.missing as f64 / project.dataset.len().max(1) as f64;
     let text = widgets::plot::format_value(share, true, false);
     let colour = theme::palette(ui).warning;
     ui.add(Label::new(RichText::new(text).font(theme::small_medium()).color(colour)))
-        .on_hover_text(format!("{} cells without a value", count(summary.missing)));
+        .on_hover_text(tr!("{missing} cells without a value", missing = count(summary.missing)));
 }
 
 fn values_cell(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType) {
@@ -428,24 +442,25 @@ fn values_cell(ui: &mut Ui, summary: &ColumnSummary, kind: ColumnType) {
             sparkline(ui, &numbers.bins);
             let text = format!("{} … {}", value(numbers.min), value(numbers.max));
             let text = RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
-            ui.add(Label::new(text).truncate()).on_hover_text(format!(
-                "Smallest {}, mean {}, largest {}",
-                value(numbers.min),
-                value(numbers.mean),
-                value(numbers.max)
+            ui.add(Label::new(text).truncate()).on_hover_text(tr!(
+                "Smallest {min}, mean {mean}, largest {max}",
+                min = value(numbers.min),
+                mean = value(numbers.mean),
+                max = value(numbers.max)
             ));
         }
         _ => {
-            let more = if summary.many { "more than " } else { "" };
+            let more = if summary.many { tr!("more than ") } else { "" };
             let top: Vec<&str> = summary.top.iter().map(|(v, _)| v.as_str()).collect();
             let text = format!("{}: {}", count(summary.distinct), top.join(", "));
             let text = RichText::new(text).font(theme::small()).color(theme::palette(ui).muted);
             let lines: Vec<String> =
                 summary.top.iter().map(|(v, n)| format!("{v}: {}", count(*n))).collect();
-            ui.add(Label::new(text).truncate()).on_hover_text(format!(
-                "{more}{} different values\n{}",
-                count(summary.distinct),
-                lines.join("\n")
+            ui.add(Label::new(text).truncate()).on_hover_text(tr!(
+                "{more}{distinct} different values\n{lines}",
+                more,
+                distinct = count(summary.distinct),
+                lines = lines.join("\n")
             ));
         }
     }
@@ -488,7 +503,7 @@ fn rows_list(ui: &mut Ui, project: &ProjectState, table: &Table) {
             )
             .header(30.0, |mut header| {
                 header.col(|ui| {
-                    small(ui, "Row");
+                    small(ui, tr!("Row"));
                 });
                 for column in columns {
                     header.col(|ui| {
@@ -517,7 +532,7 @@ fn rows_list(ui: &mut Ui, project: &ProjectState, table: &Table) {
 pub fn cell(ui: &mut Ui, raw: &str, missing: bool) {
     let p = theme::palette(ui);
     if missing {
-        let text = RichText::new(if raw.trim().is_empty() { "empty" } else { raw })
+        let text = RichText::new(if raw.trim().is_empty() { tr!("empty") } else { raw })
             .font(theme::small())
             .italics()
             .color(p.warning);
@@ -532,7 +547,7 @@ pub fn cell(ui: &mut Ui, raw: &str, missing: bool) {
 
 fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mut Local) {
     card(ui, |ui| {
-        section(ui, "A look at the images", "");
+        section(ui, tr!("A look at the images"), "");
         let of = std::sync::Arc::as_ptr(&project.dataset);
         if local.pictures.as_ref().is_none_or(|p| p.of != of) {
             local.pictures = Some(Pictures { of, textures: textures(ui, images) });
@@ -553,7 +568,7 @@ fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mu
                         ui.add(
                             egui::Image::new(texture)
                                 .fit_to_exact_size(Vec2::splat(64.0))
-                                .alt_text(format!("Example of {class}")),
+                                .alt_text(tr!("Example of {class}", class)),
                         );
                         let text = RichText::new(class).font(theme::small());
                         ui.add(Label::new(text).truncate());
@@ -563,7 +578,7 @@ fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mu
         });
     });
     card(ui, |ui| {
-        section(ui, "Classes", "How many images there are of each.");
+        section(ui, tr!("Classes"), tr!("How many images there are of each."));
         let mut counts = vec![0usize; images.classes.len()];
         for label in &images.labels {
             if let Some(n) = counts.get_mut(*label as usize) {

@@ -17,6 +17,7 @@ use crate::app::{
 };
 use crate::deploy::cost::Assumptions;
 use crate::eval::Evaluation;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::widgets::{self, Button, Mood, banner, empty, loading, page, segmented, title};
@@ -66,7 +67,7 @@ pub fn action(state: &AppState) -> Option<Action> {
     };
     let _ = project;
     Some(Action {
-        label: "Next: Export".to_owned(),
+        label: tr!("Next: Export").to_owned(),
         icon: icons::ARROW_RIGHT,
         blocked,
         command: Command::Go(Step::Export),
@@ -78,24 +79,26 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
     let Workspace::Open(project) = &state.workspace else { return };
     match &project.evaluation {
         EvaluationState::None => {
-            let text = "The model is tried on rows that training never saw, and compared with simple answers.";
-            empty(ui, icons::SCALES, "Not judged yet", text, |ui| {
-                if Button::secondary("Judge the model").pressed(ui) {
+            let text = tr!(
+                "The model is tried on rows that training never saw, and compared with simple answers."
+            );
+            empty(ui, icons::SCALES, tr!("Not judged yet"), text, |ui| {
+                if Button::secondary(tr!("Judge the model")).pressed(ui) {
                     out.push(Command::Evaluate);
                 }
             });
         }
         EvaluationState::Running { task, .. } => {
             let share = state.tasks.get(*task).and_then(TaskInfo::fraction);
-            loading(ui, "Judging the model…", share, |ui| {
-                if Button::secondary("Cancel").pressed(ui) {
+            loading(ui, tr!("Judging the model…"), share, |ui| {
+                if Button::secondary(tr!("Cancel")).pressed(ui) {
                     out.push(Command::CancelTask(*task));
                 }
             });
         }
         EvaluationState::Failed(error) => {
-            widgets::failed(ui, "The model could not be judged", error, |ui| {
-                if Button::primary("Try again").pressed(ui) {
+            widgets::failed(ui, tr!("The model could not be judged"), error, |ui| {
+                if Button::primary(tr!("Try again")).pressed(ui) {
                     out.push(Command::Evaluate);
                 }
             });
@@ -115,8 +118,8 @@ fn found_page(
     out: &mut Vec<Command>,
 ) {
     ui.horizontal_wrapped(|ui| {
-        title(ui, "Can you trust it?");
-        if Button::secondary("Save report…").icon(icons::FILE).small().pressed(ui) {
+        title(ui, tr!("Can you trust it?"));
+        if Button::secondary(tr!("Save report…")).icon(icons::FILE).small().pressed(ui) {
             out.push(Command::Pick(Pick::ReportTo));
         }
     });
@@ -125,10 +128,10 @@ fn found_page(
             ui,
             Mood::Warn,
             icons::CLOCK_COUNTER_CLOCKWISE,
-            "This is about a model older than your last changes",
-            "Train again to judge one with the new data or settings.",
+            tr!("This is about a model older than your last changes"),
+            tr!("Train again to judge one with the new data or settings."),
             |ui| {
-                if Button::secondary("Go to Train").small().pressed(ui) {
+                if Button::secondary(tr!("Go to Train")).small().pressed(ui) {
                     out.push(Command::Go(Step::Train));
                 }
             },
@@ -139,13 +142,13 @@ fn found_page(
         banner(ui, Mood::Neutral, icons::INFO, note, "", |_| {});
     }
     let choices = [
-        (Tab::Overview, "All figures"),
-        (Tab::TryIt, "Try it"),
-        (Tab::Mistakes, "Mistakes"),
-        (Tab::Groups, "Groups"),
-        (Tab::Confidence, "Confidence"),
-        (Tab::Robust, "Robustness"),
-        (Tab::Privacy, "Privacy"),
+        (Tab::Overview, tr!("All figures")),
+        (Tab::TryIt, tr!("Try it")),
+        (Tab::Mistakes, tr!("Mistakes")),
+        (Tab::Groups, tr!("Groups")),
+        (Tab::Confidence, tr!("Confidence")),
+        (Tab::Robust, tr!("Robustness")),
+        (Tab::Privacy, tr!("Privacy")),
         (Tab::Fp8, "FP8"),
     ];
     if let Some(tab) = segmented(ui, local.tab, &choices) {

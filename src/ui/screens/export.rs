@@ -7,6 +7,7 @@ use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport, Variant};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme;
@@ -21,12 +22,12 @@ pub fn action(state: &AppState) -> Option<Action> {
     let Workspace::Open(project) = &state.workspace else { return None };
     let blocked = match (&project.export, state.status(Step::Export)) {
         (_, StepStatus::Locked(why)) => Some(why.to_owned()),
-        (ExportState::Writing(_), _) => Some("The file is being written.".to_owned()),
+        (ExportState::Writing(_), _) => Some(tr!("The file is being written.").to_owned()),
         _ => None,
     };
     let label = match project.export {
-        ExportState::Done(_) => "Save another copy…",
-        _ => "Save model file…",
+        ExportState::Done(_) => tr!("Save another copy…"),
+        _ => tr!("Save model file…"),
     };
     Some(Action {
         label: label.to_owned(),
@@ -40,20 +41,22 @@ pub fn action(state: &AppState) -> Option<Action> {
 pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let Workspace::Open(project) = &state.workspace else { return };
     page(ui, "export", |ui| {
-        title(ui, "Take your model along");
+        title(ui, tr!("Take your model along"));
         widgets::muted(
             ui,
-            "One file holds everything that is needed to predict: the weights, how each column is prepared, and the names of the answers. What will you use it for?",
+            tr!(
+                "One file holds everything that is needed to predict: the weights, how each column is prepared, and the names of the answers. What will you use it for?"
+            ),
         );
         if state.status(Step::Export) == StepStatus::Stale {
             banner(
                 ui,
                 Mood::Warn,
                 icons::CLOCK_COUNTER_CLOCKWISE,
-                "This model is older than your last changes",
-                "You can still save it. Train again to get one with the new data or settings.",
+                tr!("This model is older than your last changes"),
+                tr!("You can still save it. Train again to get one with the new data or settings."),
                 |ui| {
-                    if Button::secondary("Go to Train").small().pressed(ui) {
+                    if Button::secondary(tr!("Go to Train")).small().pressed(ui) {
                         out.push(Command::Go(Step::Train));
                     }
                 },
@@ -68,18 +71,16 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             ExportState::Writing(_) => {
                 card(ui, |ui| {
                     ui.horizontal(|ui| {
-                        ui.add(egui::Spinner::new().size(18.0)).accessible_name("Writing");
+                        ui.add(egui::Spinner::new().size(18.0)).accessible_name(tr!("Writing"));
                         widgets::muted(
                             ui,
-                            "Writing the file and proving that it predicts the same…",
+                            tr!("Writing the file and proving that it predicts the same…"),
                         );
                     });
                 });
             }
             ExportState::Failed(error) => {
-                let place = error.place.to_string();
-                let text = [place.as_str(), error.advice.as_str()].join("\n");
-                let heading = format!("{}.", error.what);
+                let (heading, text) = widgets::state::error_texts(error);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
                 formats(ui, project.export_format, out);
                 seal(ui, &project.export_passphrase, out);
@@ -87,7 +88,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             }
             ExportState::Done(report) => {
                 written(ui, report);
-                section(ui, "Another format", "");
+                section(ui, tr!("Another format"), "");
                 formats(ui, project.export_format, out);
                 seal(ui, &project.export_passphrase, out);
             }
@@ -114,9 +115,11 @@ fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
     card(ui, |ui| {
         labelled(
             ui,
-            "Seal it with a passphrase",
-            "encryption (age); empty for none",
-            "Only who knows the passphrase can open the file. Nobody can find it again for you.",
+            tr!("Seal it with a passphrase"),
+            tr!("encryption (age); empty for none"),
+            tr!(
+                "Only who knows the passphrase can open the file. Nobody can find it again for you."
+            ),
             |ui| {
                 let mut text = current.0.clone();
                 let field = egui::TextEdit::singleline(&mut text)
@@ -129,7 +132,9 @@ fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
                 if !current.0.is_empty() {
                     small(
                         ui,
-                        "The name gets the ending .age. Open it with this program (predict, unseal), age or rage.",
+                        tr!(
+                            "The name gets the ending .age. Open it with this program (predict, unseal), age or rage."
+                        ),
                     );
                 }
             },
@@ -139,29 +144,39 @@ fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
 
 fn what_you_get(ui: &mut Ui, format: ExportFormat) {
     card(ui, |ui| {
-        section(ui, "What is in the file", "");
+        section(ui, tr!("What is in the file"), "");
         let weights = match format {
             ExportFormat::Safetensors | ExportFormat::Onnx(Variant::Portable | Variant::Qdq) => {
-                "Weights in 8 bits where the model was trained in 8 bits: a quarter of the usual size"
+                tr!(
+                    "Weights in 8 bits where the model was trained in 8 bits: a quarter of the usual size"
+                )
             }
-            ExportFormat::Onnx(Variant::Int8) => "Weights as 8-bit whole numbers",
-            ExportFormat::Onnx(Variant::F32) => "Weights in 32 bits",
-            ExportFormat::Bundle => "The model in 8 bits, in 32 bits and as 8-bit whole numbers",
-            ExportFormat::Pytorch => "Weights in 32 bits, settings, and the training scripts",
+            ExportFormat::Onnx(Variant::Int8) => tr!("Weights as 8-bit whole numbers"),
+            ExportFormat::Onnx(Variant::F32) => tr!("Weights in 32 bits"),
+            ExportFormat::Bundle => {
+                tr!("The model in 8 bits, in 32 bits and as 8-bit whole numbers")
+            }
+            ExportFormat::Pytorch => tr!("Weights in 32 bits, settings, and the training scripts"),
         };
         let prepare = match format {
             ExportFormat::Safetensors => {
-                "How to prepare each column, as fitted on the training rows"
+                tr!("How to prepare each column, as fitted on the training rows")
             }
             ExportFormat::Pytorch => {
-                "Your rows as the model sees them, in the same split: pass it on only where you may pass on your data"
+                tr!(
+                    "Your rows as the model sees them, in the same split: pass it on only where you may pass on your data"
+                )
             }
             ExportFormat::Bundle => {
-                "A model card, class names, rows with their answers and a script that compares, \
+                tr!(
+                    "A model card, class names, rows with their answers and a script that compares, \
                  a description of the data, and a signature that shows every later change"
+                )
             }
             ExportFormat::Onnx(_) => {
-                "The preparation of each column as part of the graph: it takes raw cells and gives names"
+                tr!(
+                    "The preparation of each column as part of the graph: it takes raw cells and gives names"
+                )
             }
         };
         let mut lines = vec![
@@ -169,12 +184,12 @@ fn what_you_get(ui: &mut Ui, format: ExportFormat) {
             (icons::SLIDERS_HORIZONTAL, prepare.to_owned()),
             (
                 icons::SHIELD_CHECK,
-                "Checked on the spot: the file is read back and must predict what the trained model predicts"
+                tr!("Checked on the spot: the file is read back and must predict what the trained model predicts")
                     .to_owned(),
             ),
         ];
         if let Some(needs) = format.needs() {
-            lines.push((icons::INFO, format!("Other programs need {needs} or newer")));
+            lines.push((icons::INFO, tr!("Other programs need {needs} or newer", needs)));
         }
         for (glyph, text) in lines {
             ui.horizontal_top(|ui| {
@@ -189,78 +204,84 @@ fn written(ui: &mut Ui, report: &ExportReport) {
     let path = report.path.display().to_string();
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
-            section(ui, "The model file is written", "");
+            section(ui, tr!("The model file is written"), "");
             match report.rounding {
-                None => badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), "predicts the same"),
-                Some(_) => badge(ui, Mood::Neutral, Some(icons::SHIELD_CHECK), "checked, rounded"),
+                None => badge(ui, Mood::Good, Some(icons::SHIELD_CHECK), tr!("predicts the same")),
+                Some(_) => {
+                    badge(ui, Mood::Neutral, Some(icons::SHIELD_CHECK), tr!("checked, rounded"))
+                }
             };
         });
         ui.horizontal_wrapped(|ui| {
             ui.add(Label::new(RichText::new(&path).monospace()).wrap().selectable(true));
-            if Button::icon_only(icons::COPY, "Copy the path").small().pressed(ui) {
+            if Button::icon_only(icons::COPY, tr!("Copy the path")).small().pressed(ui) {
                 ui.ctx().copy_text(path.clone());
             }
         });
-        fact(ui, "Size", &bytes(report.bytes));
+        fact(ui, tr!("Size"), &bytes(report.bytes));
         let all = report.tensors.len();
         let eight = report.tensors.iter().filter(|t| t.is_eight_bits()).count();
-        fact(ui, "Tensors in 8 bits", &format!("{eight} of {all}"));
+        fact(ui, tr!("Tensors in 8 bits"), &tr!("{eight} of {all}", eight, all));
         let difference = match report.max_difference {
-            0.0 => "none".to_owned(),
+            0.0 => tr!("none").to_owned(),
             d => format!("{d:.1e}"),
         };
-        let difference = format!("{difference}, on {} rows", count(report.proof_rows));
+        let difference = tr!(
+            "{difference}, on {proof_rows} rows",
+            difference,
+            proof_rows = count(report.proof_rows)
+        );
         if report.rounding.is_none() {
-            fact(ui, "Largest difference to the trained model", &difference);
+            fact(ui, tr!("Largest difference to the trained model"), &difference);
         }
         if let Some(r) = &report.rounding {
-            let same = format!("{} of {} rows", count(r.same), count(r.rows));
-            fact(ui, "Same answer as the trained model", &same);
+            let same = tr!("{same} of {rows} rows", same = count(r.same), rows = count(r.rows));
+            fact(ui, tr!("Same answer as the trained model"), &same);
             let largest = format!("{:.1e}", r.max_difference);
-            fact(ui, "Largest change by rounding", &largest);
+            fact(ui, tr!("Largest change by rounding"), &largest);
         }
         if !report.files.is_empty() {
-            fact(ui, "Files inside", &count(report.files.len()));
+            fact(ui, tr!("Files inside"), &count(report.files.len()));
             if report.format == ExportFormat::Bundle {
-                fact(ui, "Signed", "with the key of this computer");
+                fact(ui, tr!("Signed"), tr!("with the key of this computer"));
             }
         }
         if let Some(needs) = report.needs {
-            fact(ui, "Other programs need", &format!("{needs} or newer"));
+            fact(ui, tr!("Other programs need"), &tr!("{needs} or newer", needs));
         }
     });
     card(ui, |ui| {
-        section(ui, "How to use it", "");
+        section(ui, tr!("How to use it"), "");
         if report.format != ExportFormat::Pytorch {
-            strong(ui, "Predict with this program");
+            strong(ui, tr!("Predict with this program"));
             let command = format!("fp8-studio predict \"{path}\" new_rows.csv");
-            code(ui, &command, "Copy the command");
+            code(ui, &command, tr!("Copy the command"));
         }
         let python = match report.format {
             ExportFormat::Pytorch => {
-                strong(ui, "Train on, once unpacked");
+                strong(ui, tr!("Train on, once unpacked"));
                 "torchrun --nproc-per-node 2 train.py\nfp8-studio import . -o better.safetensors"
                     .to_owned()
             }
             ExportFormat::Bundle => {
-                strong(ui, "Check it anywhere, once unpacked");
+                strong(ui, tr!("Check it anywhere, once unpacked"));
                 "pip install onnxruntime numpy\npython check.py".to_owned()
             }
             ExportFormat::Safetensors => {
-                strong(ui, "Look inside with Python");
+                strong(ui, tr!("Look inside with Python"));
                 format!(
                     "from safetensors import safe_open\nwith safe_open(r\"{path}\", \"pt\") as f:\n    print(f.metadata().keys(), list(f.keys()))"
                 )
             }
             ExportFormat::Onnx(_) => {
-                strong(ui, "See what goes in and out with Python");
+                strong(ui, tr!("See what goes in and out with Python"));
                 format!(
                     "import onnxruntime\nsession = onnxruntime.InferenceSession(r\"{path}\")\nfor port in session.get_inputs() + session.get_outputs():\n    print(port.name, port.type, port.shape)"
                 )
             }
         };
-        code(ui, &python, "Copy the Python lines");
-        small(ui, "Rows to predict need the same column names as the training data.");
+        code(ui, &python, tr!("Copy the Python lines"));
+        small(ui, tr!("Rows to predict need the same column names as the training data."));
     });
 }
 

@@ -4,6 +4,7 @@ use egui::Ui;
 
 use crate::app::LiveRun;
 use crate::plan::TensorRole;
+use crate::tr;
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::{card, section, small};
 
@@ -23,24 +24,28 @@ pub fn show(ui: &mut Ui, run: &LiveRun) {
     card(ui, |ui| {
         section(
             ui,
-            "Gradients",
-            "How strong the signal is that tells each layer how to change. It should neither explode nor vanish from the output to the first layer.",
+            tr!("Gradients"),
+            tr!(
+                "How strong the signal is that tells each layer how to change. It should neither explode nor vanish from the output to the first layer."
+            ),
         );
-        let mut plot = Curves::new("gradients", "Gradient norm", "Epoch").log(true).height(180.0);
+        let mut plot =
+            Curves::new("gradients", tr!("Gradient norm"), tr!("Epoch")).log(true).height(180.0);
         for (index, track) in gradients.iter().take(MOST).enumerate() {
             plot = plot.curve(&track.name, &track.norm, index % 2 == 1);
         }
         plot.show(ui);
         let more = gradients.len().saturating_sub(MOST);
         let left_out = if more > 0 {
-            format!(" The first {MOST} of {} layers.", MOST + more)
+            tr!(" The first {most} of {all} layers.", most = MOST, all = MOST + more)
         } else {
             String::new()
         };
         small(
             ui,
-            format!(
-                "Euclidean norm (L2) of the gradient of each layer's output over one batch, before it is rounded to 8 bits.{left_out}"
+            tr!(
+                "Euclidean norm (L2) of the gradient of each layer's output over one batch, before it is rounded to 8 bits.{left_out}",
+                left_out
             ),
         );
     });

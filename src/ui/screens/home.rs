@@ -4,6 +4,7 @@ use egui::{Label, RichText, Ui, Vec2};
 
 use crate::app::services::Sample;
 use crate::app::{AppState, Command, Interrupted, Pick, Step, Workspace};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
@@ -16,7 +17,7 @@ use crate::ui::widgets::{
 pub fn action(state: &AppState) -> Option<Action> {
     match &state.workspace {
         Workspace::Open(project) => Some(Action {
-            label: format!("Continue with {}", project.project.name),
+            label: tr!("Continue with {name}", name = project.project.name),
             icon: icons::ARROW_RIGHT,
             blocked: None,
             command: Command::Go(Step::Data),
@@ -31,36 +32,42 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         for run in &state.interrupted {
             interrupted(ui, state, run, out);
         }
-        title(ui, "What would you like to learn from?");
+        title(ui, tr!("What would you like to learn from?"));
         widgets::muted(
             ui,
-            "Pick a sample to see how it works, or open your own table or images. Nothing leaves this computer.",
+            tr!(
+                "Pick a sample to see how it works, or open your own table or images. Nothing leaves this computer."
+            ),
         );
         ui.add_space(space::XS);
         open_buttons(ui, state, out);
         ui.add_space(space::M);
         if !state.samples.is_empty() {
-            section(ui, "Samples", "Complete projects with data. Ready to train in a few clicks.");
+            section(
+                ui,
+                tr!("Samples"),
+                tr!("Complete projects with data. Ready to train in a few clicks."),
+            );
             samples(ui, state, out);
             ui.add_space(space::M);
         }
-        section(ui, "Recent", "");
+        section(ui, tr!("Recent"), "");
         recent(ui, state, out);
     });
 }
 
 fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<Command>) {
-    let heading = format!("Training of {} was cut off", run.record.project);
-    let text = format!(
-        "It began {} and can go on from its last checkpoint.",
-        day_and_time(&run.record.started)
+    let heading = tr!("Training of {project} was cut off", project = run.record.project);
+    let text = tr!(
+        "It began {started} and can go on from its last checkpoint.",
+        started = day_and_time(&run.record.started)
     );
     banner(ui, Mood::Warn, icons::CLOCK_COUNTER_CLOCKWISE, &heading, &text, |ui| {
-        let resume = Button::primary("Resume").small().icon(icons::PLAY);
+        let resume = Button::primary(tr!("Resume")).small().icon(icons::PLAY);
         if resume.blocked(state.open_blocked()).pressed(ui) {
             out.push(Command::Resume(Box::new(run.clone())));
         }
-        if Button::secondary("Not now").small().pressed(ui) {
+        if Button::secondary(tr!("Not now")).small().pressed(ui) {
             out.push(Command::IgnoreInterrupted(run.run.clone()));
         }
     });
@@ -69,27 +76,27 @@ fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<C
 fn open_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let blocked = state.open_blocked();
     ui.horizontal_wrapped(|ui| {
-        let file = Button::secondary("Open file…")
-            .icon(icons::FILE_CSV)
-            .hint("Table, workbook, database, ZIP archive, IDX, or a project.toml; or paste cells");
+        let file = Button::secondary(tr!("Open file…")).icon(icons::FILE_CSV).hint(tr!(
+            "Table, workbook, database, ZIP archive, IDX, or a project.toml; or paste cells"
+        ));
         if file.blocked(blocked).pressed(ui) {
             out.push(Command::Pick(Pick::DataFile));
         }
-        let folder = Button::secondary("Open folder…")
+        let folder = Button::secondary(tr!("Open folder…"))
             .icon(icons::FOLDER_OPEN)
-            .hint("A project, or a folder with one folder of images per class");
+            .hint(tr!("A project, or a folder with one folder of images per class"));
         if folder.blocked(blocked).pressed(ui) {
             out.push(Command::Pick(Pick::Folder));
         }
-        small(ui, "or drop a file on this window");
+        small(ui, tr!("or drop a file on this window"));
     });
     ui.horizontal_wrapped(|ui| {
         use crate::ui::overlay::{Overlay, Wish, wish};
-        let tour = Button::new(widgets::Kind::Quiet, "Take the tour").small();
+        let tour = Button::new(widgets::Kind::Quiet, tr!("Take the tour")).small();
         if tour.icon(icons::BOOK_OPEN).pressed(ui) {
             wish(ui.ctx(), Wish::Tour);
         }
-        let playground = Button::new(widgets::Kind::Quiet, "FP8 playground").small();
+        let playground = Button::new(widgets::Kind::Quiet, tr!("FP8 playground")).small();
         if playground.icon(icons::FLASK).pressed(ui) {
             wish(ui.ctx(), Wish::Open(Overlay::Playground));
         }
@@ -123,7 +130,7 @@ fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         let height = state.samples.iter().map(text_height).fold(0.0, f32::max) + 74.0;
         let Some(sample) = state.samples.get(index) else { return };
         let Sample { id, name, description, .. } = sample;
-        let label = format!("Open sample {name}");
+        let label = tr!("Open sample {name}", name);
         let response = clickable_card(ui, Vec2::new(width, height), &label, blocked, false, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
             ui.horizontal(|ui| {
@@ -143,7 +150,7 @@ fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     if state.prefs.recent.is_empty() {
-        card(ui, |ui| widgets::muted(ui, "Projects that you open will be listed here."));
+        card(ui, |ui| widgets::muted(ui, tr!("Projects that you open will be listed here.")));
         return;
     }
     let blocked = state.open_blocked();
@@ -152,7 +159,7 @@ fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         for recent in &state.prefs.recent {
             ui.horizontal(|ui| {
                 let room = (ui.available_width() - 60.0).max(120.0);
-                let label = format!("Open {}", recent.name);
+                let label = tr!("Open {name}", name = recent.name);
                 let size = Vec2::new(room, 48.0);
                 let response = row(
                     ui,
@@ -165,7 +172,7 @@ fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 if response.clicked() {
                     out.push(Command::Open(recent.folder.clone()));
                 }
-                let forget = format!("Take {} off this list", recent.name);
+                let forget = tr!("Take {name} off this list", name = recent.name);
                 if Button::icon_only(icons::X, &forget).small().pressed(ui) {
                     out.push(Command::Forget(recent.folder.clone()));
                 }

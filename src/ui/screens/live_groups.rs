@@ -3,6 +3,7 @@
 use egui::Ui;
 
 use crate::app::LiveRun;
+use crate::tr;
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::{card, section};
 
@@ -12,11 +13,11 @@ pub fn show(ui: &mut Ui, run: &LiveRun) {
     card(ui, |ui| {
         section(
             ui,
-            &format!("{figure} by {column}"),
-            "On validation rows after every epoch, of groups with 30 rows or more.",
+            &tr!("{figure} by {column}", figure, column),
+            tr!("On validation rows after every epoch, of groups with 30 rows or more."),
         );
-        let mut plot = Curves::new("groups", figure, "Epoch");
-        if figure == "Accuracy" {
+        let mut plot = Curves::new("groups", figure, tr!("Epoch"));
+        if figure == tr!("Accuracy") {
             plot = plot.percent();
         }
         for (i, (name, series)) in run.groups.iter().enumerate() {

@@ -25,6 +25,8 @@ use super::overlay::Local as Overlays;
 use super::shell::Action;
 use super::widgets::save::Camera;
 use crate::app::{AppState, Command, Step};
+use crate::text::figure;
+use crate::tr;
 
 /// What only the drawing needs to know, by step.
 #[derive(Debug, Default)]
@@ -110,7 +112,7 @@ pub fn duration(seconds: f64) -> String {
         return "–".to_owned();
     }
     if seconds < 9.95 {
-        return format!("{seconds:.1} s");
+        return figure(&format!("{seconds:.1} s")).into_owned();
     }
     let s = seconds.round() as u64;
     match s {
@@ -122,12 +124,13 @@ pub fn duration(seconds: f64) -> String {
 
 /// A number of bytes in words.
 pub fn bytes(n: u64) -> String {
-    match n {
-        0..=999 => format!("{n} bytes"),
+    let text = match n {
+        0..=999 => return tr!("{n} bytes", n),
         1000..=999_999 => format!("{:.1} kB", n as f64 / 1e3),
         1_000_000..=999_999_999 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
-    }
+    };
+    figure(&text).into_owned()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use egui::{Frame, Margin, Panel, Ui};
 
 use crate::app::{AppState, Command, LiveRun, ProjectState, RunCommand, Workspace};
+use crate::tr;
 use crate::train::RunNotes;
 use crate::ui::icons;
 use crate::ui::theme;
@@ -55,12 +56,12 @@ pub fn switch(ui: &mut Ui, project: &ProjectState, local: &mut Local) {
         return;
     }
     let all = match waiting {
-        0 => format!("All runs ({runs})"),
-        n => format!("All runs ({runs}), {n} waiting"),
+        0 => tr!("All runs ({runs})", runs),
+        n => tr!("All runs ({runs}), {n} waiting", runs, n),
     };
     let frame = Frame::new().inner_margin(Margin { left: 21, right: 16, top: 4, bottom: 0 });
     Panel::top("runs-switch").frame(frame).show_separator_line(false).show(ui, |ui| {
-        let choices = [(false, "This run"), (true, all.as_str())];
+        let choices = [(false, tr!("This run")), (true, all.as_str())];
         if let Some(all) = segmented(ui, local.all, &choices) {
             local.all = all;
         }
@@ -71,21 +72,23 @@ pub fn switch(ui: &mut Ui, project: &ProjectState, local: &mut Local) {
 pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
     let Workspace::Open(project) = &state.workspace else { return };
     let Some(runs) = &project.history.runs else {
-        widgets::loading(ui, "Reading the list of runs…", None, |_| {});
+        widgets::loading(ui, tr!("Reading the list of runs…"), None, |_| {});
         return;
     };
     if runs.is_empty() && project.history.queue.is_empty() && project.history.deleted.is_empty() {
-        let text = "Every training is kept here with its settings and scores, so that you can compare them.";
-        empty(ui, icons::CLOCK_COUNTER_CLOCKWISE, "No runs yet", text, |ui| {
-            if Button::secondary("Back to this run").pressed(ui) {
+        let text = tr!(
+            "Every training is kept here with its settings and scores, so that you can compare them."
+        );
+        empty(ui, icons::CLOCK_COUNTER_CLOCKWISE, tr!("No runs yet"), text, |ui| {
+            if Button::secondary(tr!("Back to this run")).pressed(ui) {
                 local.all = false;
             }
         });
         return;
     }
     page(ui, "runs", |ui| {
-        title(ui, "All runs");
-        widgets::muted(ui, "Choose two or more to compare them. A star marks favourites.");
+        title(ui, tr!("All runs"));
+        widgets::muted(ui, tr!("Choose two or more to compare them. A star marks favourites."));
         queue(ui, project, out);
         list::show(ui, project, runs, local, out);
         let chosen: Vec<_> =
@@ -105,19 +108,22 @@ fn queue(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
             let n = project.history.queue.len();
-            let heading =
-                if n == 1 { "1 run is waiting".into() } else { format!("{n} runs are waiting") };
+            let heading = if n == 1 {
+                tr!("1 run is waiting").into()
+            } else {
+                tr!("{n} runs are waiting", n)
+            };
             section(ui, &heading, "");
-            if Button::secondary("Clear the queue").small().pressed(ui) {
+            if Button::secondary(tr!("Clear the queue")).small().pressed(ui) {
                 out.push(Command::Runs(RunCommand::ClearQueue));
             }
         });
         if !project.run.as_ref().is_some_and(LiveRun::active) {
-            small(ui, "They start when what blocks training is solved.");
+            small(ui, tr!("They start when what blocks training is solved."));
         }
         for (index, waiting) in project.history.queue.iter().take(8).enumerate() {
             ui.horizontal(|ui| {
-                let remove = format!("Take {} off the queue", waiting.notes.name);
+                let remove = tr!("Take {name} off the queue", name = waiting.notes.name);
                 if Button::icon_only(icons::X, &remove).small().pressed(ui) {
                     out.push(Command::Runs(RunCommand::Unqueue(index)));
                 }
@@ -126,7 +132,7 @@ fn queue(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         }
         let more = project.history.queue.len().saturating_sub(8);
         if more > 0 {
-            let text = egui::RichText::new(format!("and {more} more")).font(theme::small());
+            let text = egui::RichText::new(tr!("and {more} more", more)).font(theme::small());
             ui.label(text);
         }
     });

@@ -8,6 +8,7 @@ use crate::data::{Samples, Task};
 use crate::train::{Architecture, Fair, Private, TrainConfig};
 use crate::ui::theme::space;
 use crate::ui::widgets::{card, labelled, problem, section, small};
+use crate::{key, tr};
 
 /// Draws the part.
 pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut Vec<Command>) {
@@ -15,8 +16,8 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
         ui.spacing_mut().item_spacing.y = space::M;
         section(
             ui,
-            "Safeguards",
-            "Each costs some accuracy or time. Evaluate shows what it brings.",
+            tr!("Safeguards"),
+            tr!("Each costs some accuracy or time. Evaluate shows what it brings."),
         );
         privacy(ui, project, config, out);
         adversarial(ui, project, config, out);
@@ -26,26 +27,30 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
         }
         let classes = project.schema().is_ok_and(|s| s.task != Task::Regression);
         if classes {
-            let hint = "Rows are weighted so that all groups of this column have equal shares of every answer.";
+            let hint = tr!(
+                "Rows are weighted so that all groups of this column have equal shares of every answer."
+            );
             let chosen = column(
                 ui,
-                "Weigh groups alike",
-                "reweighing by",
+                tr!("Weigh groups alike"),
+                tr!("reweighing by"),
                 hint,
                 &columns,
                 config.reweigh.as_deref(),
             );
             if let Some(reweigh) = chosen {
-                set(out, config, "weights by group", |c| c.reweigh = reweigh);
+                set(out, config, key!("weights by group"), |c| c.reweigh = reweigh);
             }
         }
         if project.schema().is_ok_and(|s| matches!(s.task, Task::Binary { .. })) {
-            let hint = "Training is pulled towards calling equal shares of all groups of this column favourable.";
+            let hint = tr!(
+                "Training is pulled towards calling equal shares of all groups of this column favourable."
+            );
             let now = config.fair.as_ref();
             let chosen = column(
                 ui,
-                "Treat groups alike",
-                "fairness penalty by",
+                tr!("Treat groups alike"),
+                tr!("fairness penalty by"),
                 hint,
                 &columns,
                 now.map(|f| f.column.as_str()),
@@ -53,20 +58,20 @@ pub fn show(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut
             if let Some(chosen) = chosen {
                 let strength = now.map_or(Fair::STRENGTH, |f| f.strength);
                 let fair = chosen.map(|column| Fair { column, strength });
-                set(out, config, "the fairness penalty", |c| c.fair = fair);
+                set(out, config, key!("the fairness penalty"), |c| c.fair = fair);
             }
         }
-        let hint = "The score of every group of this column is drawn while it trains.";
+        let hint = tr!("The score of every group of this column is drawn while it trains.");
         let chosen = column(
             ui,
-            "Watch groups while it trains",
-            "live slices by",
+            tr!("Watch groups while it trains"),
+            tr!("live slices by"),
             hint,
             &columns,
             config.watch.as_deref(),
         );
         if let Some(watch) = chosen {
-            set(out, config, "the groups watched", |c| c.watch = watch);
+            set(out, config, key!("the groups watched"), |c| c.watch = watch);
         }
     });
 }
@@ -93,10 +98,10 @@ fn column(
     labelled(ui, name, term, hint, |ui| {
         egui::ComboBox::from_id_salt(term)
             .width(180.0)
-            .selected_text(current.unwrap_or("No"))
+            .selected_text(current.unwrap_or(tr!("No")))
             .truncate()
             .show_ui(ui, |ui| {
-                ui.selectable_value(&mut chosen, None, "No");
+                ui.selectable_value(&mut chosen, None, tr!("No"));
                 for column in columns {
                     ui.selectable_value(&mut chosen, Some((*column).to_owned()), *column);
                 }
@@ -108,15 +113,17 @@ fn column(
 fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut Vec<Command>) {
     labelled(
         ui,
-        "Keep rows private",
-        "differential privacy (DP-SGD)",
-        "Bounds what anyone can learn from the model about a single training row. The order of rows and the noise are not repeatable.",
+        tr!("Keep rows private"),
+        tr!("differential privacy (DP-SGD)"),
+        tr!(
+            "Bounds what anyone can learn from the model about a single training row. The order of rows and the noise are not repeatable."
+        ),
         |ui| {
             let mut on = config.private.is_some();
             let rows = project.train_rows();
             if ui.checkbox(&mut on, "").changed() {
                 let data = project.data_size();
-                set(out, config, "private training", |c| {
+                set(out, config, key!("private training"), |c| {
                     *c = if on {
                         c.with_privacy(Private::default(), rows)
                     } else {
@@ -128,16 +135,19 @@ fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut 
             ui.horizontal_wrapped(|ui| {
                 let mut epsilon = private.epsilon;
                 let drag = DragValue::new(&mut epsilon).range(0.1..=50.0).speed(0.05).prefix("ε ");
-                if ui.add(drag).on_hover_text("Smaller protects more; usual are 1 to 10.").changed()
+                if ui
+                    .add(drag)
+                    .on_hover_text(tr!("Smaller protects more; usual are 1 to 10."))
+                    .changed()
                 {
                     let private = Private { epsilon, ..private };
-                    set(out, config, "the privacy", |c| c.private = Some(private));
+                    set(out, config, key!("the privacy"), |c| c.private = Some(private));
                 }
                 let delta = private.delta.unwrap_or(0.1 / rows.max(1) as f64);
-                small(ui, format!("at δ = {delta:.0e}"));
+                small(ui, tr!("at δ = {delta}", delta = format_args!("{delta:.0e}")));
             });
             if !matches!(config.architecture, Architecture::Auto | Architecture::Mlp) {
-                problem(ui, "Only plain networks can be trained privately.");
+                problem(ui, tr!("Only plain networks can be trained privately."));
             }
         },
     );
@@ -146,25 +156,27 @@ fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut 
 fn adversarial(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut Vec<Command>) {
     let image = project.data_size().image.is_some();
     let (unit, usual, speed) = if image {
-        ("of the way from black to white", 0.1, 0.002)
+        (tr!("of the way from black to white"), 0.1, 0.002)
     } else {
-        ("standard deviations", 0.2, 0.01)
+        (tr!("standard deviations"), 0.2, 0.01)
     };
     labelled(
         ui,
-        "Harden against attacks",
-        "adversarial training",
-        "Trains on rows that are changed a little so as to mislead the network.",
+        tr!("Harden against attacks"),
+        tr!("adversarial training"),
+        tr!("Trains on rows that are changed a little so as to mislead the network."),
         |ui| {
             let mut on = config.adversarial.is_some();
             if ui.checkbox(&mut on, "").changed() {
-                set(out, config, "adversarial training", |c| c.adversarial = on.then_some(usual));
+                set(out, config, key!("adversarial training"), |c| {
+                    c.adversarial = on.then_some(usual)
+                });
             }
             let Some(mut size) = config.adversarial else { return };
             ui.horizontal_wrapped(|ui| {
                 let drag = DragValue::new(&mut size).range(0.001..=10.0).speed(speed);
-                if ui.add(drag).on_hover_text("Largest change of each value").changed() {
-                    set(out, config, "adversarial training", |c| c.adversarial = Some(size));
+                if ui.add(drag).on_hover_text(tr!("Largest change of each value")).changed() {
+                    set(out, config, key!("adversarial training"), |c| c.adversarial = Some(size));
                 }
                 small(ui, unit);
             });

@@ -8,6 +8,7 @@ use crate::app::LiveRun;
 use crate::app::live::TensorTrack;
 use crate::fp8::Format;
 use crate::plan::TensorRole;
+use crate::tr;
 use crate::ui::theme::space;
 use crate::ui::widgets::page::column;
 use crate::ui::widgets::plot::{Curves, format_value, points};
@@ -31,14 +32,18 @@ pub fn show(ui: &mut Ui, run: &LiveRun, local: &mut Local) {
     card(ui, |ui| {
         section(
             ui,
-            "What 8 bits do",
-            "Each row is one tensor over time. Colour shows how many of its values did not fit in 8 bits. Press one for its curves.",
+            tr!("What 8 bits do"),
+            tr!(
+                "Each row is one tensor over time. Colour shows how many of its values did not fit in 8 bits. Press one for its curves."
+            ),
         );
         let id = ui.make_persistent_id("tensor heat");
-        let title = "What 8 bits do";
+        let title = tr!("What 8 bits do");
         ui.horizontal_wrapped(|ui| {
-            let choices =
-                [(Heat::Flushed, "Rounded to zero"), (Heat::Saturated, "Cut off at the top")];
+            let choices = [
+                (Heat::Flushed, tr!("Rounded to zero")),
+                (Heat::Saturated, tr!("Cut off at the top")),
+            ];
             if let Some(heat) = segmented(ui, local.heat, &choices) {
                 local.heat = heat;
             }
@@ -90,14 +95,14 @@ fn csv(run: &LiveRun, heat: Heat) -> String {
         let all = series.query(f64::NEG_INFINITY, f64::INFINITY, usize::MAX);
         all.into_iter().map(|b| [t.name.clone(), b.x.to_string(), b.mean.to_string()])
     });
-    save::csv(&["tensor", "epoch", "share"], rows)
+    save::csv(&[tr!("tensor"), tr!("epoch"), tr!("share")], rows)
 }
 
 fn role(role: TensorRole) -> &'static str {
     match role {
-        TensorRole::Weight => "weight: what the layer has learned",
-        TensorRole::Activation => "activation: what goes into the layer",
-        TensorRole::Gradient => "gradient: how the layer should change",
+        TensorRole::Weight => tr!("weight: what the layer has learned"),
+        TensorRole::Activation => tr!("activation: what goes into the layer"),
+        TensorRole::Gradient => tr!("gradient: how the layer should change"),
     }
 }
 
@@ -112,18 +117,18 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
     let wide = available > 620.0;
     let width = if wide { (available - space::L) / 2.0 } else { available };
     let range = |ui: &mut Ui| {
-        Curves::new("range", "Range", "Epoch")
-            .curve("largest value, log₂ amax", &track.amax, false)
-            .curve("scale, log₂", &track.scale, true)
+        Curves::new("range", tr!("Range"), tr!("Epoch"))
+            .curve(tr!("largest value, log₂ amax"), &track.amax, false)
+            .curve(tr!("scale, log₂"), &track.scale, true)
             .events(insight::marks_of(run, &track.name))
             .height(150.0)
             .whole()
             .show(ui);
     };
     let lost = |ui: &mut Ui| {
-        Curves::new("lost", "Lost", "Epoch")
-            .curve("rounded to zero", &track.flushed, false)
-            .curve("cut off", &track.saturated, true)
+        Curves::new("lost", tr!("Lost"), tr!("Epoch"))
+            .curve(tr!("rounded to zero"), &track.flushed, false)
+            .curve(tr!("cut off"), &track.saturated, true)
             .events(insight::marks_of(run, &track.name))
             .height(150.0)
             .percent()
@@ -141,6 +146,6 @@ fn detail(ui: &mut Ui, run: &LiveRun, track: &TensorTrack) {
         lost(ui);
     }
     let (bins, scale) = (&track.latest.histogram, track.latest.scale_exponent);
-    exponents::show(ui, "Sizes of values now", bins, track.format, scale);
+    exponents::show(ui, tr!("Sizes of values now"), bins, track.format, scale);
     insight::what_if(ui, run, &track.name);
 }

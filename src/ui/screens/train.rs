@@ -4,6 +4,7 @@ use egui::{RichText, Ui};
 
 use super::{count, duration, gradients, insight, live_groups, run, tensors};
 use crate::app::{AppState, Command, LiveRun, ProjectState, Step, StepStatus, Workspace};
+use crate::tr;
 use crate::train::{Control, RunState};
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -29,7 +30,7 @@ pub fn action(state: &AppState) -> Option<Action> {
     let done = project.run.as_ref().is_some_and(|r| r.state == RunState::Done);
     if done && !project.stale() {
         return Some(Action {
-            label: "Next: Evaluate".to_owned(),
+            label: tr!("Next: Evaluate").to_owned(),
             icon: icons::ARROW_RIGHT,
             blocked: None,
             command: Command::Go(Step::Evaluate),
@@ -38,14 +39,15 @@ pub fn action(state: &AppState) -> Option<Action> {
     let active = project.run.as_ref().is_some_and(LiveRun::active);
     if active {
         return Some(Action {
-            label: "Next: Evaluate".to_owned(),
+            label: tr!("Next: Evaluate").to_owned(),
             icon: icons::ARROW_RIGHT,
-            blocked: Some("Evaluate opens when training is done.".to_owned()),
+            blocked: Some(tr!("Evaluate opens when training is done.").to_owned()),
             command: Command::Go(Step::Evaluate),
         });
     }
     Some(Action {
-        label: if project.run.is_some() { "Train again" } else { "Start training" }.to_owned(),
+        label: if project.run.is_some() { tr!("Train again") } else { tr!("Start training") }
+            .to_owned(),
         icon: icons::PLAY,
         blocked: project.train_blocked().map(str::to_owned),
         command: Command::Train,
@@ -56,9 +58,11 @@ pub fn action(state: &AppState) -> Option<Action> {
 pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
     let Workspace::Open(project) = &state.workspace else { return };
     let Some(run) = &project.run else {
-        let text = "Everything is set. Training runs in the background; you can look around, pause it and stop it at any time.";
-        empty(ui, icons::CHART_LINE_UP, "Ready to train", text, |ui| {
-            if Button::secondary("Change settings").pressed(ui) {
+        let text = tr!(
+            "Everything is set. Training runs in the background; you can look around, pause it and stop it at any time."
+        );
+        empty(ui, icons::CHART_LINE_UP, tr!("Ready to train"), text, |ui| {
+            if Button::secondary(tr!("Change settings")).pressed(ui) {
                 out.push(Command::Go(Step::Configure));
             }
         });
@@ -71,8 +75,10 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 ui,
                 Mood::Warn,
                 icons::CLOCK_COUNTER_CLOCKWISE,
-                "This result is out of date",
-                "Data or settings were changed since. It stays here; train again for a new one.",
+                tr!("This result is out of date"),
+                tr!(
+                    "Data or settings were changed since. It stays here; train again for a new one."
+                ),
                 |_| {},
             );
         }
@@ -80,10 +86,10 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         if run.state == RunState::Preparing && run.start.is_none() {
             card(ui, |ui| {
                 ui.horizontal(|ui| {
-                    ui.add(egui::Spinner::new().size(18.0)).accessible_name("Preparing");
+                    ui.add(egui::Spinner::new().size(18.0)).accessible_name(tr!("Preparing"));
                     widgets::muted(
                         ui,
-                        "Splitting the data, building the network, testing the engine…",
+                        tr!("Splitting the data, building the network, testing the engine…"),
                     );
                 });
             });
@@ -104,13 +110,13 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
 
 fn state_badge(ui: &mut Ui, run: &LiveRun) {
     let (mood, glyph, text) = match run.state {
-        RunState::Preparing => (Mood::Accent, icons::HOURGLASS, "Preparing"),
-        RunState::Running => (Mood::Accent, icons::PLAY, "Training"),
-        RunState::Paused => (Mood::Warn, icons::PAUSE, "Paused"),
-        RunState::Finishing => (Mood::Accent, icons::HOURGLASS, "Testing the best model"),
-        RunState::Done => (Mood::Good, icons::CHECK_CIRCLE, "Done"),
-        RunState::Failed => (Mood::Bad, icons::WARNING_CIRCLE, "Failed"),
-        RunState::Cancelled => (Mood::Neutral, icons::X_CIRCLE, "Cancelled"),
+        RunState::Preparing => (Mood::Accent, icons::HOURGLASS, tr!("Preparing")),
+        RunState::Running => (Mood::Accent, icons::PLAY, tr!("Training")),
+        RunState::Paused => (Mood::Warn, icons::PAUSE, tr!("Paused")),
+        RunState::Finishing => (Mood::Accent, icons::HOURGLASS, tr!("Testing the best model")),
+        RunState::Done => (Mood::Good, icons::CHECK_CIRCLE, tr!("Done")),
+        RunState::Failed => (Mood::Bad, icons::WARNING_CIRCLE, tr!("Failed")),
+        RunState::Cancelled => (Mood::Neutral, icons::X_CIRCLE, tr!("Cancelled")),
     };
     badge(ui, mood, Some(glyph), text);
 }
@@ -118,7 +124,7 @@ fn state_badge(ui: &mut Ui, run: &LiveRun) {
 fn header(ui: &mut Ui, run: &LiveRun, out: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::M;
-        ui.add(egui::Label::new(RichText::new("Training").font(theme::title())).extend());
+        ui.add(egui::Label::new(RichText::new(tr!("Training")).font(theme::title())).extend());
         state_badge(ui, run);
         controls(ui, run, out);
     });
@@ -127,20 +133,22 @@ fn header(ui: &mut Ui, run: &LiveRun, out: &mut Vec<Command>) {
     }
     if let Some(share) = run.fraction() {
         let width = ui.available_width();
-        widgets::state::progress(ui, width, share, "Training progress");
+        widgets::state::progress(ui, width, share, tr!("Training progress"));
     }
     if let (Some(start), Some(pace)) = (&run.start, run.pace) {
         let epoch = (pace.epoch.floor() as usize + 1).min(start.epochs);
         let left = match run.state {
-            RunState::Paused => "paused".to_owned(),
-            _ => format!("about {} left", duration(pace.eta_seconds)),
+            RunState::Paused => tr!("paused").to_owned(),
+            _ => tr!("about {eta_seconds} left", eta_seconds = duration(pace.eta_seconds)),
         };
         widgets::muted(
             ui,
-            format!(
-                "Epoch {epoch} of {}  ·  step {}  ·  {left}",
-                start.epochs,
-                count(pace.step as usize)
+            tr!(
+                "Epoch {epoch} of {epochs}  ·  step {step}  ·  {left}",
+                epoch,
+                epochs = start.epochs,
+                step = count(pace.step as usize),
+                left
             ),
         );
     }
@@ -150,25 +158,26 @@ fn controls(ui: &mut Ui, run: &LiveRun, out: &mut Vec<Command>) {
     if !run.active() {
         return;
     }
-    let asked = run.asked.map(|_| "Waiting for the current step to end.");
+    let asked = run.asked.map(|_| tr!("Waiting for the current step to end."));
     let early = matches!(run.state, RunState::Preparing | RunState::Finishing)
-        .then_some("Possible while it trains.");
+        .then_some(tr!("Possible while it trains."));
     let blocked = asked.or(early);
     if run.state == RunState::Paused {
-        if Button::primary("Resume").icon(icons::PLAY).blocked(blocked).pressed(ui) {
+        if Button::primary(tr!("Resume")).icon(icons::PLAY).blocked(blocked).pressed(ui) {
             out.push(Command::Control(Control::Resume));
         }
-    } else if Button::secondary("Pause").icon(icons::PAUSE).blocked(blocked).pressed(ui) {
+    } else if Button::secondary(tr!("Pause")).icon(icons::PAUSE).blocked(blocked).pressed(ui) {
         out.push(Command::Control(Control::Pause));
     }
-    let keep = Button::secondary("Stop and keep best")
+    let keep = Button::secondary(tr!("Stop and keep best"))
         .icon(icons::STOP)
         .blocked(blocked)
-        .hint("Ends now; the best model so far becomes the result.");
+        .hint(tr!("Ends now; the best model so far becomes the result."));
     if keep.pressed(ui) {
         out.push(Command::Control(Control::StopAndKeepBest));
     }
-    let cancel = Button::new(Kind::Danger, "Discard").hint("Ends now and throws this run away.");
+    let cancel =
+        Button::new(Kind::Danger, tr!("Discard")).hint(tr!("Ends now and throws this run away."));
     if cancel.blocked(asked).pressed(ui) {
         out.push(Command::Control(Control::Cancel));
     }
@@ -183,23 +192,17 @@ fn outcome(ui: &mut Ui, project: &ProjectState, run: &LiveRun, out: &mut Vec<Com
         }
         RunState::Failed => {
             if let Some(error) = &run.error {
-                let place = error.place.to_string();
-                let text = [place.as_str(), error.advice.as_str()]
-                    .into_iter()
-                    .filter(|s| !s.is_empty())
-                    .collect::<Vec<_>>()
-                    .join("\n");
-                let heading = format!("{}.", error.what);
+                let (heading, text) = widgets::state::error_texts(error);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, &text, |ui| {
-                    if Button::secondary("Change settings").small().pressed(ui) {
+                    if Button::secondary(tr!("Change settings")).small().pressed(ui) {
                         out.push(Command::Go(Step::Configure));
                     }
                 });
             }
         }
         RunState::Cancelled => {
-            let text = "The run was thrown away. Start again when you like.";
-            banner(ui, Mood::Neutral, icons::X_CIRCLE, "Training was cancelled", text, |_| {});
+            let text = tr!("The run was thrown away. Start again when you like.");
+            banner(ui, Mood::Neutral, icons::X_CIRCLE, tr!("Training was cancelled"), text, |_| {});
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ use egui::{
     WidgetInfo, pos2,
 };
 
+use crate::text::shown;
 use crate::ui::theme::{self, radius, size, space};
 
 /// How a button looks.
@@ -120,7 +121,7 @@ impl<'a> Button<'a> {
         let enabled = self.blocked.is_none() && ui.is_enabled();
         let response = ui.add_enabled(enabled, |ui: &mut Ui| self.draw(ui, enabled));
         let response = match self.blocked {
-            Some(why) => response.on_disabled_hover_text(why),
+            Some(why) => response.on_disabled_hover_text(shown(why)),
             None => response,
         };
         match self.hint {
@@ -153,7 +154,7 @@ impl<'a> Button<'a> {
             info
         });
         if let Some(why) = self.blocked {
-            ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(why));
+            ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(&*shown(why)));
         }
         if !ui.is_rect_visible(rect) {
             return response;

@@ -7,6 +7,7 @@ use egui::{
 
 use super::button::focus_ring;
 use super::{Mood, icon};
+use crate::text::{figure, shown};
 use crate::ui::glossary;
 use crate::ui::theme::{self, radius, space};
 
@@ -63,8 +64,8 @@ pub fn clickable_card(
     });
     match blocked {
         Some(why) => {
-            ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(why));
-            response.on_disabled_hover_text(why)
+            ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(&*shown(why)));
+            response.on_disabled_hover_text(shown(why))
         }
         None => response.on_hover_cursor(CursorIcon::PointingHand),
     }
@@ -127,6 +128,7 @@ pub fn banner(
 /// A figure with its name and an explanation below.
 pub fn stat(ui: &mut Ui, width: f32, name: &str, value: &str, below: &str) -> Response {
     let p = theme::palette(ui);
+    let value = &*figure(value);
     let height = 84.0;
     let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::hover());
     let corner = CornerRadius::same(radius::L);

@@ -5,6 +5,7 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, Sense, Stroke, Ui, Vec2, W
 use super::{save, small, strong};
 use crate::fp8::Format;
 use crate::fp8::stats::HISTOGRAM_MIN_EXPONENT;
+use crate::tr;
 use crate::ui::theme::{self, space};
 
 /// What becomes of values with a binary exponent, in a format at a scale of 2^`scale`.
@@ -46,10 +47,10 @@ impl Fate {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Zero => "become zero",
-            Self::Subnormal => "lose digits (subnormal)",
-            Self::Normal => "fit",
-            Self::Cut => "are cut off",
+            Self::Zero => tr!("become zero"),
+            Self::Subnormal => tr!("lose digits (subnormal)"),
+            Self::Normal => tr!("fit"),
+            Self::Cut => tr!("are cut off"),
         }
     }
 }
@@ -80,7 +81,7 @@ pub fn show(ui: &mut Ui, title: &str, bins: &[u32], format: Format, scale: i32) 
     save::drawn(ui, id, Rect::from_min_max(from, rect.max).expand(space::XS));
     if whole == 0 {
         let at = Align2::CENTER_CENTER;
-        let text = "No values other than zero";
+        let text = tr!("No values other than zero");
         ui.painter().text(rect.center(), at, text, theme::small(), p.muted);
         return;
     }
@@ -114,7 +115,7 @@ pub fn show(ui: &mut Ui, title: &str, bins: &[u32], format: Format, scale: i32) 
     ui.painter().text(
         pos2(plot.center().x, rect.max.y),
         Align2::CENTER_BOTTOM,
-        "Size of the values (height: square root of their number)",
+        tr!("Size of the values (height: square root of their number)"),
         theme::small(),
         p.muted,
     );
@@ -122,11 +123,13 @@ pub fn show(ui: &mut Ui, title: &str, bins: &[u32], format: Format, scale: i32) 
         let exponent = first + ((at.x - plot.min.x) / width.max(0.1)).floor() as i32;
         let n = bin(bins, exponent);
         let share = f64::from(n) / whole as f64 * 100.0;
-        response.on_hover_text_at_pointer(format!(
-            "From 2{} to 2{}: {n} values, {share:.1} %\n{}",
-            superscript(exponent),
-            superscript(exponent + 1),
-            Fate::of(format, scale, exponent).name()
+        response.on_hover_text_at_pointer(tr!(
+            "From 2{from} to 2{to}: {n} values, {share:.1} %\n{fate}",
+            from = superscript(exponent),
+            to = superscript(exponent + 1),
+            n,
+            share,
+            fate = Fate::of(format, scale, exponent).name()
         ));
     }
 }
@@ -204,7 +207,7 @@ pub fn superscript(n: i32) -> String {
 }
 
 fn spoken(bins: &[u32], format: Format, scale: i32, whole: u64) -> String {
-    let mut text = format!("Sizes of values against {}", format.name());
+    let mut text = tr!("Sizes of values against {format}", format = format.name());
     for fate in ALL {
         let n: u64 = bins
             .iter()
@@ -224,7 +227,7 @@ fn csv(bins: &[u32], format: Format, scale: i32) -> String {
         let fate = Fate::of(format, scale, exponent).name();
         [exponent.to_string(), n.to_string(), fate.to_owned()]
     });
-    save::csv(&["exponent", "values", "fate"], rows)
+    save::csv(&[tr!("exponent"), tr!("values"), tr!("fate")], rows)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use egui::{Label, Response, RichText, Ui, Vec2};
 
 use super::{Button, Kind, clickable_card, icon, small, strong};
+use crate::text::shown;
 use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -50,7 +51,7 @@ pub fn problem(ui: &mut Ui, text: &str) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::XS;
         icon(ui, icons::WARNING_CIRCLE, 15.0, p.danger);
-        ui.add(Label::new(RichText::new(text).font(theme::small()).color(p.danger)).wrap());
+        ui.add(Label::new(RichText::new(shown(text)).font(theme::small()).color(p.danger)).wrap());
     });
 }
 

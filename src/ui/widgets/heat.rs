@@ -6,6 +6,7 @@ use egui::{
 };
 
 use super::button::focus_ring;
+use crate::tr;
 use crate::ui::theme::{self, space};
 
 /// One row.
@@ -117,7 +118,7 @@ pub fn key(ui: &mut Ui) {
     let p = theme::palette(ui);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
-        super::small(ui, "none");
+        super::small(ui, tr!("none"));
         let (rect, _) = ui.allocate_exact_size(Vec2::new(120.0, 10.0), Sense::hover());
         let mut mesh = egui::Mesh::default();
         for i in 0..60 {
@@ -134,7 +135,7 @@ pub fn key(ui: &mut Ui) {
             line,
             StrokeKind::Outside,
         );
-        super::small(ui, "10 % and more");
+        super::small(ui, tr!("10 % and more"));
     });
 }
 

@@ -11,6 +11,8 @@ use egui_plot::{
 
 use super::{Button, save, small};
 use crate::metrics::Series;
+use crate::text::{figure, within};
+use crate::tr;
 use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -83,7 +85,7 @@ impl<'a> Curves<'a> {
             band: None,
             zero: false,
             whole: false,
-            waiting: "Waiting for the first values…",
+            waiting: tr!("Waiting for the first values…"),
             x_step: 1.0,
             newest: true,
             log_x: false,
@@ -382,7 +384,7 @@ impl<'a> Curves<'a> {
                 save::menu(ui, id, self.title, || self.csv());
             }
             if zoomed {
-                let label = format!("Show all of \"{}\" again", self.title);
+                let label = tr!("Show all of \"{title}\" again", title = self.title);
                 let button = Button::icon_only(icons::ARROW_CLOCKWISE, &label);
                 reset = button.small().pressed(ui);
             }
@@ -442,20 +444,20 @@ impl<'a> Curves<'a> {
             let name = curve.name;
             points.into_iter().map(move |[x, y]| [name.to_owned(), x.to_string(), y.to_string()])
         });
-        save::csv(&["curve", self.x, self.title], rows)
+        save::csv(&[tr!("curve"), self.x, self.title], rows)
     }
 
     /// What happened, in a few words.
     fn happened(&self) -> String {
         match self.events.as_slice() {
             [(_, only)] => only.clone(),
-            [(_, first), ..] => format!("{first} and {} more", self.events.len() - 1),
+            [(_, first), ..] => tr!("{first} and {n} more", first, n = self.events.len() - 1),
             [] => String::new(),
         }
     }
 
     fn spoken(&self) -> String {
-        let mut spoken = format!("{} over {}", self.title, self.x.to_lowercase());
+        let mut spoken = tr!("{title} over {x}", title = self.title, x = within(self.x));
         for curve in &self.curves {
             if !self.newest {
                 spoken.push_str(&format!("; {}", curve.name));
@@ -465,7 +467,7 @@ impl<'a> Curves<'a> {
             }
         }
         for (x, name) in &self.events {
-            spoken.push_str(&format!("; at {x:.2} {name}"));
+            spoken.push_str(&tr!("; at {x:.2} {name}", x, name));
         }
         spoken
     }
@@ -578,6 +580,10 @@ fn round_step(step: f64) -> f64 {
 
 /// A value as short as it can be told apart on an axis.
 pub fn format_value(value: f64, percent: bool, whole: bool) -> String {
+    figure(&digits(value, percent, whole)).into_owned()
+}
+
+fn digits(value: f64, percent: bool, whole: bool) -> String {
     if percent {
         let v = value * 100.0;
         return match v.abs() {

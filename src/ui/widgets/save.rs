@@ -8,6 +8,7 @@ use std::sync::Arc;
 use egui::{Context, Id, Rect, Ui};
 
 use super::Button;
+use crate::tr;
 use crate::ui::icons;
 
 /// What is to be saved.
@@ -63,18 +64,18 @@ pub fn menu(ui: &mut Ui, id: Id, title: &str, csv: impl FnOnce() -> String) {
     if hide {
         return;
     }
-    let label = format!("Save the plot \"{title}\"");
+    let label = tr!("Save the plot \"{title}\"", title);
     let response = Button::icon_only(icons::DOWNLOAD_SIMPLE, &label).small().show(ui);
     let name = crate::app::apply::slug(title);
     let rect = ui.ctx().data(|d| d.get_temp::<Rect>(id.with("drawn")));
     egui::Popup::menu(&response).show(|ui| {
         ui.set_min_width(170.0);
         if let Some(rect) = rect
-            && ui.button("Save as picture (PNG)…").clicked()
+            && ui.button(tr!("Save as picture (PNG)…")).clicked()
         {
             wish(ui.ctx(), Wish::Picture { name: name.clone(), rect });
         }
-        if ui.button("Save values (CSV)…").clicked() {
+        if ui.button(tr!("Save values (CSV)…")).clicked() {
             wish(ui.ctx(), Wish::Table { name, text: csv() });
         }
     });
@@ -82,7 +83,7 @@ pub fn menu(ui: &mut Ui, id: Id, title: &str, csv: impl FnOnce() -> String) {
 
 /// A button that saves a table.
 pub fn menu_csv(ui: &mut Ui, title: &str, csv: impl FnOnce() -> String) {
-    let label = format!("Save \"{title}\" as CSV");
+    let label = tr!("Save \"{title}\" as CSV", title);
     if Button::icon_only(icons::DOWNLOAD_SIMPLE, &label).small().pressed(ui) {
         wish(ui.ctx(), Wish::Table { name: crate::app::apply::slug(title), text: csv() });
     }

@@ -6,7 +6,9 @@ use egui::{
 };
 
 use super::{icon, title};
-use crate::error::UserError;
+use crate::error::{Place, UserError};
+use crate::text::shown;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
 
@@ -48,7 +50,7 @@ pub fn loading(ui: &mut Ui, heading: &str, share: Option<f32>, buttons: impl FnO
                 centred_text(ui, &format!("{:.0} %", share * 100.0));
             }
             None => {
-                ui.add(Spinner::new().size(28.0)).accessible_name("Working");
+                ui.add(Spinner::new().size(28.0)).accessible_name(tr!("Working"));
             }
         }
         ui.add_space(space::XS);
@@ -70,6 +72,21 @@ pub fn progress(ui: &mut Ui, width: f32, share: f32, label: &str) -> Response {
     response
 }
 
+/// Where something went wrong, in words.
+pub fn place(place: &Place) -> String {
+    let path = place.path.as_ref().map(|path| path.display().to_string());
+    let row = place.row.map(|row| tr!("row {row}", row));
+    let column = place.column.as_ref().map(|name| tr!("column \"{name}\"", name));
+    [path, row, column].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// An error in two texts: what happened; where, and what to do next.
+pub fn error_texts(error: &UserError) -> (String, String) {
+    let below = [place(&error.place), shown(&error.advice).into_owned()];
+    let below: Vec<String> = below.into_iter().filter(|t| !t.is_empty()).collect();
+    (format!("{}.", shown(&error.what)), below.join("\n"))
+}
+
 /// Something failed: what, where, what to do next.
 pub fn failed(ui: &mut Ui, heading: &str, error: &UserError, buttons: impl FnOnce(&mut Ui)) {
     let p = theme::palette(ui);
@@ -77,16 +94,16 @@ pub fn failed(ui: &mut Ui, heading: &str, error: &UserError, buttons: impl FnOnc
         icon(ui, icons::WARNING_CIRCLE, 44.0, p.danger);
         title(ui, heading);
         ui.add(
-            Label::new(RichText::new(format!("{}.", error.what)).font(theme::strong()))
+            Label::new(RichText::new(format!("{}.", shown(&error.what))).font(theme::strong()))
                 .wrap()
                 .halign(Align::Center),
         );
-        let place = error.place.to_string();
+        let place = place(&error.place);
         if !place.is_empty() {
             centred_text(ui, &place);
         }
         if !error.advice.is_empty() {
-            ui.add(Label::new(error.advice.as_str()).wrap().halign(Align::Center));
+            ui.add(Label::new(shown(&error.advice)).wrap().halign(Align::Center));
         }
         ui.add_space(space::S);
         buttons(ui);

@@ -6,6 +6,8 @@ use crate::app::{AppState, Command, ProjectState, TaskInfo, VerdictState};
 use crate::deploy::cost::Assumptions;
 use crate::eval::Verdict;
 use crate::eval::verdict::Arm;
+use crate::text::{of, shown};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::bytes;
 use crate::ui::screens::run::engine_name;
@@ -26,10 +28,12 @@ pub fn show(
             card(ui, |ui| {
                 section(
                     ui,
-                    "Was 8 bits worth it?",
-                    "The same network is trained again in 8, 16 and 32 bits, with the same seed and the same rows. That takes about three times as long as this training did.",
+                    tr!("Was 8 bits worth it?"),
+                    tr!(
+                        "The same network is trained again in 8, 16 and 32 bits, with the same seed and the same rows. That takes about three times as long as this training did."
+                    ),
                 );
-                if Button::secondary("Compare now").icon(icons::SCALES).pressed(ui) {
+                if Button::secondary(tr!("Compare now")).icon(icons::SCALES).pressed(ui) {
                     out.push(Command::Compare);
                 }
             });
@@ -37,19 +41,22 @@ pub fn show(
         VerdictState::Running { task, .. } => {
             card(ui, |ui| {
                 let share = state.tasks.get(*task).and_then(TaskInfo::fraction).unwrap_or(0.0);
-                section(ui, "Training in 8, 16 and 32 bits…", "You can look around meanwhile.");
+                section(
+                    ui,
+                    tr!("Training in 8, 16 and 32 bits…"),
+                    tr!("You can look around meanwhile."),
+                );
                 let width = ui.available_width().min(420.0);
-                widgets::state::progress(ui, width, share, "Comparison");
-                if Button::secondary("Cancel").small().pressed(ui) {
+                widgets::state::progress(ui, width, share, tr!("Comparison"));
+                if Button::secondary(tr!("Cancel")).small().pressed(ui) {
                     out.push(Command::CancelTask(*task));
                 }
             });
         }
         VerdictState::Failed(error) => {
-            let text = [error.place.to_string(), error.advice.clone()].join("\n");
-            let heading = format!("{}.", error.what);
+            let (heading, text) = widgets::state::error_texts(error);
             banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |ui| {
-                if Button::secondary("Compare again").small().pressed(ui) {
+                if Button::secondary(tr!("Compare again")).small().pressed(ui) {
                     out.push(Command::Compare);
                 }
             });
@@ -63,15 +70,23 @@ pub fn show(
 
 fn done(ui: &mut Ui, v: &Verdict) {
     card(ui, |ui| {
-        section(ui, "Was 8 bits worth it?", "");
+        section(ui, tr!("Was 8 bits worth it?"), "");
         for sentence in &v.card {
-            ui.add(Label::new(sentence.as_str()).wrap());
+            ui.add(Label::new(shown(sentence)).wrap());
         }
         let (name, more) = engine_name(&v.engine);
-        small(ui, format!("Measured on this machine: {name}, {more}. Seed {}.", v.seed));
+        small(
+            ui,
+            tr!(
+                "Measured on this machine: {name}, {more}. Seed {seed}.",
+                name,
+                more,
+                seed = v.seed
+            ),
+        );
     });
     card(ui, |ui| {
-        section(ui, "Side by side", "");
+        section(ui, tr!("Side by side"), "");
         figures(ui, v);
     });
     card(ui, |ui| {
@@ -79,10 +94,10 @@ fn done(ui: &mut Ui, v: &Verdict) {
         let front: Vec<[f64; 2]> = v.arms.iter().filter(|a| a.pareto).map(|a| point(&a)).collect();
         let others: Vec<[f64; 2]> =
             v.arms.iter().filter(|a| !a.pareto).map(|a| point(&a)).collect();
-        let title = format!("{} against size of the file", v.metric.label());
-        let mut plot = Curves::new("pareto", &title, "Kilobytes")
-            .scatter("no other is both better and smaller", front)
-            .scatter("others", others)
+        let title = tr!("{metric} against size of the file", metric = of(v.metric.label()));
+        let mut plot = Curves::new("pareto", &title, tr!("Kilobytes"))
+            .scatter(tr!("no other is both better and smaller"), front)
+            .scatter(tr!("others"), others)
             .height(200.0);
         if v.metric.is_share() {
             plot = plot.percent();
@@ -102,35 +117,50 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
     card(ui, |ui| {
         section(
             ui,
-            "What running it costs",
-            "The prices are examples; put in your own. Speeds are those measured above.",
+            tr!("What running it costs"),
+            tr!("The prices are examples; put in your own. Speeds are those measured above."),
         );
         let drag = |ui: &mut Ui, value: &mut f64, least: f64, speed: f64| {
             ui.add(DragValue::new(value).range(least..=1e12).speed(speed).max_decimals(4));
         };
-        labelled(ui, "Predictions a day", "load", "All rows predicted in one day", |ui| {
-            drag(ui, &mut a.load, 1.0, 100.0);
-        });
-        labelled(ui, "Price of a kilowatt hour", "electricity", "In your currency", |ui| {
-            drag(ui, &mut a.per_kilowatt_hour, 0.0, 0.01);
-        });
+        labelled(
+            ui,
+            tr!("Predictions a day"),
+            tr!("load"),
+            tr!("All rows predicted in one day"),
+            |ui| {
+                drag(ui, &mut a.load, 1.0, 100.0);
+            },
+        );
+        labelled(
+            ui,
+            tr!("Price of a kilowatt hour"),
+            tr!("electricity"),
+            tr!("In your currency"),
+            |ui| {
+                drag(ui, &mut a.per_kilowatt_hour, 0.0, 0.01);
+            },
+        );
         for place in &mut a.places {
-            let term =
-                if place.always_on { "paid around the clock" } else { "paid while it works" };
-            let name = format!("An hour of {}", place.name);
-            labelled(ui, &name, term, "In your currency", |ui| {
+            let term = if place.always_on {
+                tr!("paid around the clock")
+            } else {
+                tr!("paid while it works")
+            };
+            let name = tr!("An hour of {name}", name = place.name);
+            labelled(ui, &name, term, tr!("In your currency"), |ui| {
                 drag(ui, &mut place.per_hour, 0.0, 0.01);
             });
         }
         let arm = |name| v.arms.iter().find(|arm| arm.name == name);
         let (Some(fp8), Some(f32)) = (arm("FP8"), arm("f32")) else { return };
         let head = [
-            "Place",
-            "FP8, 1,000 rows",
-            "f32, 1,000 rows",
-            "FP8, a training",
-            "f32, a training",
-            "Machines",
+            tr!("Place"),
+            tr!("FP8, 1,000 rows"),
+            tr!("f32, 1,000 rows"),
+            tr!("FP8, a training"),
+            tr!("f32, a training"),
+            tr!("Machines"),
         ];
         table(ui, "costs", &head, a.places.len(), |ui, row, column| {
             let Some(place) = a.places.get(row) else { return };
@@ -153,19 +183,19 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
 
 fn figures(ui: &mut Ui, v: &Verdict) {
     let head = [
-        "Model",
-        v.metric.label(),
-        "Against f32",
-        "Loss gap",
+        tr!("Model"),
+        of(v.metric.label()),
+        tr!("Against f32"),
+        tr!("Loss gap"),
         "ECE",
-        "Worst group",
-        "Same answers",
-        "Training",
-        "One row, middle",
-        "One row, 95 %",
-        "Rows/s at 128",
-        "File",
-        "Memory to train",
+        tr!("Worst group"),
+        tr!("Same answers"),
+        tr!("Training"),
+        tr!("One row, middle"),
+        tr!("One row, 95 %"),
+        tr!("Rows/s at 128"),
+        tr!("File"),
+        tr!("Memory to train"),
     ];
     table(ui, "verdict", &head, v.arms.len(), |ui, row, column| {
         let Some(a) = v.arms.get(row) else { return };
@@ -194,14 +224,15 @@ fn figures(ui: &mut Ui, v: &Verdict) {
         };
         let response = small(ui, text);
         let hover = match (column, &a.worst_slice) {
-            (1, _) => format!(
-                "95 % range {} to {}",
-                v.metric.format(a.interval.low),
-                v.metric.format(a.interval.high)
+            (1, _) => tr!(
+                "95 % range {low} to {high}",
+                low = v.metric.format(a.interval.low),
+                high = v.metric.format(a.interval.high)
             ),
-            (2, _) => format!(
-                "95 % range {:+.4} to {:+.4}",
-                a.difference_interval.low, a.difference_interval.high
+            (2, _) => tr!(
+                "95 % range {low:+.4} to {high:+.4}",
+                low = a.difference_interval.low,
+                high = a.difference_interval.high
             ),
             (5, Some((name, _))) => name.clone(),
             _ => return,

@@ -10,6 +10,8 @@ use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
+use crate::text::of;
+use crate::tr;
 use crate::train::{Fair, TrainConfig};
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -58,14 +60,16 @@ fn fairness(
     card(ui, |ui| {
         section(
             ui,
-            "Are groups treated alike?",
-            "Choose a column. Whether a difference is unfair is for people to judge, not for a program.",
+            tr!("Are groups treated alike?"),
+            tr!(
+                "Choose a column. Whether a difference is unfair is for people to judge, not for a program."
+            ),
         );
         let chosen = local.column.as_deref();
         let picked = found.fairness.iter().find(|f| Some(f.name().as_str()) == chosen);
         let Some(f) = picked.or_else(|| likely(found)) else { return };
         let mut column = f.name();
-        ui.name_inputs("Column whose groups are compared", |ui| {
+        ui.name_inputs(tr!("Column whose groups are compared"), |ui| {
             ComboBox::from_id_salt("fairness-column").selected_text(f.name()).show_ui(ui, |ui| {
                 for other in &found.fairness {
                     ui.selectable_value(&mut column, other.name(), other.name());
@@ -95,20 +99,22 @@ fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Comm
     let train = &project.project.train;
     let used = project.run.as_ref().and_then(|r| r.basis.train.reweigh.as_deref());
     if let Some(used) = used {
-        small(ui, format!("This model was trained with rows weighted by {used}."));
+        small(ui, tr!("This model was trained with rows weighted by {used}.", used));
     }
     let on = train.reweigh.as_deref() == Some(column);
     let label = if on {
-        "Train again without weights".to_owned()
+        tr!("Train again without weights").to_owned()
     } else {
-        format!("Train again with rows weighted by {column}")
+        tr!("Train again with rows weighted by {column}", column)
     };
-    let hint = "Rows are weighted so that all groups have equal shares of every answer in training. Compare the figures here before and after.";
+    let hint = tr!(
+        "Rows are weighted so that all groups have equal shares of every answer in training. Compare the figures here before and after."
+    );
     let button = Button::secondary(&label).hint(hint).small();
     if button.blocked(project.train_blocked()).pressed(ui) {
         let reweigh = (!on).then(|| column.to_owned());
         let config = Box::new(TrainConfig { reweigh, fair: None, ..train.clone() });
-        out.push(Command::SetConfig { config, what: "weights by group" });
+        out.push(Command::SetConfig { config, what: tr!("weights by group") });
         out.push(Command::Train);
     }
 }
@@ -117,20 +123,28 @@ fn weights(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Comm
 fn penalty(ui: &mut Ui, project: &ProjectState, column: &str, out: &mut Vec<Command>) {
     let train = &project.project.train;
     if let Some(used) = project.run.as_ref().and_then(|r| r.basis.train.fair.as_ref()) {
-        small(ui, format!("This model was trained with a fairness penalty by {}.", used.column));
+        small(
+            ui,
+            tr!(
+                "This model was trained with a fairness penalty by {column}.",
+                column = used.column
+            ),
+        );
     }
     let on = train.fair.as_ref().is_some_and(|f| f.column == column);
     let label = if on {
-        "Train again without the penalty".to_owned()
+        tr!("Train again without the penalty").to_owned()
     } else {
-        format!("Train again with a fairness penalty by {column}")
+        tr!("Train again with a fairness penalty by {column}", column)
     };
-    let hint = "Training is pulled towards calling equal shares of all groups favourable (demographic parity). Compare the figures here before and after.";
+    let hint = tr!(
+        "Training is pulled towards calling equal shares of all groups favourable (demographic parity). Compare the figures here before and after."
+    );
     if Button::secondary(&label).hint(hint).small().blocked(project.train_blocked()).pressed(ui) {
         let fair = (!on).then(|| Fair { column: column.to_owned(), strength: Fair::STRENGTH });
         // Either of the two, not both.
         let config = Box::new(TrainConfig { fair, reweigh: None, ..train.clone() });
-        out.push(Command::SetConfig { config, what: "the fairness penalty" });
+        out.push(Command::SetConfig { config, what: tr!("the fairness penalty") });
         out.push(Command::Train);
     }
 }
@@ -140,24 +154,31 @@ fn percent(e: Option<Estimate>) -> (String, String) {
     match e {
         Some(e) => (
             text(e.value),
-            format!("95 % range {} to {}", text(e.interval.low), text(e.interval.high)),
+            tr!(
+                "95 % range {low} to {high}",
+                low = text(e.interval.low),
+                high = text(e.interval.high)
+            ),
         ),
-        None => ("–".to_owned(), "Not defined: there are no such rows.".to_owned()),
+        None => ("–".to_owned(), tr!("Not defined: there are no such rows.").to_owned()),
     }
 }
 
 fn groups(ui: &mut Ui, f: &Fairness) {
-    let (truly, called) = (format!("Truly {}", f.positive), format!("Called {}", f.positive));
+    let (truly, called) = (
+        tr!("Truly {positive}", positive = f.positive),
+        tr!("Called {positive}", positive = f.positive),
+    );
     let head = [
         f.column.as_str(),
-        "Rows",
+        tr!("Rows"),
         &truly,
         &called,
-        "Found (TPR)",
-        "False alarms (FPR)",
-        "Right when called",
-        "Accuracy",
-        "Calibration error",
+        tr!("Found (TPR)"),
+        tr!("False alarms (FPR)"),
+        tr!("Right when called"),
+        tr!("Accuracy"),
+        tr!("Calibration error"),
     ];
     table(ui, "fairness-groups", &head, f.groups.len(), |ui, row, column| {
         let Some(g) = f.groups.get(row) else { return };
@@ -165,12 +186,15 @@ fn groups(ui: &mut Ui, f: &Fairness) {
             0 => {
                 let response = ui.add(Label::new(&g.group).truncate());
                 if !g.enough {
-                    response.on_hover_text(format!("Fewer than {} rows: no verdict", f.min_rows));
+                    response.on_hover_text(tr!(
+                        "Fewer than {min_rows} rows: no verdict",
+                        min_rows = f.min_rows
+                    ));
                 }
                 return;
             }
             1 => {
-                let few = if g.enough { "" } else { " (few)" };
+                let few = if g.enough { "" } else { tr!(" (few)") };
                 small(ui, format!("{}{few}", count(g.rows)));
                 return;
             }
@@ -190,50 +214,50 @@ fn groups(ui: &mut Ui, f: &Fairness) {
 fn gaps(ui: &mut Ui, f: &Fairness) {
     let all = [
         (
-            "Demographic parity difference",
-            "How far apart the shares of favourable answers are.",
+            tr!("Demographic parity difference"),
+            tr!("How far apart the shares of favourable answers are."),
             f.demographic_parity_difference,
         ),
         (
-            "Demographic parity ratio",
-            "The smallest share of favourable answers by the largest; 1 is equal.",
+            tr!("Demographic parity ratio"),
+            tr!("The smallest share of favourable answers by the largest; 1 is equal."),
             f.demographic_parity_ratio,
         ),
         (
-            "Equalised odds difference",
-            "The larger gap of the two kinds of errors.",
+            tr!("Equalised odds difference"),
+            tr!("The larger gap of the two kinds of errors."),
             f.equalised_odds_difference,
         ),
         (
-            "Equal opportunity difference",
-            "How far apart the shares of deserving rows found are.",
+            tr!("Equal opportunity difference"),
+            tr!("How far apart the shares of deserving rows found are."),
             f.equal_opportunity_difference,
         ),
         (
-            "Predictive parity difference",
-            "How far apart it is right when it says yes.",
+            tr!("Predictive parity difference"),
+            tr!("How far apart it is right when it says yes."),
             f.predictive_parity_difference,
         ),
         (
-            "Accuracy difference",
-            "How far apart the shares of right answers are.",
+            tr!("Accuracy difference"),
+            tr!("How far apart the shares of right answers are."),
             f.accuracy_difference,
         ),
         (
-            "Calibration difference",
-            "How far apart the calibration errors are.",
+            tr!("Calibration difference"),
+            tr!("How far apart the calibration errors are."),
             f.calibration_difference,
         ),
     ];
     if f.demographic_parity_difference.is_none() {
-        let text = format!("Two groups of at least {} rows are needed.", f.min_rows);
-        banner(ui, Mood::Neutral, icons::INFO, "Too few rows for a verdict", &text, |_| {});
+        let text = tr!("Two groups of at least {min_rows} rows are needed.", min_rows = f.min_rows);
+        banner(ui, Mood::Neutral, icons::INFO, tr!("Too few rows for a verdict"), &text, |_| {});
         return;
     }
     table(
         ui,
         "fairness-gaps",
-        &["Between groups", "Value", "95 % range"],
+        &[tr!("Between groups"), tr!("Value"), tr!("95 % range")],
         all.len(),
         |ui, row, column| {
             let Some((name, meaning, value)) = all.get(row) else { return };
@@ -246,7 +270,11 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
                 (_, None) => "–".to_owned(),
                 (1, Some(e)) => figure(e.value),
                 (_, Some(e)) => {
-                    format!("{} to {}", figure(e.interval.low), figure(e.interval.high))
+                    tr!(
+                        "{low} to {high}",
+                        low = figure(e.interval.low),
+                        high = figure(e.interval.high)
+                    )
                 }
             };
             small(ui, text);
@@ -255,36 +283,44 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
 }
 
 fn treated(ui: &mut Ui, t: &Treated) {
-    strong(ui, format!("What {} changed", t.how));
+    strong(ui, tr!("What {how} changed", how = t.how));
     let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
-        fact(ui, "Demographic parity difference", &pair(t.demographic_parity_difference));
-        fact(ui, "Equalised odds difference", &pair(t.equalised_odds_difference));
-        fact(ui, "Accuracy", &pair(t.accuracy));
+        fact(ui, tr!("Demographic parity difference"), &pair(t.demographic_parity_difference));
+        fact(ui, tr!("Equalised odds difference"), &pair(t.equalised_odds_difference));
+        fact(ui, tr!("Accuracy"), &pair(t.accuracy));
     });
-    small(ui, format!("Before: the run of the same settings without it, begun {}.", t.without));
+    small(
+        ui,
+        tr!(
+            "Before: the run of the same settings without it, begun {without}.",
+            without = t.without
+        ),
+    );
 }
 
 fn mitigation(ui: &mut Ui, m: &Mitigation) {
-    strong(ui, "What a threshold of its own for every group would change");
+    strong(ui, tr!("What a threshold of its own for every group would change"));
     let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
-        fact(ui, "Demographic parity difference", &pair(m.demographic_parity_difference));
-        fact(ui, "Equalised odds difference", &pair(m.equalised_odds_difference));
-        fact(ui, "Accuracy", &pair(m.accuracy));
+        fact(ui, tr!("Demographic parity difference"), &pair(m.demographic_parity_difference));
+        fact(ui, tr!("Equalised odds difference"), &pair(m.equalised_odds_difference));
+        fact(ui, tr!("Accuracy"), &pair(m.accuracy));
     });
     let cuts: Vec<String> = m
         .thresholds
         .iter()
-        .map(|(g, t)| format!("{g} from {}", format_value(t.min(1.0), true, false)))
+        .map(|(g, t)| {
+            tr!("{group} from {cut}", group = g, cut = format_value(t.min(1.0), true, false))
+        })
         .collect();
     small(
         ui,
-        format!(
-            "Thresholds, chosen on validation rows: {}. Treating groups by different rules may need a legal basis.",
-            cuts.join(", ")
+        tr!(
+            "Thresholds, chosen on validation rows: {cuts}. Treating groups by different rules may need a legal basis.",
+            cuts = cuts.join(", ")
         ),
     );
 }
@@ -294,24 +330,25 @@ fn figure(found: &Evaluation) -> MetricKind {
 }
 
 fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Local) {
-    let tested = format!(
-        "{} groups and pairs of groups with at least {} rows were tested; of those listed, about 5 in 100 are chance.",
-        count(found.slices.tested),
-        found.slices.min_rows
+    let tested = tr!(
+        "{tested} groups and pairs of groups with at least {min_rows} rows were tested; of those listed, about 5 in 100 are chance.",
+        tested = count(found.slices.tested),
+        min_rows = found.slices.min_rows
     );
     card(ui, |ui| {
-        section(ui, "Where it is weak", &tested);
+        section(ui, tr!("Where it is weak"), &tested);
         if found.slices.weak.is_empty() {
             badge(
                 ui,
                 Mood::Good,
                 Some(icons::CHECK_CIRCLE),
-                "no group is worse than the rest beyond chance",
+                tr!("no group is worse than the rest beyond chance"),
             );
             return;
         }
         let kind = figure(found);
-        let head = ["Group", "Rows", kind.label(), "95 % range", "All others", ""];
+        let head =
+            [tr!("Group"), tr!("Rows"), of(kind.label()), tr!("95 % range"), tr!("All others"), ""];
         let list: Vec<&Slice> = found.slices.weak.iter().take(12).collect();
         table(ui, "weak", &head, list.len(), |ui, row, column| {
             let Some(slice) = list.get(row) else { return };
@@ -328,8 +365,8 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
                 _ => {
                     let name = slice.name();
                     let open = local.slice.as_ref() == Some(&name);
-                    let label = if open { "Hide rows" } else { "Show rows" };
-                    let hint = format!("{label} of {name}");
+                    let label = if open { tr!("Hide rows") } else { tr!("Show rows") };
+                    let hint = tr!("{label} of {name}", label, name);
                     if Button::new(crate::ui::widgets::Kind::Quiet, label)
                         .hint(&hint)
                         .small()
@@ -354,9 +391,14 @@ fn all(ui: &mut Ui, found: &Evaluation) {
         return;
     }
     card(ui, |ui| {
-        section(ui, "Every group", "By the values of columns, and by quarters of numbers.");
+        section(
+            ui,
+            tr!("Every group"),
+            tr!("By the values of columns, and by quarters of numbers."),
+        );
         let kind = figure(found);
-        let head = ["Group", "Rows", kind.label(), "95 % range", "All others"];
+        let head =
+            [tr!("Group"), tr!("Rows"), of(kind.label()), tr!("95 % range"), tr!("All others")];
         let list = &found.slices.groups;
         table(ui, "groups", &head, list.len(), |ui, row, column| {
             let Some(slice) = list.get(row) else { return };
@@ -365,7 +407,7 @@ fn all(ui: &mut Ui, found: &Evaluation) {
                     ui.add(Label::new(slice.name()).truncate());
                     return;
                 }
-                1 if slice.p.is_none() => format!("{} (few)", count(slice.rows)),
+                1 if slice.p.is_none() => tr!("{rows} (few)", rows = count(slice.rows)),
                 1 => count(slice.rows),
                 2 => kind.format(slice.value),
                 3 => range(kind, slice.interval),

@@ -8,15 +8,17 @@ use crate::eval::curves::{Threshold, cheapest};
 use crate::eval::evaluation::ClassCurve;
 use crate::eval::{Confusion, Evaluation, Outcomes, ValueOutcomes};
 use crate::metrics::MetricKind;
+use crate::text::of;
 use crate::ui::screens::count;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
 use crate::ui::widgets::page::{column, fact};
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::{card, labelled, save, section, small};
+use crate::{key, tr};
 
 /// Heading of the confusion matrix.
-const TITLE: &str = "What is confused with what";
+const TITLE: &str = key!("What is confused with what");
 
 /// Most points of a scatter plot.
 const MOST_POINTS: usize = 1500;
@@ -46,7 +48,11 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut
         if let Some((truth, predicted)) = local.cell {
             let places = of_cell(found, truth, predicted);
             let name = |i: usize| confusion.classes.get(i).map_or("", |c| c);
-            let heading = format!("Truly {}, called {}", name(truth), name(predicted));
+            let heading = tr!(
+                "Truly {truth}, called {predicted}",
+                truth = name(truth),
+                predicted = name(predicted)
+            );
             rows::show(ui, project, found, &heading, &places);
         }
     }
@@ -65,7 +71,7 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut
         };
         places.sort_by(|a, b| error(b).total_cmp(&error(a)));
         places.truncate(100);
-        rows::show(ui, project, found, "The largest errors", &places);
+        rows::show(ui, project, found, tr!("The largest errors"), &places);
     }
 }
 
@@ -84,12 +90,14 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
         section(
             ui,
             TITLE,
-            "Rows are true classes, columns what the model called them. Press a cell to see its rows.",
+            tr!(
+                "Rows are true classes, columns what the model called them. Press a cell to see its rows."
+            ),
         );
         if n > MOST_CLASSES {
             small(
                 ui,
-                format!("There are {n} classes, too many to draw. The report has the figures."),
+                tr!("There are {n} classes, too many to draw. The report has the figures.", n),
             );
             return;
         }
@@ -113,13 +121,13 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
             }
         });
         save::drawn(ui, id, drawn.inner_rect);
-        small(ui, "From dark to yellow: a rising share of the true class.");
+        small(ui, tr!("From dark to yellow: a rising share of the true class."));
     });
 }
 
 /// Counts, true classes down and called ones across.
 fn confusion_csv(confusion: &Confusion) -> String {
-    let mut head = vec!["true \\ called"];
+    let mut head = vec![tr!("true \\ called")];
     head.extend(confusion.classes.iter().map(String::as_str));
     let rows = confusion.classes.iter().enumerate().map(|(truth, name)| {
         let counts = (0..confusion.classes.len()).map(|p| confusion.get(truth, p).to_string());
@@ -144,7 +152,7 @@ fn header(ui: &mut Ui, confusion: &Confusion, name: f32, side: f32) {
         ui.painter().text(
             rect.left_center(),
             Align2::LEFT_CENTER,
-            "true \\ called",
+            tr!("true \\ called"),
             theme::small(),
             colour,
         );
@@ -189,12 +197,12 @@ fn confusion_cell(
     }
     focus_ring(ui, &response, corner);
     let name = |i: usize| confusion.classes.get(i).map_or("", |c| c);
-    let label = format!(
-        "Truly {}, called {}: {} rows, {} of the class",
-        name(truth),
-        name(predicted),
-        count(n as usize),
-        format_value(share, true, false)
+    let label = tr!(
+        "Truly {truth}, called {predicted}: {n} rows, {share} of the class",
+        truth = name(truth),
+        predicted = name(predicted),
+        n = count(n as usize),
+        share = format_value(share, true, false)
     );
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &label));
     if response.clicked() {
@@ -207,10 +215,10 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
     card(ui, |ui| {
         section(
             ui,
-            "Where to draw the line",
-            &format!(
-                "From which probability on should a row be called {}? That depends on what mistakes cost.",
-                curve.class
+            tr!("Where to draw the line"),
+            &tr!(
+                "From which probability on should a row be called {class}? That depends on what mistakes cost.",
+                class = curve.class
             ),
         );
         let drag = |ui: &mut Ui, value: &mut f64| {
@@ -218,18 +226,18 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
         };
         labelled(
             ui,
-            &format!("A row wrongly called {} costs", curve.class),
-            "false positive",
-            "In any unit, such as money",
+            &tr!("A row wrongly called {class} costs", class = curve.class),
+            tr!("false positive"),
+            tr!("In any unit, such as money"),
             |ui| {
                 drag(ui, &mut local.false_positive);
             },
         );
         labelled(
             ui,
-            &format!("A missed {} costs", curve.class),
-            "false negative",
-            "In the same unit",
+            &tr!("A missed {class} costs", class = curve.class),
+            tr!("false negative"),
+            tr!("In the same unit"),
             |ui| {
                 drag(ui, &mut local.false_negative);
             },
@@ -240,27 +248,37 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
         let usual = curve.points.iter().rfind(|t| t.threshold >= 0.5);
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = space::L;
-            fact(ui, "Cheapest threshold", &format_value(best.threshold.min(1.0), true, false));
-            fact(ui, "Errors then cost, per 100 rows", &format!("{:.2}", 100.0 * best.cost(a, b)));
+            fact(
+                ui,
+                tr!("Cheapest threshold"),
+                &format_value(best.threshold.min(1.0), true, false),
+            );
+            fact(
+                ui,
+                tr!("Errors then cost, per 100 rows"),
+                &format!("{:.2}", 100.0 * best.cost(a, b)),
+            );
             if let Some(usual) = usual {
-                fact(ui, "At 50 %", &format!("{:.2}", 100.0 * usual.cost(a, b)));
+                fact(ui, tr!("At 50 %"), &format!("{:.2}", 100.0 * usual.cost(a, b)));
             }
-            fact(ui, "Found", &format_value(best.recall(), true, false));
-            fact(ui, "False alarms", &format_value(best.false_alarms(), true, false));
-            fact(ui, "Accuracy", &format_value(best.accuracy(), true, false));
+            fact(ui, tr!("Found"), &format_value(best.recall(), true, false));
+            fact(ui, tr!("False alarms"), &format_value(best.false_alarms(), true, false));
+            fact(ui, tr!("Accuracy"), &format_value(best.accuracy(), true, false));
         });
         let finite = curve.points.iter().filter(|t| t.threshold.is_finite());
         let line = finite.map(|t| [t.threshold, 100.0 * t.cost(a, b)]).collect();
-        let mark = (best.threshold.min(1.0), 100.0 * best.cost(a, b), "cheapest".to_owned());
-        Curves::new("costs", "Cost of errors per 100 rows", "Threshold")
-            .line("cost", line, false)
+        let mark = (best.threshold.min(1.0), 100.0 * best.cost(a, b), tr!("cheapest").to_owned());
+        Curves::new("costs", tr!("Cost of errors per 100 rows"), tr!("Threshold"))
+            .line(tr!("cost"), line, false)
             .from_zero()
             .mark(Some(mark))
             .height(180.0)
             .show(ui);
         small(
             ui,
-            "This cost was found on the test rows themselves, so on new rows it will be a little higher.",
+            tr!(
+                "This cost was found on the test rows themselves, so on new rows it will be a little higher."
+            ),
         );
     });
 }
@@ -271,9 +289,9 @@ fn curves(ui: &mut Ui, found: &Evaluation) {
     let width = if wide { (available - space::M) / 2.0 } else { available };
     let draw = |ui: &mut Ui, roc: bool| {
         let (title, x) = if roc {
-            ("ROC: found against false alarms", "False positive rate")
+            (tr!("ROC: found against false alarms"), tr!("False positive rate"))
         } else {
-            ("Precision against recall", "Recall")
+            (tr!("Precision against recall"), tr!("Recall"))
         };
         let point = |t: &Threshold| {
             if roc { [t.false_alarms(), t.recall()] } else { [t.recall(), t.precision()] }
@@ -283,7 +301,7 @@ fn curves(ui: &mut Ui, found: &Evaluation) {
             plot = plot.line(&c.class, c.points.iter().map(point).collect(), i % 2 == 1);
         }
         if roc {
-            plot = plot.line("chance", vec![[0.0, 0.0], [1.0, 1.0]], true);
+            plot = plot.line(tr!("chance"), vec![[0.0, 0.0], [1.0, 1.0]], true);
         }
         plot.show(ui);
         let kind = if roc { MetricKind::Auc } else { MetricKind::AveragePrecision };
@@ -292,14 +310,21 @@ fn curves(ui: &mut Ui, found: &Evaluation) {
                 ui,
                 format!(
                     "{}: {} ({})",
-                    kind.label(),
+                    of(kind.label()),
                     kind.format(m.value),
                     super::overview::range(kind, m.interval)
                 ),
             );
         }
         if found.curves.len() > MOST_CURVES {
-            small(ui, format!("The first {MOST_CURVES} of {} classes.", found.curves.len()));
+            small(
+                ui,
+                tr!(
+                    "The first {most} of {all} classes.",
+                    most = MOST_CURVES,
+                    all = found.curves.len()
+                ),
+            );
         }
     };
     if wide {
@@ -322,30 +347,36 @@ fn residuals(ui: &mut Ui, found: &Evaluation, values: &ValueOutcomes) {
         let ends = points
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), [x, _]| (a.min(*x), b.max(*x)));
-        let mut plot = Curves::new("residuals", "Errors (answered minus true)", "Answered value")
-            .scatter("rows", points)
-            .line("no error", vec![[ends.0, 0.0], [ends.1, 0.0]], true)
-            .height(280.0);
+        let mut plot =
+            Curves::new("residuals", tr!("Errors (answered minus true)"), tr!("Answered value"))
+                .scatter(tr!("rows"), points)
+                .line(tr!("no error"), vec![[ends.0, 0.0], [ends.1, 0.0]], true)
+                .height(280.0);
         if let Some(r) = &found.ranges {
             let at = |y: f64| vec![[ends.0, y], [ends.1, y]];
-            plot =
-                plot.line("90 % range", at(r.half_width), true).line("", at(-r.half_width), true);
+            plot = plot.line(tr!("90 % range"), at(r.half_width), true).line(
+                "",
+                at(-r.half_width),
+                true,
+            );
         }
         plot.show(ui);
         if let Some(r) = &found.ranges {
             small(
                 ui,
-                format!(
-                    "A range of ± {} around each answer was to hold the truth for {:.0} of 100 rows; on these rows it held {:.1} of 100.",
-                    format_value(r.half_width, false, false),
-                    100.0 * r.promised,
-                    100.0 * r.coverage
+                tr!(
+                    "A range of ± {width} around each answer was to hold the truth for {promised:.0} of 100 rows; on these rows it held {coverage:.1} of 100.",
+                    width = format_value(r.half_width, false, false),
+                    promised = 100.0 * r.promised,
+                    coverage = 100.0 * r.coverage
                 ),
             );
         }
         small(
             ui,
-            "A cloud that bends or widens shows where the model is off on purpose, not by chance.",
+            tr!(
+                "A cloud that bends or widens shows where the model is off on purpose, not by chance."
+            ),
         );
     });
 }

@@ -4,6 +4,8 @@ use egui::{Label, RichText, Ui};
 
 use crate::eval::{Evaluation, Interval, Measured, Part};
 use crate::metrics::MetricKind;
+use crate::text::{of, within};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
 use crate::ui::theme::{self, space};
@@ -12,7 +14,7 @@ use crate::ui::widgets::{self, Mood, badge, card, section, small};
 
 /// An interval as shown.
 pub fn range(kind: MetricKind, interval: Interval) -> String {
-    format!("{} to {}", kind.format(interval.low), kind.format(interval.high))
+    tr!("{low} to {high}", low = kind.format(interval.low), high = kind.format(interval.high))
 }
 
 fn whole_percent(share: f64) -> String {
@@ -21,28 +23,29 @@ fn whole_percent(share: f64) -> String {
 
 /// The main figure in one sentence.
 pub fn in_words(found: &Evaluation) -> String {
-    let Some(main) = found.headline() else { return "There is nothing to judge.".to_owned() };
+    let Some(main) = found.headline() else { return tr!("There is nothing to judge.").to_owned() };
     let (value, i) = (main.value, main.interval);
     match main.kind {
-        MetricKind::Accuracy => format!(
-            "Of 100 new rows, it gets about {} right (between {} and {}).",
-            whole_percent(value),
-            whole_percent(i.low),
-            whole_percent(i.high)
+        MetricKind::Accuracy => tr!(
+            "Of 100 new rows, it gets about {value} right (between {low} and {high}).",
+            value = whole_percent(value),
+            low = whole_percent(i.low),
+            high = whole_percent(i.high)
         ),
         MetricKind::R2 => {
             let off = found.get(MetricKind::Mae).map_or(String::new(), |m| {
-                format!(" On average it is off by {}.", m.kind.format(m.value))
+                tr!(" On average it is off by {value}.", value = m.kind.format(m.value))
             });
-            format!(
-                "It explains {} % of what makes {} differ (between {} and {} %).{off}",
-                whole_percent(value),
-                found.target,
-                whole_percent(i.low),
-                whole_percent(i.high)
+            tr!(
+                "It explains {value} % of what makes {target} differ (between {low} and {high} %).{off}",
+                value = whole_percent(value),
+                target = found.target,
+                low = whole_percent(i.low),
+                high = whole_percent(i.high),
+                off
             )
         }
-        kind => format!("{}: {}, {}.", kind.label(), kind.format(value), range(kind, i)),
+        kind => format!("{}: {}, {}.", of(kind.label()), kind.format(value), range(kind, i)),
     }
 }
 
@@ -54,22 +57,22 @@ pub fn against(found: &Evaluation) -> (String, Mood, &'static str) {
         .iter()
         .filter_map(|b| {
             let m = b.metrics.iter().find(|m| m.kind == main.kind)?;
-            Some(format!("{} reaches {}", b.name, m.kind.format(m.value)))
+            Some(tr!("{name} reaches {value}", name = b.name, value = m.kind.format(m.value)))
         })
         .collect();
     let text = match parts.len() {
-        0 => "There is nothing simple to compare with.".to_owned(),
-        _ => format!("To compare: {}.", parts.join(", ")),
+        0 => tr!("There is nothing simple to compare with.").to_owned(),
+        _ => tr!("To compare: {parts}.", parts = parts.join(", ")),
     };
     let (mood, word) = match found.best_baseline() {
         Some((_, best)) if best.value < main.interval.low => {
-            (Mood::Good, "clearly better than simple answers")
+            (Mood::Good, tr!("clearly better than simple answers"))
         }
         Some((_, best)) if best.value > main.interval.high => {
-            (Mood::Bad, "worse than a simple answer")
+            (Mood::Bad, tr!("worse than a simple answer"))
         }
-        Some(_) => (Mood::Warn, "not clearly better than a simple answer"),
-        None => (Mood::Neutral, "nothing to compare with"),
+        Some(_) => (Mood::Warn, tr!("not clearly better than a simple answer")),
+        None => (Mood::Neutral, tr!("nothing to compare with")),
     };
     (text, mood, word)
 }
@@ -87,7 +90,7 @@ pub fn headline(ui: &mut Ui, found: &Evaluation) {
                     let colour = theme::palette(ui).text;
                     let value = RichText::new(main.kind.format(main.value)).font(theme::display());
                     ui.add(Label::new(value.color(colour)).extend());
-                    small(ui, main.kind.label().to_lowercase());
+                    small(ui, within(of(main.kind.label())));
                 });
             }
             ui.vertical(|ui| {
@@ -101,9 +104,9 @@ pub fn headline(ui: &mut Ui, found: &Evaluation) {
                 badge(ui, mood, Some(glyph), word);
                 let rows = count(found.rows);
                 small(ui, match found.part {
-                    Part::Test => format!("Measured on {rows} test rows that training never saw. The range holds the true figure in 95 of 100 cases."),
-                    Part::Validation => format!("Measured on {rows} validation rows."),
-                    Part::All => format!("Measured on {rows} rows."),
+                    Part::Test => tr!("Measured on {rows} test rows that training never saw. The range holds the true figure in 95 of 100 cases.", rows),
+                    Part::Validation => tr!("Measured on {rows} validation rows.", rows),
+                    Part::All => tr!("Measured on {rows} rows.", rows),
                 });
             });
         });
@@ -113,16 +116,16 @@ pub fn headline(ui: &mut Ui, found: &Evaluation) {
 /// All figures with intervals and baselines, and those of every class.
 pub fn figures(ui: &mut Ui, found: &Evaluation) {
     card(ui, |ui| {
-        section(ui, "All figures", "Hover a name for what it means.");
-        let mut head = vec!["", "Model", "95 % range"];
+        section(ui, tr!("All figures"), tr!("Hover a name for what it means."));
+        let mut head = vec!["", tr!("Model"), tr!("95 % range")];
         head.extend(found.baselines.iter().map(|b| b.name));
         let all: Vec<&Measured> = found.metrics.iter().filter(|m| m.class.is_none()).collect();
         table(ui, "figures", &head, all.len(), |ui, row, column| {
             let Some(m) = all.get(row) else { return };
             match column {
                 0 => {
-                    ui.add(Label::new(m.kind.label()).truncate())
-                        .on_hover_text(m.kind.explanation());
+                    ui.add(Label::new(of(m.kind.label())).truncate())
+                        .on_hover_text(of(m.kind.explanation()));
                 }
                 1 => {
                     widgets::strong(ui, m.kind.format(m.value));
@@ -142,7 +145,7 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
         return;
     }
     card(ui, |ui| {
-        section(ui, "Every class on its own", "");
+        section(ui, tr!("Every class on its own"), "");
         let kinds: Vec<MetricKind> = [
             MetricKind::Precision,
             MetricKind::Recall,
@@ -153,8 +156,8 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
         .into_iter()
         .filter(|k| found.metrics.iter().any(|m| m.class.is_some() && m.kind == *k))
         .collect();
-        let mut head = vec!["Class"];
-        head.extend(kinds.iter().map(|k| k.label()));
+        let mut head = vec![tr!("Class")];
+        head.extend(kinds.iter().map(|k| of(k.label())));
         table(ui, "classes", &head, found.classes.len(), |ui, row, column| {
             let Some(class) = found.classes.get(row) else { return };
             let kind = column.checked_sub(1).and_then(|c| kinds.get(c));

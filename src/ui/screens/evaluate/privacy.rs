@@ -4,6 +4,8 @@ use egui::{Label, Ui};
 
 use crate::eval::privacy::{EXTRACTION, Privacy, Risk};
 use crate::eval::{Evaluation, Interval};
+use crate::text::{of, shown};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
 use crate::ui::widgets::plot::format_value;
@@ -19,30 +21,32 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         Risk::High => (Mood::Bad, icons::WARNING_CIRCLE),
         Risk::Unknown => (Mood::Neutral, icons::INFO),
     };
-    let heading = format!("Risk that training rows are recognised: {}", p.risk.word());
+    let heading = tr!("Risk that training rows are recognised: {risk}", risk = of(p.risk.word()));
     banner(ui, mood, icon, &heading, &p.statement, |_| {});
     membership(ui, p);
     attributes(ui, p);
     card(ui, |ui| {
-        section(ui, "Private training", "differential privacy");
+        section(ui, tr!("Private training"), tr!("differential privacy"));
         match &p.guaranteed {
             Some(spent) => {
-                ui.add(Label::new(spent.describe()).wrap());
+                ui.add(Label::new(shown(&spent.describe())).wrap());
                 small(
                     ui,
-                    "It covers the training steps, not the figures that prepare the columns (means, names of categories), nor settings chosen by looking at the data.",
+                    tr!(
+                        "It covers the training steps, not the figures that prepare the columns (means, names of categories), nor settings chosen by looking at the data."
+                    ),
                 );
             }
             None => {
                 ui.add(
-                    Label::new("This model was trained without it. Turn on \"Keep rows private\" in Configure to bound what any attack can find, for some accuracy and a longer training.")
+                    Label::new(tr!("This model was trained without it. Turn on \"Keep rows private\" in Configure to bound what any attack can find, for some accuracy and a longer training."))
                         .wrap(),
                 );
             }
         }
     });
     card(ui, |ui| {
-        section(ui, "Against copying the model", "extraction");
+        section(ui, tr!("Against copying the model"), tr!("extraction"));
         for advice in EXTRACTION {
             ui.add(Label::new(advice).wrap());
         }
@@ -54,7 +58,7 @@ fn percent(value: f64) -> String {
 }
 
 fn range(i: Interval) -> String {
-    format!("{} to {}", percent(i.low), percent(i.high))
+    tr!("{low} to {high}", low = percent(i.low), high = percent(i.high))
 }
 
 fn membership(ui: &mut Ui, p: &Privacy) {
@@ -62,19 +66,19 @@ fn membership(ui: &mut Ui, p: &Privacy) {
     card(ui, |ui| {
         section(
             ui,
-            "Can rows of the training be recognised?",
-            &format!(
-                "membership inference: {} training rows against {} that training never saw",
-                count(m.members),
-                count(m.others)
+            tr!("Can rows of the training be recognised?"),
+            &tr!(
+                "membership inference: {members} training rows against {others} that training never saw",
+                members = count(m.members),
+                others = count(m.others)
             ),
         );
         let head = [
-            "Attack",
-            "AUC (guessing: 0.5)",
-            "95 % range",
-            "Found at 1 % false alarms",
-            "95 % range",
+            tr!("Attack"),
+            tr!("AUC (guessing: 0.5)"),
+            tr!("95 % range"),
+            tr!("Found at 1 % false alarms"),
+            tr!("95 % range"),
         ];
         table(ui, "membership", &head, m.attacks.len(), |ui, row, column| {
             let Some(a) = m.attacks.get(row) else { return };
@@ -87,7 +91,10 @@ fn membership(ui: &mut Ui, p: &Privacy) {
                     small(ui, format!("{:.3}", a.auc));
                 }
                 2 => {
-                    small(ui, format!("{:.3} to {:.3}", interval.low, interval.high));
+                    small(
+                        ui,
+                        tr!("{low:.3} to {high:.3}", low = interval.low, high = interval.high),
+                    );
                 }
                 3 => {
                     small(ui, percent(a.found));
@@ -107,11 +114,18 @@ fn attributes(ui: &mut Ui, p: &Privacy) {
     card(ui, |ui| {
         section(
             ui,
-            "Can a missing cell be inferred?",
-            "model inversion: all other cells and the answer are known. Only what is found of training rows beyond other rows was learned by heart.",
+            tr!("Can a missing cell be inferred?"),
+            tr!(
+                "model inversion: all other cells and the answer are known. Only what is found of training rows beyond other rows was learned by heart."
+            ),
         );
-        let head =
-            ["Column", "Commonest value", "Training rows", "Other rows", "Difference, 95 % range"];
+        let head = [
+            tr!("Column"),
+            tr!("Commonest value"),
+            tr!("Training rows"),
+            tr!("Other rows"),
+            tr!("Difference, 95 % range"),
+        ];
         table(ui, "attributes", &head, p.attributes.len(), |ui, row, column| {
             let Some(a) = p.attributes.get(row) else { return };
             match column {
@@ -128,7 +142,7 @@ fn attributes(ui: &mut Ui, p: &Privacy) {
                     small(ui, percent(a.others));
                 }
                 _ => {
-                    let mark = if a.leaks() { " (given away)" } else { "" };
+                    let mark = if a.leaks() { tr!(" (given away)") } else { "" };
                     small(ui, format!("{}{mark}", range(a.gap)));
                 }
             }

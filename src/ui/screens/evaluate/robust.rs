@@ -6,6 +6,8 @@ use super::overview::range;
 use crate::eval::Evaluation;
 use crate::eval::robustness::Changed;
 use crate::metrics::MetricKind;
+use crate::text::{of, shown};
+use crate::tr;
 use crate::ui::screens::count;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::table::table;
@@ -19,16 +21,23 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         card(ui, |ui| {
             section(
                 ui,
-                "Letting a person look",
-                "If the least sure answers go to a person, the model is right more often on the rest. The thresholds come from validation rows.",
+                tr!("Letting a person look"),
+                tr!(
+                    "If the least sure answers go to a person, the model is right more often on the rest. The thresholds come from validation rows."
+                ),
             );
-            let head = ["Less sure than", "Go to a person", "Accuracy on the rest", "95 % range"];
+            let head = [
+                tr!("Less sure than"),
+                tr!("Go to a person"),
+                tr!("Accuracy on the rest"),
+                tr!("95 % range"),
+            ];
             table(ui, "referrals", &head, r.referrals.len(), |ui, row, column| {
                 let Some(f) = r.referrals.get(row) else { return };
                 small(
                     ui,
                     match column {
-                        0 if f.aimed == 0.0 => "nobody looks".to_owned(),
+                        0 if f.aimed == 0.0 => tr!("nobody looks").to_owned(),
                         0 => format_value(f.threshold, true, false),
                         1 => format_value(f.referred, true, false),
                         2 => kind.format(f.accuracy),
@@ -39,10 +48,10 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
             if let Some(s) = r.strangeness {
                 small(
                     ui,
-                    format!(
-                        "{} of these rows are more unlike the training rows than 99 of 100 of those are. Of rows of noise, {} would be noticed that way.",
-                        format_value(s.strange, true, false),
-                        format_value(s.noise_found, true, false)
+                    tr!(
+                        "{strange} of these rows are more unlike the training rows than 99 of 100 of those are. Of rows of noise, {noise} would be noticed that way.",
+                        strange = format_value(s.strange, true, false),
+                        noise = format_value(s.noise_found, true, false)
                     ),
                 );
             }
@@ -51,17 +60,17 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
     card(ui, |ui| {
         section(
             ui,
-            "On worse data",
-            &format!("{} rows were changed in each of these ways.", count(r.rows)),
+            tr!("On worse data"),
+            &tr!("{rows} rows were changed in each of these ways.", rows = count(r.rows)),
         );
-        let clean = Changed { what: "as it is".to_owned(), score: r.clean, interval: None };
+        let clean = Changed { what: tr!("as it is").to_owned(), score: r.clean, interval: None };
         let mut all = vec![&clean];
         all.extend(&r.changes);
         changes(ui, "changes", kind, &all);
     });
     if !r.columns.is_empty() {
         card(ui, |ui| {
-            section(ui, "When one column goes wrong", "The most harmful first.");
+            section(ui, tr!("When one column goes wrong"), tr!("The most harmful first."));
             changes(ui, "columns", kind, &r.columns.iter().take(10).collect::<Vec<_>>());
         });
     }
@@ -69,36 +78,44 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         card(ui, |ui| {
             section(
                 ui,
-                "Under attack",
-                "Someone who knows the model changes every value by a little, so that it errs.",
+                tr!("Under attack"),
+                tr!(
+                    "Someone who knows the model changes every value by a little, so that it errs."
+                ),
             );
             let line = |get: fn(&crate::eval::robustness::Attacked) -> f64| {
                 r.attacks.iter().map(|a| [a.epsilon, get(a)]).collect::<Vec<_>>()
             };
-            let axis = format!("Largest change, in {}", r.unit);
-            Curves::new("attacks", "Accuracy under attack", &axis)
+            let axis = tr!("Largest change, in {unit}", unit = r.unit);
+            Curves::new("attacks", tr!("Accuracy under attack"), &axis)
                 .percent()
                 .from_zero()
-                .line("one step (FGSM)", line(|a| a.fgsm), false)
-                .line("ten steps (PGD)", line(|a| a.pgd), true)
+                .line(tr!("one step (FGSM)"), line(|a| a.fgsm), false)
+                .line(tr!("ten steps (PGD)"), line(|a| a.pgd), true)
                 .show(ui);
         });
     }
 }
 
 fn changes(ui: &mut Ui, id: &str, kind: MetricKind, all: &[&Changed]) {
-    table(ui, id, &["Change", kind.label(), "95 % range"], all.len(), |ui, row, column| {
-        let Some(c) = all.get(row) else { return };
-        match column {
-            0 => {
-                ui.add(Label::new(&c.what).truncate());
+    table(
+        ui,
+        id,
+        &[tr!("Change"), of(kind.label()), tr!("95 % range")],
+        all.len(),
+        |ui, row, column| {
+            let Some(c) = all.get(row) else { return };
+            match column {
+                0 => {
+                    ui.add(Label::new(shown(&c.what)).truncate());
+                }
+                1 => {
+                    small(ui, kind.format(c.score));
+                }
+                _ => {
+                    small(ui, c.interval.map_or(String::new(), |i| range(kind, i)));
+                }
             }
-            1 => {
-                small(ui, kind.format(c.score));
-            }
-            _ => {
-                small(ui, c.interval.map_or(String::new(), |i| range(kind, i)));
-            }
-        }
-    });
+        },
+    );
 }

@@ -6,6 +6,7 @@ use egui_extras::{Column, TableBuilder};
 use crate::app::ProjectState;
 use crate::data::Samples;
 use crate::eval::{Evaluation, Outcomes};
+use crate::tr;
 use crate::ui::screens::count;
 use crate::ui::screens::data::cell;
 use crate::ui::theme;
@@ -46,14 +47,14 @@ pub fn show(
     places: &[usize],
 ) {
     card(ui, |ui| {
-        section(ui, heading, &format!("{} rows", count(places.len())));
+        section(ui, heading, &tr!("{n} rows", n = count(places.len())));
         let columns: Vec<&crate::data::Column> = match &project.dataset.samples {
             Samples::Table(table) => {
                 table.columns().iter().filter(|c| c.name() != found.target).collect()
             }
             Samples::Images(_) => Vec::new(),
         };
-        let third = if found.classes.is_empty() { "Error" } else { "How sure" };
+        let third = if found.classes.is_empty() { tr!("Error") } else { tr!("How sure") };
         egui::ScrollArea::horizontal().id_salt("answer-rows-x").auto_shrink([false, true]).show(
             ui,
             |ui| {
@@ -72,7 +73,7 @@ pub fn show(
                         columns.len(),
                     )
                     .header(28.0, |mut header| {
-                        for name in ["Row", "True", "Answered", third] {
+                        for name in [tr!("Row"), tr!("True"), tr!("Answered"), third] {
                             header.col(|ui| {
                                 small(ui, name);
                             });

@@ -10,6 +10,7 @@ use crate::data::{ColumnType, Dataset, Samples};
 use crate::deploy::Prediction;
 use crate::deploy::explain::{Answer, Input, Reason, Seen};
 use crate::eval::{Evaluation, Outcomes};
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::field::text_field;
@@ -126,13 +127,17 @@ fn row_form(
     local: &mut Local,
     out: &mut Vec<Command>,
 ) {
-    section(ui, "Type a row", "It starts with typical values. The answer follows what you change.");
+    section(
+        ui,
+        tr!("Type a row"),
+        tr!("It starts with typical values. The answer follows what you change."),
+    );
     ui.horizontal_wrapped(|ui| {
-        let take = Button::secondary("Take a test row").small().icon(icons::TABLE);
-        if take.hint("Fills in a row that training never saw").pressed(ui) {
+        let take = Button::secondary(tr!("Take a test row")).small().icon(icons::TABLE);
+        if take.hint(tr!("Fills in a row that training never saw")).pressed(ui) {
             take_row(project, found, local);
         }
-        let reset = Button::secondary("Typical values").small().icon(icons::ARROW_CLOCKWISE);
+        let reset = Button::secondary(tr!("Typical values")).small().icon(icons::ARROW_CLOCKWISE);
         if reset.pressed(ui)
             && let Some(run) = &project.run
         {
@@ -141,7 +146,7 @@ fn row_form(
         }
     });
     if let Some((_, truth)) = &local.taken {
-        small(ui, format!("A row of the test set; its true answer is {truth}."));
+        small(ui, tr!("A row of the test set; its true answer is {truth}.", truth));
     }
     let names = (ui.available_width() * 0.42).clamp(90.0, 220.0);
     let room = (ui.available_width() - names - space::M).max(80.0);
@@ -177,12 +182,12 @@ fn row_form(
 
 fn kind_name(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Number => "a number",
-        ColumnType::Category => "a category",
-        ColumnType::Boolean => "yes or no",
-        ColumnType::Date => "a date",
-        ColumnType::Text => "a text",
-        ColumnType::Ignore => "not used",
+        ColumnType::Number => tr!("a number"),
+        ColumnType::Category => tr!("a category"),
+        ColumnType::Boolean => tr!("yes or no"),
+        ColumnType::Date => tr!("a date"),
+        ColumnType::Text => tr!("a text"),
+        ColumnType::Ignore => tr!("not used"),
     }
 }
 
@@ -192,14 +197,15 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
             egui::TextEdit::multiline(&mut field.text)
                 .desired_width(room - 16.0)
                 .desired_rows(4)
-                .hint_text("Paste or type a text")
+                .hint_text(tr!("Paste or type a text"))
                 .margin(egui::Margin::symmetric(8, 6)),
         )
         .labelled_by(label);
         return;
     }
     if field.closed {
-        let shown = if field.text.is_empty() { "unknown".to_owned() } else { field.text.clone() };
+        let shown =
+            if field.text.is_empty() { tr!("unknown").to_owned() } else { field.text.clone() };
         let response = egui::ComboBox::from_id_salt(("try", &field.name))
             .width(room - 24.0)
             .truncate()
@@ -208,7 +214,7 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
                 for value in &field.common {
                     ui.selectable_value(&mut field.text, value.clone(), value);
                 }
-                ui.selectable_value(&mut field.text, String::new(), "unknown");
+                ui.selectable_value(&mut field.text, String::new(), tr!("unknown"));
             })
             .response;
         response.labelled_by(label);
@@ -220,12 +226,12 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
     if field.common.is_empty() {
         let response = text_field(ui, &mut field.text, room - 16.0, wrong).labelled_by(label);
         if wrong {
-            response.on_hover_text("This is not read as a number and counts as unknown.");
+            response.on_hover_text(tr!("This is not read as a number and counts as unknown."));
         }
         return;
     }
     text_field(ui, &mut field.text, (room - 52.0).max(40.0), wrong).labelled_by(label);
-    let choose = format!("Common values of {}", field.name);
+    let choose = tr!("Common values of {name}", name = field.name);
     let button = Button::icon_only(icons::CARET_DOWN, &choose).small().show(ui);
     egui::Popup::menu(&button).show(|ui| {
         for value in &field.common {
@@ -272,14 +278,16 @@ fn picture_form(
 ) {
     section(
         ui,
-        "Show it a picture",
-        "Drop a file on this window, open one, or take one of the data.",
+        tr!("Show it a picture"),
+        tr!("Drop a file on this window, open one, or take one of the data."),
     );
     ui.horizontal_wrapped(|ui| {
-        if Button::secondary("Open picture…").icon(icons::IMAGE).pressed(ui) {
+        if Button::secondary(tr!("Open picture…")).icon(icons::IMAGE).pressed(ui) {
             out.push(Command::Pick(Pick::Picture));
         }
-        if Button::secondary("Take a test picture").pressed(ui) && !found.row_numbers.is_empty() {
+        if Button::secondary(tr!("Take a test picture")).pressed(ui)
+            && !found.row_numbers.is_empty()
+        {
             let next = local.taken.as_ref().map_or(0, |(p, _)| p + 1) % found.row_numbers.len();
             let row = found.row_numbers.get(next).copied().unwrap_or(0) as usize;
             local.taken = Some((next, truth(found, next)));
@@ -293,7 +301,7 @@ fn picture_form(
     if let Some(Input::Sample(_)) = &trial.asked
         && let Some((_, truth)) = &local.taken
     {
-        small(ui, format!("A picture of the test set; it is {truth}."));
+        small(ui, tr!("A picture of the test set; it is {truth}.", truth));
     }
     if let Some(Ok(answer)) = &trial.answer
         && let Some(seen) = &answer.picture
@@ -321,7 +329,7 @@ fn picture(ui: &mut Ui, seen: &Seen, local: &mut Local) {
         ui.add(
             egui::Image::new(handle)
                 .fit_to_exact_size(Vec2::new(wide, high))
-                .alt_text("The picture as the model sees it"),
+                .alt_text(tr!("The picture as the model sees it")),
         );
         let (rect, response) = ui.allocate_exact_size(Vec2::new(wide, high), Sense::hover());
         let mut mesh = egui::Mesh::default();
@@ -332,15 +340,15 @@ fn picture(ui: &mut Ui, seen: &Seen, local: &mut Local) {
             mesh.add_colored_rect(part, theme::sequential((effect / most).max(0.0)));
         }
         ui.painter().add(mesh);
-        let spoken = "Where the answer hangs on the picture: the brighter, the more";
+        let spoken = tr!("Where the answer hangs on the picture: the brighter, the more");
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, spoken));
         response.on_hover_text(spoken);
     });
     small(
         ui,
-        format!(
-            "Right: a grey patch was laid over each place in turn. Bright places matter most: hiding them lowers the probability by up to {}.",
-            format_value(f64::from(most), true, false)
+        tr!(
+            "Right: a grey patch was laid over each place in turn. Bright places matter most: hiding them lowers the probability by up to {most}.",
+            most = format_value(f64::from(most), true, false)
         ),
     );
 }
@@ -349,18 +357,16 @@ fn answer_card(ui: &mut Ui, project: &ProjectState, run: &LiveRun, local: &Local
     let trial = &project.trial;
     let answer = trial.answer.as_ref().filter(|_| trial.run == local.run);
     card(ui, |ui| {
-        section(ui, "The answer", "");
+        section(ui, tr!("The answer"), "");
         match answer {
             None if trial.waiting.is_some() => {
-                ui.add(egui::Spinner::new().size(20.0)).accessible_name("Predicting");
+                ui.add(egui::Spinner::new().size(20.0)).accessible_name(tr!("Predicting"));
             }
             None => {
-                widgets::muted(ui, "It appears here.");
+                widgets::muted(ui, tr!("It appears here."));
             }
             Some(Err(error)) => {
-                let place = error.place.to_string();
-                let text = [place.as_str(), error.advice.as_str()].join("\n");
-                let heading = format!("{}.", error.what);
+                let (heading, text) = widgets::state::error_texts(error);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
             }
             Some(Ok(answer)) => result(ui, run, answer),
@@ -377,12 +383,12 @@ fn result(ui: &mut Ui, run: &LiveRun, answer: &Answer) {
     small(ui, run.schema.target.as_str());
     ui.add(Label::new(RichText::new(words).font(theme::title()).color(p.accent)).wrap());
     if let Some(sure) = sure {
-        let text = format!("The model gives it a probability of {:.1} %.", sure * 100.0);
+        let text = tr!("The model gives it a probability of {sure:.1} %.", sure = sure * 100.0);
         widgets::muted(ui, text);
     }
     for column in &answer.unknown {
         let text =
-            format!("Training had nothing like the value of {column}; it counts as unknown.");
+            tr!("Training had nothing like the value of {column}; it counts as unknown.", column);
         ui.horizontal(|ui| {
             widgets::icon(ui, icons::WARNING, 15.0, p.warning);
             ui.add(Label::new(RichText::new(text).font(theme::small()).color(p.warning)).wrap());
@@ -454,26 +460,30 @@ fn reasons(ui: &mut Ui, answer: &Answer) {
     };
     card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
-            section(ui, "What mattered", "");
-            save::menu_csv(ui, "What mattered", || csv(answer));
+            section(ui, tr!("What mattered"), "");
+            save::menu_csv(ui, tr!("What mattered"), || csv(answer));
         });
         let most = answer.columns.first().map_or(0.0, |r| r.effect.abs());
         for reason in answer.columns.iter().take(REASONS) {
             let value: String = reason.value.chars().take(24).collect();
-            let name =
-                format!("{} = {}", reason.name, if value.is_empty() { "unknown" } else { &value });
+            let name = format!(
+                "{} = {}",
+                reason.name,
+                if value.is_empty() { tr!("unknown") } else { &value }
+            );
             bar(ui, &name, reason.effect, most, &text(reason.effect), true);
         }
         let more = answer.columns.len().saturating_sub(REASONS);
         if more > 0 {
-            small(ui, format!("{more} columns with smaller effects are left out."));
+            small(ui, tr!("{more} columns with smaller effects are left out.", more));
         }
-        let what = if share { "the probability of the answer" } else { "the answer" };
+        let what = if share { tr!("the probability of the answer") } else { tr!("the answer") };
         small(
             ui,
-            format!(
-                "Each value was swapped for those of {} other rows. Right: with this value {what} is that much higher than on average with theirs; left: lower. Effects of values that only matter together can be missed.",
-                answer.swapped
+            tr!(
+                "Each value was swapped for those of {swapped} other rows. Right: with this value {what} is that much higher than on average with theirs; left: lower. Effects of values that only matter together can be missed.",
+                swapped = answer.swapped,
+                what
             ),
         );
         words(ui, &answer.words, &text);
@@ -485,21 +495,24 @@ fn words(ui: &mut Ui, words: &[Reason], text: &dyn Fn(f64) -> String) {
         return;
     }
     ui.add_space(space::S);
-    strong(ui, "Words");
+    strong(ui, tr!("Words"));
     let most = words.first().map_or(0.0, |r| r.effect.abs());
     for word in words.iter().take(REASONS) {
         bar(ui, &word.name, word.effect, most, &text(word.effect), true);
     }
-    small(ui, "Each word was left out in turn. Right: it speaks for the answer; left: against it.");
+    small(
+        ui,
+        tr!("Each word was left out in turn. Right: it speaks for the answer; left: against it."),
+    );
 }
 
 fn csv(answer: &Answer) -> String {
     let row = |kind: &str, r: &Reason| {
         [kind.to_owned(), r.name.clone(), r.value.clone(), r.effect.to_string()]
     };
-    let columns = answer.columns.iter().map(|r| row("column", r));
-    let words = answer.words.iter().map(|r| row("word", r));
-    save::csv(&["kind", "name", "value", "effect"], columns.chain(words))
+    let columns = answer.columns.iter().map(|r| row(tr!("column"), r));
+    let words = answer.words.iter().map(|r| row(tr!("word"), r));
+    save::csv(&[tr!("kind"), tr!("name"), tr!("value"), tr!("effect")], columns.chain(words))
 }
 
 /// What dropping a file on the tab asks for.

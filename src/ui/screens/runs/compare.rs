@@ -4,6 +4,8 @@ use egui::{Label, RichText, Ui};
 
 use crate::app::history::{self, Line, PastRun};
 use crate::app::{Command, ProjectState, RunCommand};
+use crate::text::of;
+use crate::tr;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::table::table;
@@ -54,15 +56,15 @@ fn curves(ui: &mut Ui, project: &ProjectState, runs: &[&PastRun], local: &mut Lo
     let names: Vec<String> = runs.iter().map(|r| r.name()).collect();
     let kind = runs.iter().find_map(|r| r.validation()).map(|(kind, _)| kind);
     card(ui, |ui| {
-        section(ui, "Side by side", "");
-        let metric = kind.map_or("Score", |k| k.label());
+        section(ui, tr!("Side by side"), "");
+        let metric = kind.map_or(tr!("Score"), |k| of(k.label()));
         let title = match local.shown {
-            Shown::Validation => "Validation loss",
-            Shown::Training => "Training loss",
+            Shown::Validation => tr!("Validation loss"),
+            Shown::Training => tr!("Training loss"),
             Shown::Metric => metric,
         };
         let log = local.log && local.shown != Shown::Metric;
-        let mut plot = Curves::new("compare", title, "Epoch").log(log);
+        let mut plot = Curves::new("compare", title, tr!("Epoch")).log(log);
         for (index, (run, name)) in runs.iter().zip(&names).enumerate() {
             if let Some(curves) = project.history.curves.get(&run.folder) {
                 let series = match local.shown {
@@ -77,12 +79,16 @@ fn curves(ui: &mut Ui, project: &ProjectState, runs: &[&PastRun], local: &mut Lo
             plot = plot.percent();
         }
         let reading = runs.iter().any(|r| project.history.reading.contains(&r.folder));
-        let none = if reading { "Reading the curves…" } else { "These runs left no such curve." };
+        let none = if reading {
+            tr!("Reading the curves…")
+        } else {
+            tr!("These runs left no such curve.")
+        };
         plot.waiting(none).height(240.0).show(ui);
         ui.horizontal_wrapped(|ui| {
             let choices = [
-                (Shown::Validation, "Validation loss"),
-                (Shown::Training, "Training loss"),
+                (Shown::Validation, tr!("Validation loss")),
+                (Shown::Training, tr!("Training loss")),
                 (Shown::Metric, metric),
             ];
             if let Some(shown) = segmented(ui, local.shown, &choices) {
@@ -90,7 +96,7 @@ fn curves(ui: &mut Ui, project: &ProjectState, runs: &[&PastRun], local: &mut Lo
             }
             ui.add_space(space::S);
             if local.shown != Shown::Metric {
-                ui.checkbox(&mut local.log, "Logarithmic");
+                ui.checkbox(&mut local.log, tr!("Logarithmic"));
             }
         });
     });
@@ -102,16 +108,23 @@ fn settings(ui: &mut Ui, runs: &[&PastRun], local: &mut Local) {
     card(ui, |ui| {
         let names: Vec<String> = runs.iter().map(|r| r.name()).collect();
         ui.horizontal_wrapped(|ui| {
-            section(ui, "Scores and settings", "");
-            save::menu_csv(ui, "Scores and settings", || csv(&names, &lines));
+            section(ui, tr!("Scores and settings"), "");
+            save::menu_csv(ui, tr!("Scores and settings"), || csv(&names, &lines));
         });
         ui.horizontal_wrapped(|ui| {
-            ui.checkbox(&mut local.all, "Also what is the same in all");
-            small(ui, format!("{different} of {} lines differ; they are marked.", lines.len()));
+            ui.checkbox(&mut local.all, tr!("Also what is the same in all"));
+            small(
+                ui,
+                tr!(
+                    "{different} of {lines} lines differ; they are marked.",
+                    different,
+                    lines = lines.len()
+                ),
+            );
         });
         let shown: Vec<&Line> = lines.iter().filter(|l| local.all || l.differs).collect();
         if shown.is_empty() {
-            small(ui, "These runs are alike in everything.");
+            small(ui, tr!("These runs are alike in everything."));
             return;
         }
         let mut head = vec![""];
@@ -140,7 +153,7 @@ fn cell(ui: &mut Ui, line: &Line, column: usize) {
     let colour = if best { p.success } else { p.text };
     let text = RichText::new(value).font(font).color(colour);
     ui.add_space(space::XS);
-    let hover = if best { format!("{value}: the best") } else { value.clone() };
+    let hover = if best { tr!("{value}: the best", value) } else { value.clone() };
     ui.add(Label::new(text).truncate()).on_hover_text(hover);
 }
 

@@ -8,6 +8,8 @@ use super::super::home::day_and_time;
 use super::{Editing, Local, Order};
 use crate::app::history::{MOST_COMPARED, PastRun};
 use crate::app::{Command, LiveRun, ProjectState, RunCommand};
+use crate::text::{of, shown};
+use crate::tr;
 use crate::train::{RunNotes, RunState};
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -46,7 +48,7 @@ pub fn show(
     card(ui, |ui| {
         tools(ui, local);
         if shown.is_empty() {
-            small(ui, "No run matches.");
+            small(ui, tr!("No run matches."));
         }
         let most = if local.everything { usize::MAX } else { FEW };
         for run in shown.iter().take(most) {
@@ -56,9 +58,9 @@ pub fn show(
         if shown.len() > FEW {
             ui.separator();
             let label = if local.everything {
-                "Show fewer".to_owned()
+                tr!("Show fewer").to_owned()
             } else {
-                format!("Show all {} runs", shown.len())
+                tr!("Show all {n} runs", n = shown.len())
             };
             if Button::secondary(&label).small().pressed(ui) {
                 local.everything = !local.everything;
@@ -70,10 +72,10 @@ pub fn show(
 fn undo_delete(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     let Some(last) = project.history.deleted.last() else { return };
     let name = last.file_name().unwrap_or_default().to_string_lossy().replace('_', " ");
-    let text = "Deleted runs can be brought back until this project is closed.";
-    let heading = format!("Run {name} is deleted");
+    let text = tr!("Deleted runs can be brought back until this project is closed.");
+    let heading = tr!("Run {name} is deleted", name);
     banner(ui, Mood::Neutral, icons::TRASH, &heading, text, |ui| {
-        if Button::secondary("Undo delete").small().icon(icons::ARROW_U_UP_LEFT).pressed(ui) {
+        if Button::secondary(tr!("Undo delete")).small().icon(icons::ARROW_U_UP_LEFT).pressed(ui) {
             out.push(Command::Runs(RunCommand::Restore));
         }
     });
@@ -81,19 +83,19 @@ fn undo_delete(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 
 fn tools(ui: &mut Ui, local: &mut Local) {
     ui.horizontal_wrapped(|ui| {
-        let hint = "Find by name, tag or note";
+        let hint = tr!("Find by name, tag or note");
         let field = egui::TextEdit::singleline(&mut local.search)
             .hint_text(hint)
             .desired_width(200.0)
             .margin(egui::Margin::symmetric(8, 6));
-        ui.add(field).accessible_name("Find a run");
-        let orders = [(Order::Newest, "Newest first"), (Order::Best, "Best first")];
+        ui.add(field).accessible_name(tr!("Find a run"));
+        let orders = [(Order::Newest, tr!("Newest first")), (Order::Best, tr!("Best first"))];
         if let Some(order) = segmented(ui, local.order, &orders) {
             local.order = order;
         }
-        ui.checkbox(&mut local.favourites, "Only favourites");
+        ui.checkbox(&mut local.favourites, tr!("Only favourites"));
         if !local.chosen.is_empty() {
-            let label = format!("Compare none ({} chosen)", local.chosen.len());
+            let label = tr!("Compare none ({chosen} chosen)", chosen = local.chosen.len());
             if Button::secondary(&label).small().pressed(ui) {
                 local.chosen.clear();
             }
@@ -104,11 +106,11 @@ fn tools(ui: &mut Ui, local: &mut Local) {
 fn state(ui: &mut Ui, run: &PastRun) {
     let (mood, text) = match run.state {
         RunState::Done => return,
-        _ if run.interrupted => (Mood::Warn, "cut off"),
-        RunState::Failed => (Mood::Bad, "failed"),
-        RunState::Cancelled => (Mood::Neutral, "cancelled"),
-        RunState::Paused => (Mood::Warn, "paused"),
-        _ => (Mood::Accent, "training"),
+        _ if run.interrupted => (Mood::Warn, tr!("cut off")),
+        RunState::Failed => (Mood::Bad, tr!("failed")),
+        RunState::Cancelled => (Mood::Neutral, tr!("cancelled")),
+        RunState::Paused => (Mood::Warn, tr!("paused")),
+        _ => (Mood::Accent, tr!("training")),
     };
     badge(ui, mood, None, text);
 }
@@ -134,7 +136,7 @@ fn entry(
                 ui.add_space(space::S);
                 let text = RichText::new(kind.format(value)).font(theme::strong());
                 ui.add(Label::new(text).extend())
-                    .on_hover_text(format!("{} on test rows", kind.label()));
+                    .on_hover_text(tr!("{kind} on test rows", kind = of(kind.label())));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.vertical(|ui| {
@@ -142,14 +144,15 @@ fn entry(
                     let colour = if open { p.accent } else { p.text };
                     let text = RichText::new(&name).font(theme::strong()).color(colour);
                     ui.add(Label::new(text).truncate());
-                    let line = format!(
-                        "{}  ·  {}  ·  learning rate {}{}",
-                        day_and_time(&run.started),
-                        run.config.precision.describe(),
-                        run.config.learning_rate,
-                        run.summary
+                    let line = tr!(
+                        "{started}  ·  {precision}  ·  learning rate {learning_rate}{epochs}",
+                        started = day_and_time(&run.started),
+                        precision = shown(&run.config.precision.describe()),
+                        learning_rate = run.config.learning_rate,
+                        epochs = run
+                            .summary
                             .as_ref()
-                            .map_or(String::new(), |s| format!("  ·  {} epochs", s.epochs)),
+                            .map_or(String::new(), |s| format!("  ·  {} epochs", s.epochs))
                     );
                     let text = RichText::new(&line).font(theme::small()).color(p.muted);
                     ui.add(Label::new(text).truncate()).on_hover_text(line);
@@ -163,7 +166,7 @@ fn entry(
             ui.spacing_mut().interact_size.y = 0.0;
             ui.add_space(66.0);
             if open {
-                badge(ui, Mood::Accent, None, "shown in \"This run\"");
+                badge(ui, Mood::Accent, None, tr!("shown in \"This run\""));
             }
             state(ui, run);
             for tag in &run.notes.tags {
@@ -188,9 +191,12 @@ fn choose(ui: &mut Ui, run: &PastRun, name: &str, chosen: &mut Vec<PathBuf>) {
     let full = chosen.len() >= MOST_COMPARED && !on;
     let response = ui
         .add_enabled(!full, egui::Checkbox::without_text(&mut on))
-        .accessible_name(format!("Compare {name}"))
-        .on_hover_text("Compare this run with others")
-        .on_disabled_hover_text(format!("At most {MOST_COMPARED} runs are compared at a time."));
+        .accessible_name(tr!("Compare {name}", name))
+        .on_hover_text(tr!("Compare this run with others"))
+        .on_disabled_hover_text(tr!(
+            "At most {most} runs are compared at a time.",
+            most = MOST_COMPARED
+        ));
     if response.changed() {
         if on {
             chosen.push(run.folder.clone());
@@ -203,9 +209,9 @@ fn choose(ui: &mut Ui, run: &PastRun, name: &str, chosen: &mut Vec<PathBuf>) {
 fn star(ui: &mut Ui, run: &PastRun, name: &str, out: &mut Vec<Command>) {
     let favourite = run.notes.favourite;
     let label = if favourite {
-        format!("{name} is a favourite. Press to unmark")
+        tr!("{name} is a favourite. Press to unmark", name)
     } else {
-        format!("Mark {name} as a favourite")
+        tr!("Mark {name} as a favourite", name)
     };
     let button = Button::icon_only(icons::STAR, &label).small().chosen(favourite);
     if button.pressed(ui) {
@@ -227,12 +233,12 @@ fn actions(
             run.state,
             RunState::Running | RunState::Paused | RunState::Preparing | RunState::Finishing
         ))
-    .then_some("It is being trained.");
-    let delete = format!("Delete {name}");
+    .then_some(tr!("It is being trained."));
+    let delete = tr!("Delete {name}", name);
     if Button::icon_only(icons::TRASH, &delete).small().blocked(busy).pressed(ui) {
         out.push(Command::Runs(RunCommand::Delete(run.folder.clone())));
     }
-    let write = format!("Name, tags and note of {name}");
+    let write = tr!("Name, tags and note of {name}", name);
     if Button::icon_only(icons::PENCIL_SIMPLE, &write).small().pressed(ui) {
         local.editing = Some(Editing {
             run: run.folder.clone(),
@@ -240,17 +246,17 @@ fn actions(
             notes: run.notes.clone(),
         });
     }
-    let settings = format!("Use the settings of {name}");
+    let settings = tr!("Use the settings of {name}", name);
     if Button::icon_only(icons::SLIDERS_HORIZONTAL, &settings).small().pressed(ui) {
         out.push(Command::Runs(RunCommand::UseSettings(run.folder.clone())));
     }
     let blocked = match (open, run.finished()) {
-        (true, _) => Some("It is the one shown."),
-        _ if training => Some("Training is running. Stop it first."),
-        (_, false) => Some("It has no finished model."),
+        (true, _) => Some(tr!("It is the one shown.")),
+        _ if training => Some(tr!("Training is running. Stop it first.")),
+        (_, false) => Some(tr!("It has no finished model.")),
         _ => None,
     };
-    let show = format!("Open {name}: its curves, its evaluation, its export");
+    let show = tr!("Open {name}: its curves, its evaluation, its export", name);
     if Button::icon_only(icons::FOLDER_OPEN, &show).small().blocked(blocked).pressed(ui) {
         local.all = false;
         out.push(Command::Runs(RunCommand::Open(run.folder.clone())));
@@ -273,11 +279,11 @@ fn edit(ui: &mut Ui, local: &mut Local, out: &mut Vec<Command>) {
         });
     };
     ui.indent("notes", |ui| {
-        field(ui, "Name", &mut editing.notes.name);
-        field(ui, "Tags", &mut editing.tags);
-        field(ui, "Note", &mut editing.notes.note);
+        field(ui, tr!("Name"), &mut editing.notes.name);
+        field(ui, tr!("Tags"), &mut editing.tags);
+        field(ui, tr!("Note"), &mut editing.notes.note);
         ui.horizontal(|ui| {
-            if Button::primary("Save notes").small().pressed(ui) {
+            if Button::primary(tr!("Save notes")).small().pressed(ui) {
                 let notes = RunNotes {
                     name: editing.notes.name.trim().to_owned(),
                     note: editing.notes.note.trim().to_owned(),
@@ -287,10 +293,10 @@ fn edit(ui: &mut Ui, local: &mut Local, out: &mut Vec<Command>) {
                 out.push(Command::Runs(RunCommand::Note(editing.run.clone(), notes)));
                 done = true;
             }
-            if Button::secondary("Leave as it was").small().pressed(ui) {
+            if Button::secondary(tr!("Leave as it was")).small().pressed(ui) {
                 done = true;
             }
-            small(ui, "Tags have commas between them.");
+            small(ui, tr!("Tags have commas between them."));
         });
     });
     if done {

@@ -5,6 +5,8 @@ use egui::Ui;
 
 use crate::app::history::{self, PastRun};
 use crate::app::{Command, PrecisionChoice, ProjectState, RunCommand};
+use crate::text::of;
+use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::space;
 use crate::ui::widgets::plot::Curves;
@@ -48,18 +50,20 @@ pub fn show(
     card(ui, |ui| {
         section(
             ui,
-            "Try several settings",
-            "Trains every pair of a learning rate and a number format, one after the other, with all else as in Configure.",
+            tr!("Try several settings"),
+            tr!(
+                "Trains every pair of a learning rate and a number format, one after the other, with all else as in Configure."
+            ),
         );
         let base = &project.project.train;
-        small(ui, "Learning rates");
+        small(ui, tr!("Learning rates"));
         ui.horizontal_wrapped(|ui| {
             for (on, step) in local.rates.iter_mut().zip(STEPS) {
                 ui.checkbox(on, rounded(base.learning_rate * step).to_string());
                 ui.add_space(space::S);
             }
         });
-        small(ui, "Number formats");
+        small(ui, tr!("Number formats"));
         ui.horizontal_wrapped(|ui| {
             for (on, format) in local.formats.iter_mut().zip(PrecisionChoice::ALL) {
                 ui.checkbox(on, format.name().1);
@@ -82,13 +86,16 @@ pub fn show(
             .collect();
         let count = rates.len() * formats.len();
         let blocked = match project.train_blocked() {
-            _ if count == 0 => Some("Choose a learning rate and a number format."),
+            _ if count == 0 => Some(tr!("Choose a learning rate and a number format.")),
             // Training itself is no hindrance: runs can wait.
             Some(why) if project.run.as_ref().is_none_or(|r| !r.active()) => Some(why),
             _ => None,
         };
-        let label =
-            if count == 1 { "Queue 1 run".to_owned() } else { format!("Queue {count} runs") };
+        let label = if count == 1 {
+            tr!("Queue 1 run").to_owned()
+        } else {
+            tr!("Queue {count} runs", count)
+        };
         if Button::secondary(&label).icon(icons::LIST_CHECKS).blocked(blocked).pressed(ui) {
             let queued = history::sweep(base, &rates, &formats);
             out.push(Command::Runs(RunCommand::Queue(queued)));
@@ -117,8 +124,8 @@ fn results(ui: &mut Ui, project: &ProjectState, runs: &[PastRun]) {
         return;
     }
     ui.add_space(space::S);
-    let title = format!("{} on validation rows", kind.label());
-    let mut plot = Curves::new("sweep", &title, "Learning rate").log_x().height(240.0);
+    let title = tr!("{kind} on validation rows", kind = of(kind.label()));
+    let mut plot = Curves::new("sweep", &title, tr!("Learning rate")).log_x().height(240.0);
     for format in PrecisionChoice::ALL {
         let points = points(format);
         if !points.is_empty() {
@@ -129,7 +136,10 @@ fn results(ui: &mut Ui, project: &ProjectState, runs: &[PastRun]) {
         plot = plot.percent();
     }
     plot.show(ui);
-    small(ui, "One point per finished run. Judge by validation rows; test rows are for the end.");
+    small(
+        ui,
+        tr!("One point per finished run. Judge by validation rows; test rows are for the end."),
+    );
 }
 
 #[cfg(test)]
