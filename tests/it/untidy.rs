@@ -117,7 +117,7 @@ fn numbers_as_people_write_them_are_numbers() {
         (
             &(|i| format!("{} kg", n(i))) as &dyn Fn(usize) -> String,
             1000.0,
-            "units are left off 40",
+            "units (kg) are left off 40",
         ),
         (&|i| format!("({})", n(i)), -1000.0, "less than nothing in 40"),
         (&|i| format!("{}-", n(i)), -1000.0, "less than nothing in 40"),
