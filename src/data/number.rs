@@ -238,8 +238,7 @@ impl NumberEvidence {
     }
 
     /// The unit of the cells.
-    #[cfg(test)]
-    fn unit(&self) -> Option<&'static str> {
+    pub(crate) fn unit(&self) -> Option<&'static str> {
         self.unit.and_then(|u| UNITS.get(usize::from(u)).copied())
     }
 

@@ -1,4 +1,4 @@
-"""Writes workbooks as people have them, and a Parquet file of times, to tests/data/formats/people.
+"""Writes workbooks as people have them, and a Parquet file of times, to tests/data/people.
 
     pip install pyarrow openpyxl
     python tests/golden/formats_untidy.py
@@ -11,7 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-OUT = pathlib.Path(__file__).parent.parent / "data" / "formats" / "people"
+OUT = pathlib.Path(__file__).parent.parent / "data" / "people"
 OUT.mkdir(parents=True, exist_ok=True)
 
 NAMES = ["city", "age", "price", "day", "bought"]

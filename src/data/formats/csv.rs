@@ -96,6 +96,18 @@ fn read_in(
     progress: &Progress,
     sizes: Sizes,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
+    read_as(path, bytes, options, progress, sizes, false)
+}
+
+/// `tidied`: the text was already turned into an ordinary one, so it is read as it stands.
+fn read_as(
+    path: &Path,
+    bytes: &[u8],
+    options: &ImportOptions,
+    progress: &Progress,
+    sizes: Sizes,
+    tidied: bool,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
     let decoded = text::decode(bytes);
     let mut notes = vec![decoded.note];
     let (text, named) = separator_line(&decoded.text);
@@ -123,11 +135,14 @@ fn read_in(
         let text = "\n".repeat(usize::from(named.is_some())) + &tidied.text;
         let delimiter = tidied.delimiter.or(wanted);
         let options = ImportOptions { delimiter, ..options.clone() };
-        let read = read_in(path, text.as_bytes(), &options, progress, sizes);
+        let read = read_as(path, text.as_bytes(), &options, progress, sizes, true);
         (read, tidied.note)
     };
-    let tidied = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
-    if let Some(tidied) = tidied.or_else(|| untidy::padded(text, &dialect)) {
+    let ordinary = || {
+        let spaced = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
+        spaced.or_else(|| untidy::padded(text, &dialect))
+    };
+    if let Some(tidied) = (!tidied).then(ordinary).flatten() {
         let (read, note) = again(tidied);
         return read.map(|(table, notes)| (table, told(notes, note)));
     }
@@ -138,7 +153,8 @@ fn read_in(
     if let Some(at) = quotes.open.or(quotes.stray) {
         let literal = dialect::detect(text, false, wanted, options.header, tabs);
         if !plain_without_quotes(text, &literal) {
-            if let Some((Ok((table, notes)), note)) = untidy::escaped(text).map(again) {
+            let escaped = (!tidied).then(|| untidy::escaped(text)).flatten();
+            if let Some((Ok((table, notes)), note)) = escaped.map(again) {
                 return Ok((table, told(notes, note)));
             }
             return Err(bad_quote(text, at, quotes.open.is_some()));

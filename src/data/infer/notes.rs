@@ -35,11 +35,12 @@ pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
             format!("Numbers such as 1,234 in {names} could be read in two ways; check them.");
         notes.push(ImportNote::repair(text, &[]));
     }
+    let mut units: Vec<&str> = verdicts.iter().filter_map(|v| v.written.unit()).collect();
+    units.sort_unstable();
+    units.dedup();
+    let units = format!("Currency and percent signs and units ({}) are left off", units.join(", "));
     for (what, of) in [
-        (
-            "Currency and percent signs and units are left off",
-            (|e| e.units) as fn(&NumberEvidence) -> usize,
-        ),
+        (units.as_str(), (|e| e.units) as fn(&NumberEvidence) -> usize),
         ("Spaces or apostrophes between thousands are read over in", |e| e.spaced),
         ("(12), 12- and the like are read as less than nothing in", |e| e.negatives),
         ("Digits of another script are read in", |e| e.scripts),

@@ -63,6 +63,9 @@ pub(super) fn padded(text: &str, dialect: &Dialect) -> Option<Tidied> {
         return None;
     }
     let out = without_padding(text, dialect.delimiter);
+    if out == text {
+        return None;
+    }
     let records = dialect::head(&out, dialect.delimiter, true, LINES);
     let width = records.first().map_or(0, Vec::len);
     (width > 1 && records.iter().all(|r| r.len() == width)).then_some(Tidied {
