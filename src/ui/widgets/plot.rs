@@ -408,7 +408,8 @@ impl<'a> Curves<'a> {
                 let newest = last.map_or(String::new(), |[_, y]| {
                     format!(" {}", format_value(*y, self.percent, self.whole))
                 });
-                small(ui, format!("{}{newest}", curve.name));
+                // A name and its value stay in one line.
+                small(ui, unbroken(&format!("{}{newest}", curve.name)));
                 ui.add_space(space::XS);
             }
             if let Some((_, name)) = self.band {
@@ -426,7 +427,7 @@ impl<'a> Curves<'a> {
             if let Some((.., name)) = &self.mark {
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
-                small(ui, name.clone());
+                small(ui, unbroken(name));
             }
         });
         reset
@@ -530,6 +531,12 @@ fn log_marks((from, to): (f64, f64)) -> Vec<GridMark> {
         .filter(|value| (from..=to).contains(value))
         .map(|value| GridMark { value, step_size: 1.0 })
         .collect()
+}
+
+/// A short text that does not go on in another line.
+fn unbroken(text: &str) -> String {
+    let short = text.chars().count() <= 32;
+    if short { text.replace(' ', "\u{a0}") } else { text.to_owned() }
 }
 
 /// The mark of separate points in a legend.
