@@ -41,6 +41,8 @@ const SAME_EVERYWHERE: &[&str] = &[
     "The window cannot be opened: {e}",
     "%Y-%m-%d %H:%M UTC",
     "{} pictures",
+    "a passphrase being typed",
+    "SELECT … FROM …",
     "Train without a window: fp8-studio train PROJECT. See fp8-studio --help.",
 ];
 
@@ -448,6 +450,8 @@ const ENGLISH: &[&str] = &[
     "Open a picture",
     "Save the report",
     "Web page",
+    "Save the sealed project",
+    "Open the file with the secret key",
     // The audit log.
     "steps left",
     // Spellings that are looked for in data.

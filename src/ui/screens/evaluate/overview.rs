@@ -4,7 +4,7 @@ use egui::{Label, RichText, Ui};
 
 use crate::eval::{Evaluation, Interval, Measured, Part};
 use crate::metrics::MetricKind;
-use crate::text::{of, shown, within};
+use crate::text::{of, within};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
