@@ -231,7 +231,7 @@ fn an_amax_gathered_from_parts_gives_the_bytes_of_one_call() {
         let scale = s.pair.slots.words(s.op.scales)[0];
         let stats = s.pair.slots.words(s.op.stats)[from_stats..from_stats + STAT_WORDS].to_vec();
         // The same memory takes the parts one after the other.
-        let mut packed = Vec::new();
+        let mut packed: Vec<u32> = Vec::new();
         for source in [ScaleSource::Gather, ScaleSource::Gathered] {
             for cut in CUTS.windows(2) {
                 s.pair.write(s.op.input, part(cut));

@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(3600);
 fn plan(recipe: Recipe) -> Plan {
     let input = InputSpec::features(33);
     let head = Head::Classes { count: 3 };
-    let model = ModelSpec::mlp(input, &[66, 20], Activation::Relu, false, 0.0, false, head);
+    let model = ModelSpec::mlp(input, &[40], Activation::Relu, false, 0.0, false, head);
     let config = PlanConfig {
         batch: ROWS,
         precision: Precision::Fp8(recipe),
