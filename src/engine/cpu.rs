@@ -1,5 +1,7 @@
 //! Native executor: runs the CPU twin of every op, on all cores.
 
+use std::time::{Duration, Instant};
+
 use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::error::EngineError;
 use crate::fp8::slice::simd_name;
@@ -38,6 +40,35 @@ impl CpuEngine {
         let slots = Slots::placed(&plan.slots, plan.places());
         let equal_weights = host::equal_weights(&plan);
         Ok(Self { plan, slots, equal_weights })
+    }
+
+    /// As [`Engine::train`] on one batch, as most steps run: without the statistics that only some
+    /// gather. Tells how long each op took.
+    ///
+    /// # Errors
+    /// As [`Engine::train`].
+    pub fn train_timed(
+        &mut self,
+        batch: &Batch,
+        step: &StepParams,
+        mut took: impl FnMut(&Op, Duration) + Send,
+    ) -> Result<(), EngineError> {
+        host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
+        self.stage(batch, step)?;
+        self.slots.full_stats = false;
+        let update: &[Op] = match host::updates_after(&self.plan, step.step) {
+            true => &self.plan.update_step,
+            false => &[],
+        };
+        let (ops, slots) = (self.plan.train_step.iter().chain(update), &mut self.slots);
+        rayon::scope(|_| {
+            for op in ops {
+                let begin = Instant::now();
+                op.cpu(slots);
+                took(op, begin.elapsed());
+            }
+        });
+        Ok(())
     }
 
     fn stage(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
