@@ -267,7 +267,7 @@ fn training_step(bencher: Bencher, case: Case<Network>) {
     let plan = plan(&model, ROWS, case.precision);
     let mut engine: Box<dyn Engine> = match case.place {
         Where::Cpu => Box::new(CpuEngine::open(plan).expect("memory")),
-        Where::Gpu => Box::new(WgpuEngine::on(gpu(), plan).expect("a GPU")),
+        Where::Gpu => Box::new(WgpuEngine::on(gpu(), plan, None).expect("a GPU")),
     };
     engine.load_params(&init(&model, 1)).expect("parameters");
     let batch = batch(&model, ROWS);
