@@ -52,6 +52,16 @@ impl Dialogs for Desktop {
                     .set_file_name(suggestion)
                     .save_file(),
             ),
+            Pick::SealTo => pollster::block_on(
+                dialog
+                    .set_title("Save the sealed project")
+                    .add_filter("Sealed", &["age"])
+                    .set_file_name(suggestion)
+                    .save_file(),
+            ),
+            Pick::KeyFile => pollster::block_on(
+                dialog.set_title("Open the file with the secret key").pick_file(),
+            ),
             Pick::SaveAs => pollster::block_on(
                 dialog.set_title("Choose a new folder for the project").pick_folder(),
             ),

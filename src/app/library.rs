@@ -11,7 +11,6 @@ use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
-use crate::export::sealed::Lock;
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
@@ -198,7 +197,7 @@ impl Services for Library {
         if request.passphrase.0.is_empty() {
             return Ok(export::export_run_as(&run, &request.to, request.format, &options)?);
         }
-        let lock = Lock::passphrase(&request.passphrase.0);
+        let lock = super::unsealing::lock_of(&request.passphrase);
         export::sealed::export(&run, &request.to, request.format, &options, &lock)
     }
 }

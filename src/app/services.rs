@@ -1,11 +1,13 @@
 //! What the application needs of the library. Tests put their own in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Wake;
-use super::history::{self, PastRun};
+use super::folds::{self, Folds};
+use super::history::{self, PastRun, Queued};
+use super::{Wake, unsealing};
+use crate::data::import::{self, Parts};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::deploy::{Answer, Input, Model, explain};
 use crate::device::AdapterInfo;
@@ -132,6 +134,38 @@ pub trait Services: Send + Sync {
     /// Moves a run out of sight.
     fn delete_run(&self, run: &Path) -> Result<(), UserError> {
         history::delete(run)
+    }
+    /// What of a file could be read instead: sheets or tables.
+    fn parts(&self, data: &Path) -> Parts {
+        import::parts(data)
+    }
+    /// Trains several times, each time tested on other rows.
+    fn cross_validate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        k: usize,
+        progress: &Progress,
+    ) -> Result<Folds, UserError> {
+        folds::run(data, schema, project, k, progress)
+    }
+    /// Writes a sealed copy of a project; gives the path written.
+    fn seal_project(
+        &self,
+        project: &Project,
+        secret: &Secret,
+        to: &Path,
+    ) -> Result<PathBuf, UserError> {
+        unsealing::seal_project(project, secret, to)
+    }
+    /// The runs that waited when the project was saved.
+    fn queue(&self, project: &Path) -> VecDeque<Queued> {
+        history::read_queue(project)
+    }
+    /// Keeps the runs that wait.
+    fn save_queue(&self, project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+        history::save_queue(project, queue)
     }
     /// Brings a deleted run back.
     fn restore_run(&self, run: &Path) -> Result<(), UserError> {

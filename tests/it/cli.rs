@@ -278,6 +278,20 @@ fn a_project_exports_its_newest_run() {
 }
 
 #[test]
+fn a_run_outside_its_project_asks_for_the_data_where_it_needs_them() {
+    let p = penguins();
+    let out = p.folder.join("torch");
+    let export = ["export", text(&p.run), "--to", "pytorch", "-o", text(&out)];
+    let error = refused(export);
+    assert!(error.contains("data are needed") && error.contains("--data"), "{error}");
+    let german = concat!(env!("CARGO_MANIFEST_DIR"), "/projects/german_credit");
+    let error = refused(export.into_iter().chain(["--data", german]));
+    assert!(error.contains("trained on 344 rows, and the data have 1000"), "{error}");
+    done(export.into_iter().chain(["--data", text(&p.folder)]));
+    assert!(out.join("train.py").is_file());
+}
+
+#[test]
 fn prediction_tables_and_models_that_do_not_fit_are_refused() {
     let p = penguins();
     let temp = tempfile::tempdir().unwrap();
@@ -523,6 +537,41 @@ fn info_names_every_adapter_with_a_passed_self_test() {
     }
     let text = done(["info"]).out;
     assert!(text.contains("self-test: passed"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn measured_speeds_of_kernels_are_shown_and_forgotten() {
+    let temp = tempfile::tempdir().unwrap();
+    let done = |args: &[&str]| {
+        let cache = temp.path().join("cache");
+        let ran = ran(program().args(args).env("XDG_CACHE_HOME", cache).output().unwrap());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
+    done(&["samples", "penguins", text(temp.path())]);
+    let folder = temp.path().join("penguins");
+    let train = ["train", text(&folder), "--device", "gpu", "--epochs", "1", "--quiet"];
+    let trained = |said: &str| {
+        let mut program = program();
+        program.args(train).env("XDG_CACHE_HOME", temp.path().join("cache"));
+        let ran = ran(program.env("FP8_STUDIO_TUNING", said).output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    trained("off");
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
+    trained("on");
+    let shown = done(&["info", "--tuning"]);
+    for part in ["gemm ", "quantise ", "16x16", "subgroups", " µs  used", "gpu-tuning.json"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&done(&["info", "--tuning", "--json"])).unwrap();
+    assert!(json["tuning"]["measured"][0]["choices"].as_object().unwrap().len() > 3);
+    assert!(done(&["info", "--clear-tuning"]).contains("forgotten"));
+    assert!(done(&["info", "--clear-tuning"]).contains("There were no"));
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_sample_is_trained_and_exported_by_clicking() {
     assert!(header.starts_with('{'), "{header}");
 }
 
-fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -> bool) {
+pub(super) fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -> bool) {
     let end = Instant::now() + Duration::from_secs(120);
     loop {
         w.run_steps(2);
@@ -59,7 +59,7 @@ fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -
 }
 
 /// Waits until the control can be pressed, and presses it.
-fn press(w: &mut Harness<'_, StudioApp>, label: &str) {
+pub(super) fn press(w: &mut Harness<'_, StudioApp>, label: &str) {
     let ready = |w: &Harness<'_, StudioApp>| {
         w.query_all_by_label(label).any(|n| {
             let node = n.accesskit_node();

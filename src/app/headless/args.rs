@@ -553,6 +553,9 @@ pub struct ExportArgs {
     /// File to write [default: `model` and the usual ending]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// What the run was trained on, where its folder does not lie in that project
+    #[arg(long, value_name = "PROJECT|DATA")]
+    pub data: Option<PathBuf>,
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<FormatArg>,
@@ -723,6 +726,12 @@ pub struct InfoArgs {
     /// As JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// Also how fast each variant of each kernel was on the graphics processors measured so far
+    #[arg(long)]
+    pub tuning: bool,
+    /// Forget those measurements; they are made again when needed
+    #[arg(long, conflicts_with_all = ["tuning", "json"])]
+    pub clear_tuning: bool,
 }
 
 /// `samples`.
