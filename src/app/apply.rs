@@ -251,12 +251,12 @@ impl AppState {
             _ => slug(&p.project.name),
         };
         let suggestion = self.project().map(name).unwrap_or_default();
-        let services = Arc::clone(&self.services);
+        let dialogs = Arc::clone(&self.dialogs);
         self.tasks.spawn(
             "Waiting for a choice of file",
             false,
             &self.wake,
-            move |_| Outcome::Picked { what, path: services.pick(what, &suggestion) },
+            move |_| Outcome::Picked { what, path: dialogs.pick(what, &suggestion) },
             Outcome::Failed,
         );
     }

@@ -5,6 +5,7 @@ mod assess;
 pub mod checking;
 pub mod columns;
 pub mod command;
+pub mod dialogs;
 pub mod estimating;
 pub mod folds;
 pub mod headless;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use apply::Retry;
 pub use command::{Command, Outcome};
+pub use dialogs::{Desktop, Dialogs};
 pub use history::{PastRun, RunCommand};
 pub use library::Library;
 pub use live::LiveRun;
@@ -209,6 +211,7 @@ pub struct AppState {
     pub engines: Option<Engines>,
     store: Store,
     services: Arc<dyn Services>,
+    dialogs: Arc<dyn Dialogs>,
     wake: Wake,
     attempts: u64,
     edited: Option<Instant>,
@@ -232,7 +235,12 @@ impl AppState {
     }
 
     /// Reads the settings and looks for engines and interrupted runs in the background.
-    pub fn new(services: Arc<dyn Services>, store: Store, wake: Wake) -> Self {
+    pub fn new(
+        services: Arc<dyn Services>,
+        dialogs: Arc<dyn Dialogs>,
+        store: Store,
+        wake: Wake,
+    ) -> Self {
         let mut state = Self {
             step: Step::Home,
             workspace: Workspace::Empty,
@@ -245,6 +253,7 @@ impl AppState {
             engines: None,
             store,
             services,
+            dialogs,
             wake,
             attempts: 0,
             edited: None,

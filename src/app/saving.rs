@@ -59,12 +59,12 @@ impl Content {
 impl AppState {
     /// Asks where to, and writes there.
     pub(super) fn save_file(&mut self, suggestion: String, content: Content) {
-        let services = Arc::clone(&self.services);
+        let dialogs = Arc::clone(&self.dialogs);
         self.tasks.spawn(
             "Saving a file",
             false,
             &self.wake,
-            move |_| match services.pick(Pick::FileTo, &suggestion) {
+            move |_| match dialogs.pick(Pick::FileTo, &suggestion) {
                 None => Outcome::Wrote(Ok(None)),
                 Some(path) => Outcome::Wrote(
                     content.bytes().and_then(|bytes| write(&path, &bytes)).map(|()| Some(path)),

@@ -1,4 +1,4 @@
-//! What the application needs of the library and of the system. Tests put their own in place.
+//! What the application needs of the library. Tests put their own in place.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::folds::{self, Folds};
 use super::history::{self, PastRun, Queued};
-use super::{Pick, Wake, unsealing};
+use super::{Wake, unsealing};
 use crate::data::import::{self, Parts};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::deploy::{Answer, Input, Model, explain};
@@ -73,7 +73,7 @@ pub struct Engines {
     pub adapters: Vec<(AdapterInfo, Result<(), String>)>,
 }
 
-/// The library and the system as the application sees them. Every call may block, so all but
+/// The library as the application sees it. Every call may block, so all but
 /// `samples` and `start` are made from background tasks.
 pub trait Services: Send + Sync {
     /// Embedded samples.
@@ -199,7 +199,4 @@ pub trait Services: Send + Sync {
     ) -> Result<(), UserError>;
     /// Writes the best model of a run to a file and proves that the file predicts the same.
     fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError>;
-    /// Asks for a file or folder; blocks until the dialog is closed. `suggestion` is the name of a
-    /// file to write.
-    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf>;
 }

@@ -24,7 +24,7 @@ pub struct ImportOptions {
     /// Width and height to which the images of a folder are brought; by default the commonest
     /// size, made smaller to fit 32 × 32.
     pub image_size: Option<(usize, usize)>,
-    /// Sheet of a workbook or table of a database; by default the largest.
+    /// Sheet of a workbook, table of a database or list of a JSON file; by default the largest.
     pub part: Option<String>,
     /// Query (SQL) that gives the rows of a database.
     pub query: Option<String>,
@@ -167,7 +167,9 @@ fn file(
             }
             Ok((Samples::Table(table), notes))
         }
-        Content::Json => json::read(path, &content, progress).and_then(table),
+        Content::Json => {
+            json::read(path, &content, options.part.as_deref(), progress).and_then(table)
+        }
         Content::Sqlite => sqlite::read(path, options, progress).and_then(table),
         Content::Parquet => arrow::read_parquet(path, progress).and_then(table),
         Content::Arrow => arrow::read_arrow(path, &content, progress).and_then(table),
@@ -298,6 +300,12 @@ fn folder(
         let (images, notes) = idx::open_folder(path, &entries, progress)?;
         return Ok((Samples::Images(images), notes));
     }
+    if let [one] = entries.as_slice()
+        && one.is_dir()
+        && !is_class_folder(one)?
+    {
+        return folder(one, options, progress);
+    }
     let tables: Vec<&PathBuf> = entries.iter().filter(|e| is_table_name(e)).collect();
     // A table beside the images that it lists goes before the folders' names.
     let only = match tables.as_slice() {
@@ -325,20 +333,103 @@ fn folder(
         ([_, _], Some(train), Some(test)) if train != test => {
             two_tables(train, test, options, progress)
         }
-        (tables, _, _) => Err(invalid(
-            if tables.is_empty() {
-                "This folder holds neither a table nor images that can be read".to_owned()
-            } else {
-                format!("This folder holds {}", count(tables.len(), "table"))
-            },
-            if tables.is_empty() {
-                "Open a table, or a folder that has one folder of images or of texts per class."
-            } else {
-                "Open one of the files, or keep one with \"train\" and one with \"test\" in its name."
-            },
-        )
-        .in_file(path)),
+        ([_, _, ..], _, _) => joined(path, &tables, options, progress),
+        _ => Err(no_data(path, &entries).in_file(path)),
     }
+}
+
+/// What a folder without data holds instead.
+fn no_data(path: &Path, entries: &[PathBuf]) -> DataError {
+    let (mut endings, mut folders) = (Vec::<String>::new(), vec![path.to_owned()]);
+    let mut files = 0;
+    folders.extend(entries.iter().filter(|e| e.is_dir()).cloned());
+    for file in folders.iter().flat_map(|f| self::entries(f).unwrap_or_default()) {
+        if file.is_file() {
+            files += 1;
+            let ending = file.extension().map(|e| format!(".{}", e.to_string_lossy()));
+            endings.extend(ending.filter(|e| !endings.contains(e)));
+        }
+    }
+    if files == 0 {
+        return invalid(
+            "This folder is empty",
+            "Open a table, or a folder that has one folder of images or of texts per class.",
+        );
+    }
+    endings.truncate(5);
+    invalid(
+        format!(
+            "This folder holds neither a table nor images that can be read, but {} ({})",
+            count(files, "other file"),
+            endings.join(", ")
+        ),
+        "Open a table, or a folder that has one folder of PNG, JPEG, WebP or BMP images, or of texts, \
+         per class. Pictures in other formats have to be saved in one of these first.",
+    )
+}
+
+/// Tables with the same columns, as where each month has a file of its own.
+fn joined(
+    folder: &Path,
+    tables: &[&PathBuf],
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<(Samples, Vec<ImportNote>), DataError> {
+    let mut all: Option<(Vec<String>, Vec<super::Column>)> = None;
+    let (mut lines, mut notes) = (Vec::new(), Vec::new());
+    let mut files = super::Column::new("file");
+    for path in tables {
+        let (Samples::Table(table), more) = file(path, options, progress)? else {
+            return Err(invalid(
+                format!("This folder holds {}, and one lists images", count(tables.len(), "table")),
+                "Open that file alone.",
+            )
+            .in_file(path));
+        };
+        let names: Vec<String> = table.columns().iter().map(|c| c.name().to_owned()).collect();
+        let (first, columns) = all.get_or_insert_with(|| {
+            (names.clone(), names.iter().map(|n| super::Column::new(n.as_str())).collect())
+        });
+        if *first != names {
+            return Err(invalid(
+                format!("This folder holds {} with different columns", count(tables.len(), "table")),
+                "Open one of the files, keep one with \"train\" and one with \"test\" in its name, or \
+                 give all of them the same columns in the same order, to have them joined.",
+            )
+            .in_file(folder));
+        }
+        columns.iter_mut().zip(table.columns()).for_each(|(all, more)| all.append(more));
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        (0..table.rows()).for_each(|r| {
+            files.push(&name);
+            lines.push(table.line(r));
+        });
+        notes.extend(more.into_iter().filter(|n| n.repair).map(|mut n| {
+            n.text = format!("{name}: {}", n.text);
+            n
+        }));
+    }
+    let (mut names, mut columns) = all.unwrap_or_default();
+    if !names.iter().any(|n| n == "file") {
+        names.push("file".to_owned());
+        columns.push(files);
+    }
+    let mut table = Table::new(columns, lines);
+    notes.insert(
+        0,
+        ImportNote::info(format!(
+            "{} with the same columns joined; the column \"file\" says where a row comes from, and row \
+             numbers are those of that file.",
+            count(tables.len(), "table")
+        )),
+    );
+    notes.extend(super::infer::infer(&mut table, false));
+    // Which file a row came from is known of no row to come.
+    if let Some(file) = table.columns_mut().last_mut().filter(|c| c.name() == "file") {
+        (file.kind, file.inferred) = (super::ColumnType::Ignore, super::ColumnType::Ignore);
+        file.reason = "it names the file that a row comes from".to_owned();
+    }
+    Ok((Samples::Table(table), notes))
 }
 
 fn two_tables(

@@ -47,7 +47,8 @@ struct Verdict {
     format: NumberFormat,
     unsure: bool,
     commas: usize,
-    units: usize,
+    /// How its numbers are written, when it is read as numbers.
+    written: NumberEvidence,
     day_first: bool,
     /// Dates whose day and month could be exchanged, and none that decides.
     order_unsure: bool,
@@ -138,13 +139,14 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
     if n.valid == 0 {
         return (Ignore, "it has no value at all".to_owned());
     }
-    let formatted = n.evidence.commas() + n.evidence.units > 0;
+    // Of amounts in different units none is a number.
+    let formatted = n.evidence.formatted() && !n.evidence.mixed;
     let is_number = |cell: &str| v.format.parse(cell).is_some();
     let numbers = if formatted { fitting(column, is_number) } else { n.plain };
     let values = n.valid - n.soft;
     if values > 0 && numbers > 0 && numbers as f64 >= MOSTLY * values as f64 {
         v.commas = n.evidence.commas();
-        v.units = n.evidence.units;
+        v.written = n.evidence;
         let format = v.format;
         misfits(column, v, n.valid - numbers, |cell| format.parse(cell).is_some());
         return number(column, n, numbers);

@@ -1,5 +1,7 @@
 //! How a column writes its numbers: decimal sign, thousands separators, a unit.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The way one column writes numbers, chosen from all of its cells.
@@ -15,8 +17,14 @@ pub enum NumberFormat {
     Thousands,
 }
 
-/// Signs that may stand before or after a number without changing it.
-const UNITS: [char; 6] = ['$', '€', '£', '¥', '%', '₹'];
+/// Signs and words that may stand before or after a number without changing it. Where a column mixes
+/// them, none of its cells is a number: 500 g and 2 kg are not 500 and 2.
+const UNITS: [&str; 52] = [
+    "$", "€", "£", "¥", "%", "₹", "₽", "₺", "₩", "EUR", "USD", "GBP", "CHF", "JPY", "kr", "zł",
+    "Kč", "R$", "Rs.", "Rs", "Fr.", "°C", "°F", "°", "km/h", "mph", "m/s", "kWh", "kW", "kg", "mg",
+    "lbs", "lb", "oz", "km", "cm", "mm", "m²", "m2", "ft", "mi", "ml", "hours", "min", "sec",
+    "years", "days", "GB", "MB", "kB", "g", "m",
+];
 
 /// Powers of ten that a double holds exactly.
 const TENS: [f64; 16] =
@@ -67,21 +75,21 @@ impl NumberFormat {
             (Self::DecimalComma, Some(v)) if !grouped(cell, '.') => return Some(v),
             _ => {}
         }
-        let (bare, _) = strip_unit(cell);
-        // Words are told from numbers by their first letter, the commonest case.
-        if !bare.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | ',')) {
-            return None;
-        }
+        let written = Written::of(cell)?;
+        let bare = written.bare.as_ref();
         let text = match self {
-            Self::Plain => bare.to_owned(),
+            Self::Plain if is_spaced(bare) => ungroup(bare),
             Self::DecimalComma if is_decimal_comma(bare) || grouped(bare, '.') => {
-                bare.chars().filter(|c| !is_group(*c) && *c != '.').collect::<String>()
+                ungroup(bare).replace('.', "")
             }
+            Self::DecimalComma if is_spaced(bare) => ungroup(bare),
             Self::Thousands if is_thousands(bare) => bare.replace(',', ""),
+            Self::Thousands if is_spaced(bare) => ungroup(bare),
             _ => bare.to_owned(),
         };
         let text = if self == Self::DecimalComma { text.replace(',', ".") } else { text };
-        text.parse::<f64>().ok().filter(|v| v.is_finite())
+        let value = text.parse::<f64>().ok().filter(|v| v.is_finite())?;
+        Some(if written.negative { -value } else { value })
     }
 }
 
@@ -93,6 +101,70 @@ impl NumberFormat {
     }
 }
 
+/// A cell that may be a number, taken apart.
+struct Written<'a> {
+    /// The digits with their separators, a sign in front at most.
+    bare: Cow<'a, str>,
+    /// `(12)`, `12-`, `-$12`, `−12`: a minus sign other than in front of the digits.
+    negative: bool,
+    /// Place in [`UNITS`].
+    unit: Option<u8>,
+    /// Digits of another script.
+    script: bool,
+}
+
+impl<'a> Written<'a> {
+    /// `None` for what can be no number.
+    fn of(cell: &'a str) -> Option<Self> {
+        // Words are told from numbers by their first letter, the commonest case.
+        let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | ',' | '(');
+        let first = cell.chars().next()?;
+        if first.is_ascii_alphabetic() && !cell.ends_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let script = !cell.is_ascii() && cell.chars().any(|c| digit(c).is_some());
+        let (mut body, mut negative) = (cell, false);
+        if let Some(inside) = body.strip_prefix('(').and_then(|c| c.strip_suffix(')')) {
+            (body, negative) = (inside.trim(), true);
+        }
+        let (mut rest, mut unit) = strip_unit(body);
+        if let Some(after) = rest.strip_suffix(['-', '−']).filter(|r| !r.is_empty()) {
+            (rest, negative) = (after.trim_end(), !negative);
+        } else if let Some(after) = rest.strip_prefix(['-', '−', '–']) {
+            let (inner, sign) = strip_unit(after.trim_start());
+            if unit.is_none() && sign.is_some() {
+                (rest, unit, negative) = (inner, sign, !negative);
+            } else if !rest.starts_with('-') {
+                (rest, negative) = (after.trim_start(), !negative);
+            }
+        }
+        let bare: Cow<str> = if script {
+            Cow::Owned(rest.chars().map(|c| digit(c).unwrap_or(c)).collect())
+        } else {
+            Cow::Borrowed(rest)
+        };
+        let number = bare.starts_with(plain) && !bare.starts_with('(');
+        let signed_twice = negative && bare.starts_with(['-', '+']);
+        (number && !signed_twice).then_some(Self { bare, negative, unit, script })
+    }
+}
+
+/// The ASCII form of a digit or separator of another script.
+fn digit(c: char) -> Option<char> {
+    // Arabic-Indic, Persian, Devanagari and full-width digits.
+    for zero in ['\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'] {
+        let d = (c as u32).wrapping_sub(zero as u32);
+        if d < 10 {
+            return char::from_digit(d, 10);
+        }
+    }
+    match c {
+        '\u{66b}' | '\u{ff0e}' => Some('.'),
+        '\u{66c}' | '\u{ff0c}' => Some(','),
+        _ => None,
+    }
+}
+
 /// What the cells of a column say about its number format.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NumberEvidence {
@@ -100,8 +172,17 @@ pub(crate) struct NumberEvidence {
     thousands_only: usize,
     either: usize,
     point: bool,
-    /// Cells with a currency or percent sign.
+    /// Cells with a currency or percent sign or another unit.
     pub units: usize,
+    unit: Option<u8>,
+    /// Cells have different units.
+    pub mixed: bool,
+    /// Cells with spaces or apostrophes between thousands.
+    pub spaced: usize,
+    /// Cells such as `(12)` and `12-`.
+    pub negatives: usize,
+    /// Cells in digits of another script.
+    pub scripts: usize,
 }
 
 impl NumberEvidence {
@@ -112,28 +193,53 @@ impl NumberEvidence {
 
     /// Looks at one trimmed cell that is not missing.
     pub(crate) fn see(&mut self, cell: &str) {
-        // Only a comma or a unit tells anything about a cell that is not a plain number.
-        let tells = |b: &u8| matches!(b, b',' | b'$' | b'%') || !b.is_ascii();
-        if !cell.as_bytes().iter().any(tells) {
-            if finite(cell).is_some() {
-                self.see_plain(cell);
-            }
+        if finite(cell).is_some() {
+            self.see_plain(cell);
             return;
         }
-        let (bare, unit) = strip_unit(cell);
+        // Dates, the commonest cells that come here, have digits at both ends and no separator.
+        if let [first, .., last] = cell.as_bytes()
+            && first.is_ascii_digit()
+            && last.is_ascii_digit()
+            && memchr::memchr3(b',', b' ', b'\'', cell.as_bytes()).is_none()
+            && cell.is_ascii()
+        {
+            return;
+        }
+        let Some(written) = Written::of(cell) else { return };
+        let bare = written.bare.as_ref();
         if !bare.contains(|c: char| c.is_ascii_digit()) {
             return;
         }
+        let told = written.unit.is_some() || written.negative || written.script;
         match (is_decimal_comma(bare), is_thousands(bare)) {
             (true, true) => self.either += 1,
             (true, false) => self.comma_only += 1,
             (false, true) => self.thousands_only += 1,
-            (false, false) if unit && bare.parse::<f64>().is_ok() => {
+            (false, false) if is_spaced(bare) => self.point |= bare.contains('.'),
+            (false, false) if told && bare.parse::<f64>().is_ok() => {
                 self.point |= bare.contains('.')
             }
             _ => return,
         }
-        self.units += usize::from(unit);
+        self.spaced += usize::from(bare.contains(is_group));
+        self.negatives += usize::from(written.negative);
+        self.scripts += usize::from(written.script);
+        self.units += usize::from(written.unit.is_some());
+        if written.unit.is_some() {
+            self.mixed |= self.unit.is_some() && self.unit != written.unit;
+            self.unit = written.unit;
+        }
+    }
+
+    /// Whether cells were seen that are numbers in a format of their own.
+    pub(crate) fn formatted(&self) -> bool {
+        self.commas() + self.units + self.spaced + self.negatives + self.scripts > 0
+    }
+
+    /// The unit of the cells.
+    pub(crate) fn unit(&self) -> Option<&'static str> {
+        self.unit.and_then(|u| UNITS.get(usize::from(u)).copied())
     }
 
     /// The format, and whether the cells leave a choice (`1,234` may be either).
@@ -162,14 +268,23 @@ fn is_group(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\'' | '’')
 }
 
-fn strip_unit(cell: &str) -> (&str, bool) {
-    let (sign, body) = match cell.strip_prefix('-') {
-        Some(rest) if rest.starts_with(UNITS) => (true, rest),
-        _ => (false, cell),
-    };
-    // "-$5" would need the sign glued back on; such cells stay as they are.
-    let bare = body.trim_start_matches(UNITS).trim_end_matches(UNITS).trim();
-    if sign || bare.len() == cell.len() { (cell, false) } else { (bare, true) }
+/// The cell without the unit before or after it.
+fn strip_unit(cell: &str) -> (&str, Option<u8>) {
+    let plain = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
+    if plain(cell.as_bytes().first()) && plain(cell.as_bytes().last()) {
+        return (cell, None);
+    }
+    for (i, unit) in UNITS.iter().enumerate() {
+        let rest = cell.strip_suffix(unit).or_else(|| cell.strip_prefix(unit));
+        // "5 em" has no unit "m": a letter before it makes another word.
+        if let Some(rest) = rest.map(str::trim)
+            && rest.contains(|c: char| c.is_numeric())
+            && !rest.contains(char::is_alphabetic)
+        {
+            return (rest, Some(i as u8));
+        }
+    }
+    (cell, None)
 }
 
 /// Whether `cell` is digits in groups of three with `separator` between them: `1.234.567`.
@@ -200,6 +315,16 @@ fn is_decimal_comma(cell: &str) -> bool {
         && (whole.is_empty() || all_digits(whole) || grouped(whole, '.') || spaced(whole))
 }
 
+/// `1 234`, `1'234.5`: spaces or apostrophes between thousands.
+fn is_spaced(cell: &str) -> bool {
+    let (whole, decimals) = cell.split_once('.').unwrap_or((cell, "0"));
+    whole.contains(is_group) && spaced(whole) && (decimals.is_empty() || all_digits(decimals))
+}
+
+fn ungroup(cell: &str) -> String {
+    cell.chars().filter(|c| !is_group(*c)).collect()
+}
+
 fn spaced(whole: &str) -> bool {
     let unified: String = whole.chars().map(|c| if is_group(c) { ' ' } else { c }).collect();
     grouped(&unified, ' ')
@@ -208,7 +333,16 @@ fn spaced(whole: &str) -> bool {
 /// `1,234`, `1,234,567.8`.
 fn is_thousands(cell: &str) -> bool {
     let (whole, decimals) = cell.split_once('.').unwrap_or((cell, "0"));
-    grouped(whole, ',') && (decimals.is_empty() || all_digits(decimals))
+    (grouped(whole, ',') || indian(whole)) && (decimals.is_empty() || all_digits(decimals))
+}
+
+/// `12,34,567`: groups of two before the last one of three.
+fn indian(whole: &str) -> bool {
+    let digits = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+    let Some((front, last)) = digits.rsplit_once(',') else { return false };
+    let (first, middle) = front.split_once(',').map_or((front, None), |(a, b)| (a, Some(b)));
+    let pairs = middle.is_none_or(|m| m.split(',').all(|g| g.len() == 2 && all_digits(g)));
+    last.len() == 3 && all_digits(last) && first.len() <= 2 && all_digits(first) && pairs
 }
 
 #[cfg(test)]
@@ -314,5 +448,48 @@ mod tests {
         assert_eq!(p.parse("1e999"), None);
         assert_eq!(p.parse("abc"), None);
         assert_eq!(p.parse("€"), None);
+    }
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        let p = NumberFormat::Plain;
+        for (cell, value) in [
+            ("(12)", -12.0),
+            ("12-", -12.0),
+            ("−3.5", -3.5),
+            ("-$5", -5.0),
+            ("($1.50)", -1.5),
+            ("80 kg", 80.0),
+            ("21.5°C", 21.5),
+            ("120 km/h", 120.0),
+            ("1'234.50", 1234.5),
+            ("12 345", 12345.0),
+            ("1\u{202f}234\u{a0}€", 1234.0),
+            ("٤٢", 42.0),
+            ("EUR 7", 7.0),
+        ] {
+            assert_eq!(p.parse(cell), Some(value), "{cell}");
+        }
+        for cell in
+            ["(12", "12-13", "--5", "(-5)", "12 5", "5 em", "B12", "kg", "()", "12a", "1 kg 2"]
+        {
+            assert_eq!(p.parse(cell), None, "{cell}");
+        }
+        let t = NumberFormat::Thousands;
+        assert_eq!(t.parse("₹12,34,567.50"), Some(1_234_567.5));
+        assert_eq!(t.parse("(1,234)"), Some(-1234.0));
+        assert_eq!(NumberFormat::DecimalComma.parse("1 234,5-"), Some(-1234.5));
+    }
+
+    #[test]
+    fn mixed_units_are_told() {
+        let see = |cells: &[&str]| {
+            let mut e = NumberEvidence::default();
+            cells.iter().for_each(|c| e.see(c));
+            (e.mixed, e.units, e.unit())
+        };
+        assert_eq!(see(&["5 kg", "6", "7 kg"]), (false, 2, Some("kg")));
+        assert!(see(&["500 g", "2 kg"]).0);
+        assert!(see(&["$5", "5 €"]).0);
     }
 }

@@ -127,6 +127,21 @@ impl Column {
         all
     }
 
+    /// Leaves out the cells from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        let Some(last) = len.checked_sub(1).filter(|l| *l < self.ends.len()) else {
+            if len == 0 {
+                (self.bytes, self.ends, self.blocks) = (String::new(), Vec::new(), Vec::new());
+            }
+            return;
+        };
+        let block = self.blocks.get(last / BLOCK).copied().unwrap_or(0);
+        let end = self.ends.get(last).map_or(0, |e| *e as usize);
+        self.bytes.truncate(block + end);
+        self.ends.truncate(len);
+        self.blocks.truncate(len.div_ceil(BLOCK));
+    }
+
     /// Frees what growing left over.
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
@@ -398,6 +413,20 @@ mod tests {
             (0..next).for_each(|i| assert_eq!(all.raw(i), cell(i)));
             assert!((0..all.len()).map(|i| all.raw(i)).eq(all.cells()));
             assert_eq!((all.raw(next), all.raw(next + 1029)), ("last", ""));
+        }
+    }
+
+    #[test]
+    fn cells_are_cut_off_at_any_length() {
+        for len in [0, 1, 1023, 1024, 1025, 2999, 3000, 4000] {
+            let mut c = Column::new("c");
+            (0..3000).for_each(|i| c.push(&i.to_string()));
+            c.truncate(len);
+            let left = len.min(3000);
+            assert_eq!(c.len(), left);
+            c.push("next");
+            assert_eq!((c.raw(left), c.len()), ("next", left + 1));
+            (0..left).for_each(|i| assert_eq!(c.raw(i), i.to_string()));
         }
     }
 

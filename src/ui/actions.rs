@@ -164,7 +164,7 @@ fn files(state: &AppState, list: &mut Vec<Action>) {
         list.push(Action::command(label, Command::Open(recent.folder.clone())));
     }
     for sample in &state.samples {
-        let label = tr!("Open sample {name}", name = sample.name);
+        let label = tr!("Open sample {name}", name = shown(&sample.name));
         let command = Command::OpenSample(sample.id.clone());
         list.push(Action::command(label, command));
     }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::app::prefs::WindowPlace;
-use crate::app::{AppState, Command, Library, Services, Store, ThemeChoice};
+use crate::app::{AppState, Command, Desktop, Dialogs, Library, Services, Store, ThemeChoice};
 use crate::error::UserError;
 use crate::text::Language;
-use crate::tr;
 use crate::ui::screens::Local;
 use crate::ui::{shell, theme};
 
@@ -36,13 +35,14 @@ impl StudioApp {
     pub fn new(
         ctx: &egui::Context,
         services: Arc<dyn Services>,
+        dialogs: Arc<dyn Dialogs>,
         store: Store,
         options: &Options,
     ) -> Self {
         theme::install(ctx);
         let repaint = ctx.clone();
         let wake = Arc::new(move || repaint.request_repaint());
-        let mut state = AppState::new(services, store, wake);
+        let mut state = AppState::new(services, dialogs, store, wake);
         state.restore_session();
         if let Some(path) = &options.open {
             state.apply(Command::Open(path.clone()));
@@ -161,15 +161,16 @@ pub fn run(options: Options) -> Result<(), UserError> {
         "FP8 Studio",
         native,
         Box::new(move |cc| {
-            let services = Arc::new(Library::default());
-            let mut app = StudioApp::new(&cc.egui_ctx, services, Store::system(), &options);
+            let (services, dialogs) = (Arc::new(Library::default()), Arc::new(Desktop));
+            let store = Store::system();
+            let mut app = StudioApp::new(&cc.egui_ctx, services, dialogs, store, &options);
             app.state.system_language = Language::of_system();
             Ok(Box::new(app))
         }),
     )
     .map_err(|e| {
         UserError::new(
-            tr!("The window cannot be opened: {e}", e),
+            format!("The window cannot be opened: {e}"),
             "Train without a window: fp8-studio train PROJECT. See fp8-studio --help.",
         )
     })

@@ -76,6 +76,20 @@ fn the_change_of_the_weather_shows_between_earlier_and_later_rows() {
     assert_eq!(drift(&SplitConfig::default()), [None, None]);
 }
 
+#[test]
+fn the_row_where_the_weather_changes_is_named() {
+    let report = report("noaa_rainfall.csv.gz", "rain", &SplitConfig::default());
+    let change = of(&report, "change_point", "").unwrap();
+    assert_eq!(change.severity, Severity::Warning, "{change:?}");
+    assert!(change.rows[0].abs_diff(12_000) <= 20, "{change:?}");
+    for column in ["sea_level_pressure", "dew_point"] {
+        assert!(change.columns.iter().any(|c| c == column), "{change:?}");
+    }
+    // Letters, which come in no order, have no such row.
+    let letters = self::report("letter_recognition.csv.gz", "letter", &SplitConfig::default());
+    assert!(of(&letters, "change_point", "").is_none());
+}
+
 /// Every file that once was hard to read, by the ending it is opened with: read, or explained with
 /// place and advice.
 #[test]

@@ -13,15 +13,18 @@ use fp8_studio::project::Project;
 use fp8_studio::ui::{Options, StudioApp};
 
 use super::ui_real::{press, wait};
-use super::ui_support::{Answers, Window, finish, play};
+use super::ui_support::{Window, finish, play};
 
 fn window(dir: &Path) -> Harness<'static, StudioApp> {
     let export_to = dir.join("t.zip.age");
-    let services = Arc::new(Answers { library: Library::at(dir), export_to });
+    let services = Arc::new(Library::at(dir));
+    let dialogs = Arc::new(move |what: Pick, _: &str| {
+        matches!(what, Pick::ExportTo | Pick::SealTo).then(|| export_to.clone())
+    });
     let store = Store::at(dir);
-    Harness::builder()
-        .with_size([1280.0, 1600.0])
-        .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()))
+    Harness::builder().with_size([1280.0, 1600.0]).build_eframe(|cc| {
+        StudioApp::new(&cc.egui_ctx, services, dialogs, store, &Options::default())
+    })
 }
 
 fn shows(w: &Harness<'_, StudioApp>, text: &str) -> bool {

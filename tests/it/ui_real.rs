@@ -5,20 +5,21 @@ use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use fp8_studio::app::{Library, Store};
+use fp8_studio::app::{Library, Pick, Store};
 use fp8_studio::ui::{Options, StudioApp};
-
-use super::ui_support::Answers;
 
 #[test]
 fn a_sample_is_trained_and_exported_by_clicking() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("penguins.safetensors");
-    let services = Arc::new(Answers { library: Library::at(dir.path()), export_to: model.clone() });
+    let services = Arc::new(Library::at(dir.path()));
+    let answer = model.clone();
+    let dialogs =
+        Arc::new(move |what: Pick, _: &str| (what == Pick::ExportTo).then(|| answer.clone()));
     let store = Store::at(dir.path());
-    let mut w = Harness::builder()
-        .with_size([1280.0, 800.0])
-        .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
+    let mut w = Harness::builder().with_size([1280.0, 800.0]).build_eframe(|cc| {
+        StudioApp::new(&cc.egui_ctx, services, dialogs, store, &Options::default())
+    });
     press(&mut w, "Open sample Penguins");
     press(&mut w, "Next: Check");
     press(&mut w, "Next: Configure");

@@ -29,7 +29,7 @@ pub(crate) fn read_parquet(
     let read = || {
         let file = std::fs::File::open(path)
             .map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-        let failed = |e: parquet::errors::ParquetError| damaged("Parquet file", e);
+        let failed = |e: parquet::errors::ParquetError| parquet_failed(e.to_string());
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
         let rows = builder.metadata().file_metadata().num_rows();
         progress.total.store(rows.max(0) as u64, Ordering::Relaxed);
@@ -37,11 +37,22 @@ pub(crate) fn read_parquet(
         let mask = ProjectionMask::roots(builder.parquet_schema(), reader.taken.iter().copied());
         let batches = builder.with_projection(mask).with_batch_size(BATCH).build();
         for batch in batches.map_err(failed)? {
-            reader.add(&batch.map_err(|e| damaged("Parquet file", e))?, progress)?;
+            reader.add(&batch.map_err(|e| parquet_failed(e.to_string()))?, progress)?;
         }
         reader.finish()
     };
     guarded("Parquet file", read).map_err(|e| e.in_file(path))
+}
+
+/// What the reader says, told from a way of packing that this program does not know.
+fn parquet_failed(why: String) -> DataError {
+    match why.split("Disabled feature at compile time: ").nth(1) {
+        Some(packing) => invalid(
+            format!("This Parquet file is packed with {}, which is not supported", packing.trim()),
+            "Write it again packed with snappy, zstd or gzip, or not at all.",
+        ),
+        None => damaged("Parquet file", why),
+    }
 }
 
 /// Reads an Arrow file or, without its mark at the start, an Arrow stream.

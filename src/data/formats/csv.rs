@@ -3,13 +3,16 @@
 //! * a row with too few cells is filled up with missing ones;
 //! * cells beyond the last column are left out, unless the commonest row has them: then they become
 //!   columns of their own;
-//! * rows without any value, and titles above the table, are left out;
+//! * rows without any value, remarks that begin with `#`, titles above the table, and totals and
+//!   remarks below it are left out;
 //! * empty and repeated names are made unique.
 //!
 //! Rows are counted as a spreadsheet shows them: a cell with line breaks is still one row.
 
+mod ending;
 mod header;
 mod rows;
+mod untidy;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +23,7 @@ use rayon::prelude::*;
 use self::header::Body;
 pub(crate) use self::header::unique_names;
 use self::rows::{Keep, Part, merge, parse};
+use self::untidy::Tidied;
 use super::dialect::{self, Dialect};
 use super::text;
 use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
@@ -92,6 +96,18 @@ fn read_in(
     progress: &Progress,
     sizes: Sizes,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
+    read_as(path, bytes, options, progress, sizes, false)
+}
+
+/// `tidied`: the text was already turned into an ordinary one, so it is read as it stands.
+fn read_as(
+    path: &Path,
+    bytes: &[u8],
+    options: &ImportOptions,
+    progress: &Progress,
+    sizes: Sizes,
+    tidied: bool,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
     let decoded = text::decode(bytes);
     let mut notes = vec![decoded.note];
     let (text, named) = separator_line(&decoded.text);
@@ -115,6 +131,21 @@ fn read_in(
     let newline = if memchr::memchr(b'\n', text.as_bytes()).is_some() { b'\n' } else { b'\r' };
     let wanted = options.delimiter.or(named);
     let mut dialect = dialect::detect(text, true, wanted, options.header, tabs);
+    let again = |tidied: Tidied| {
+        let text = "\n".repeat(usize::from(named.is_some())) + &tidied.text;
+        let delimiter = tidied.delimiter.or(wanted);
+        let options = ImportOptions { delimiter, ..options.clone() };
+        let read = read_as(path, text.as_bytes(), &options, progress, sizes, true);
+        (read, tidied.note)
+    };
+    let ordinary = || {
+        let spaced = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
+        spaced.or_else(|| untidy::padded(text, &dialect))
+    };
+    if let Some(tidied) = (!tidied).then(ordinary).flatten() {
+        let (read, note) = again(tidied);
+        return read.map(|(table, notes)| (table, told(notes, note)));
+    }
     let scan = |d: &Dialect| {
         dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, sizes.chunk)
     };
@@ -122,6 +153,10 @@ fn read_in(
     if let Some(at) = quotes.open.or(quotes.stray) {
         let literal = dialect::detect(text, false, wanted, options.header, tabs);
         if !plain_without_quotes(text, &literal) {
+            let escaped = (!tidied).then(|| untidy::escaped(text)).flatten();
+            if let Some((Ok((table, notes)), note)) = escaped.map(again) {
+                return Ok((table, told(notes, note)));
+            }
             return Err(bad_quote(text, at, quotes.open.is_some()));
         }
         let row = line_of(text, at);
@@ -149,10 +184,20 @@ fn read_in(
         .collect::<Result<_, _>>()?;
     let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns_and_lines.0, &body, &mut notes);
-    let (columns, lines) = columns_and_lines;
+    let (mut columns, mut lines) = columns_and_lines;
+    // Rows of a sample have gaps between them, and the end of the file may not be among them.
+    if !large {
+        ending::cut(&mut columns, &mut lines, &mut notes);
+    }
     let mut table = Table::new(columns, lines);
     notes.extend(infer::infer(&mut table, dialect.delimiter == b';'));
     Ok((table, notes))
+}
+
+/// Notes with one more about how the text was written.
+fn told(mut notes: Vec<ImportNote>, note: &str) -> Vec<ImportNote> {
+    notes.insert(1.min(notes.len()), ImportNote::info(note));
+    notes
 }
 
 /// A first line `sep=;`, as spreadsheets write it: the rest and the delimiter.

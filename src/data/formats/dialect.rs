@@ -120,15 +120,46 @@ fn mode(records: &[Vec<String>]) -> (usize, f64) {
     (best.0, best.1 as f64 / records.len().max(1) as f64)
 }
 
-/// Records at the top with one filled cell where the table has three columns or more.
+/// Records above the names: titles, dates of export, names of groups of columns.
 fn preamble(records: &[Vec<String>], width: usize) -> usize {
+    let filled = |r: &[String]| r.iter().filter(|c| !c.trim().is_empty()).count();
+    // A record of names stands over values, and all above it are emptier and hold no such values.
+    let names = |at: usize| {
+        let (above, rest) = records.split_at_checked(at)?;
+        let (names, below) = rest.split_first()?;
+        let n = filled(names);
+        let words = names.iter().map(|c| c.trim()).filter(|c| !c.is_empty());
+        let named =
+            n >= 2 && n + 1 >= width && words.clone().all(|c| !is_value(c) && !is_missing(c));
+        let emptier = above.iter().all(|r| filled(r) < n);
+        (named && emptier && over_values(names.len(), below)).then_some(())
+    };
+    let most = records.len().min(21);
+    if let Some(at) = (0..most).find(|at| names(*at).is_some()) {
+        return at;
+    }
     if width < 3 {
         return 0;
     }
-    let title = |r: &&Vec<String>| r.iter().filter(|c| !c.trim().is_empty()).count() <= 1;
-    let n = records.iter().take_while(title).count();
+    let n = records.iter().take_while(|r| filled(r) <= 1).count();
     // A column of one cell per row is data, not a title.
     if n <= 20 && n + 1 < records.len() { n } else { 0 }
+}
+
+/// Whether a cell is a number or a date.
+pub(crate) fn is_value(cell: &str) -> bool {
+    cell.parse::<f64>().is_ok()
+        || parse_date(cell, true).is_some()
+        || NumberFormat::DecimalComma.parse(cell).is_some()
+        || NumberFormat::Thousands.parse(cell).is_some()
+}
+
+/// Whether a column of these rows holds values alone.
+fn over_values(width: usize, rows: &[Vec<String>]) -> bool {
+    (0..width).any(|i| {
+        let mut cells = rows.iter().filter_map(|r| r.get(i)).filter(|c| !is_missing(c)).peekable();
+        cells.peek().is_some() && cells.all(|c| is_value(c.trim()))
+    })
 }
 
 /// Whether the first record names the columns.
@@ -153,14 +184,10 @@ fn has_header(records: &[Vec<String>]) -> bool {
         return false;
     }
     // Words over values: a header. Words over words: a header unless a name is also a value below.
-    let over_values = (0..first.len()).any(|i| {
-        let mut cells = rest.iter().filter_map(|r| r.get(i)).filter(|c| !is_missing(c)).peekable();
-        cells.peek().is_some() && cells.all(|c| value(c.trim()))
-    });
     let repeated = first.iter().enumerate().filter(|(i, name)| {
         !name.trim().is_empty() && rest.iter().any(|r| r.get(*i) == Some(name))
     });
-    over_values || repeated.count() * 2 < filled.len().max(1)
+    over_values(first.len(), rest) || repeated.count() * 2 < filled.len().max(1)
 }
 
 /// What a pass over the quotation marks of a text found.

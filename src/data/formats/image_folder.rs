@@ -43,7 +43,7 @@ pub(crate) fn open(
     size: Option<(usize, usize)>,
     progress: &Progress,
 ) -> Result<Option<(ImageSet, Vec<ImportNote>)>, DataError> {
-    let mut other = 0;
+    let mut other = Vec::new();
     let (items, mut notes) = find(folder, &mut other, progress)?;
     if items.is_empty() {
         if entries(folder)?.iter().any(|e| is_picture_name(e)) {
@@ -55,8 +55,12 @@ pub(crate) fn open(
         }
         return Ok(None);
     }
-    if other > 0 {
-        let text = format!("{} not PNG, JPEG, WebP or BMP left out.", count(other, "file"));
+    if let Some(first) = other.first() {
+        let text = format!(
+            "{} not PNG, JPEG, WebP or BMP left out, such as \"{}\".",
+            count(other.len(), "file"),
+            name(first)
+        );
         notes.push(ImportNote::repair(text, &[]));
     }
     read(folder, items, size, notes, progress).map(Some)
@@ -96,7 +100,7 @@ pub(super) fn read(
 /// The pictures below the class folders.
 fn find(
     folder: &Path,
-    other: &mut usize,
+    other: &mut Vec<PathBuf>,
     progress: &Progress,
 ) -> Result<(Vec<Item>, Vec<ImportNote>), DataError> {
     let (folders, notes) = class_folders(folder)?;
@@ -148,12 +152,12 @@ pub(super) fn class_folders(folder: &Path) -> Result<(ClassFolders, Vec<ImportNo
     Ok((found, notes))
 }
 
-/// Files with fitting names in a folder and the folders in it; `other` counts those that do not fit.
+/// Files with fitting names in a folder and the folders in it; `other` gets those that do not fit.
 pub(super) fn walk_for(
     folder: &Path,
     fits: fn(&Path) -> bool,
     files: &mut Vec<PathBuf>,
-    other: &mut usize,
+    other: &mut Vec<PathBuf>,
     progress: &Progress,
 ) -> Result<(), DataError> {
     walk(folder, DEPTH, fits, files, other, progress)
@@ -164,7 +168,7 @@ fn walk(
     depth: usize,
     fits: fn(&Path) -> bool,
     files: &mut Vec<PathBuf>,
-    other: &mut usize,
+    other: &mut Vec<PathBuf>,
     progress: &Progress,
 ) -> Result<(), DataError> {
     progress.check()?;
@@ -176,7 +180,7 @@ fn walk(
         } else if fits(&entry) {
             files.push(entry);
         } else if !["Thumbs.db", "desktop.ini"].contains(&name(&entry).as_str()) {
-            *other += 1;
+            other.push(entry);
         }
     }
     Ok(())

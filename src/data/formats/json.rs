@@ -13,31 +13,80 @@ use serde_json::Value;
 use self::rows::{Fields, Rows};
 use super::build;
 use super::text;
-use crate::data::{ImportNote, Progress, Table, invalid};
+use crate::data::{ImportNote, Progress, Table, count, invalid};
 use crate::error::DataError;
 
 /// Reads a table from the bytes of a file.
 pub(crate) fn read(
     path: &Path,
     bytes: &[u8],
+    part: Option<&str>,
     progress: &Progress,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
-    read_in(bytes, progress).map_err(|e| e.in_file(path))
+    read_in(bytes, part, progress).map_err(|e| e.in_file(path))
 }
 
-fn read_in(bytes: &[u8], progress: &Progress) -> Result<(Table, Vec<ImportNote>), DataError> {
+fn read_in(
+    bytes: &[u8],
+    part: Option<&str>,
+    progress: &Progress,
+) -> Result<(Table, Vec<ImportNote>), DataError> {
     let decoded = text::decode(bytes);
     let text = decoded.text.trim_start_matches('\u{feff}');
     progress.total.store(text.len() as u64, Ordering::Relaxed);
-    let mut rows = Rows::default();
-    if is_lines(text) {
-        lines(text, &mut rows, progress)?;
-    } else {
-        whole(text, &mut rows, progress)?;
-    }
+    let parse = |text: &str| {
+        let mut rows = Rows::default();
+        if is_lines(text) {
+            lines(text, &mut rows, progress)?;
+        } else {
+            whole(text, part, &mut rows, progress)?;
+        }
+        Ok(rows)
+    };
     let mut notes = vec![decoded.note];
+    let rows = match parse(text) {
+        Err(e) => match without_nan(text) {
+            Some((text, words)) => {
+                notes.push(ImportNote::repair(
+                    format!(
+                        "{} such as NaN, which JSON does not know, read as null.",
+                        count(words, "word")
+                    ),
+                    &[],
+                ));
+                parse(&text)?
+            }
+            None => return Err(e),
+        },
+        Ok(rows) => rows,
+    };
     let (columns, lines) = rows.finish(&mut notes)?;
     build::table(columns, lines, notes)
+}
+
+/// The text with `null` for NaN and Infinity, as Python and R write them, and how many there were.
+fn without_nan(text: &str) -> Option<(String, usize)> {
+    let words = ["NaN", "-Infinity", "Infinity", "-inf", "inf", "nan"];
+    if !words.iter().any(|w| text.contains(w)) {
+        return None;
+    }
+    let (mut out, mut n) = (String::with_capacity(text.len()), 0);
+    let (mut inside, mut escaped, mut rest) = (false, false, text);
+    while let Some(c) = rest.chars().next() {
+        if !inside && let Some(word) = words.iter().find(|w| rest.starts_with(**w)) {
+            out.push_str("null");
+            n += 1;
+            rest = &rest[word.len()..];
+            continue;
+        }
+        if c == '"' && !escaped {
+            inside = !inside;
+        }
+        escaped = inside && c == '\\' && !escaped;
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    (n > 0).then_some((out, n))
 }
 
 /// Whether every line is a value of its own: the first line is a whole object and more follow.
@@ -58,12 +107,26 @@ fn lines(text: &str, rows: &mut Rows, progress: &Progress) -> Result<(), DataErr
             continue;
         }
         let row = i as u64 + 1;
-        rows.object(line, row).map_err(|e| broken(&e, row - 1))?;
+        rows.object(line, row).map_err(|e| match broken(&e, row - 1) {
+            DataError::Invalid { what, place, .. } if e.is_eof() => DataError::Invalid {
+                what,
+                place,
+                advice:
+                    "The object in this line is not complete; correct the line or leave it out."
+                        .to_owned(),
+            },
+            other => other,
+        })?;
     }
     Ok(())
 }
 
-fn whole(text: &str, rows: &mut Rows, progress: &Progress) -> Result<(), DataError> {
+fn whole(
+    text: &str,
+    part: Option<&str>,
+    rows: &mut Rows,
+    progress: &Progress,
+) -> Result<(), DataError> {
     if text.trim_start().starts_with('[') {
         return rows.list(text, progress).map_err(|e| stopped(e, progress));
     }
@@ -71,15 +134,96 @@ fn whole(text: &str, rows: &mut Rows, progress: &Progress) -> Result<(), DataErr
         return Err(invalid("This file is empty", "Choose a file that holds a list of objects."));
     }
     let Fields(fields) = serde_json::from_str(text).map_err(|e| broken(&e, 0))?;
-    // One list of objects among the fields: {"count": 3, "results": [{…}, …]}.
-    let is_rows =
-        |v: &Value| v.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(|r| r.is_object()));
-    let mut lists = fields.iter().filter(|(_, v)| is_rows(v));
-    if let (Some((name, _)), None) = (lists.next(), lists.next()) {
-        rows.note(format!("The rows are the list \"{name}\"."));
-        return rows.list_in(text, name, progress).map_err(|e| stopped(e, progress));
+    // Lists of objects among the fields: {"count": 3, "results": [{…}, …]}.
+    let mut lists = Vec::new();
+    let fields_of = || fields.iter().map(|(k, v)| (k.as_str(), v));
+    fields_of().for_each(|(k, v)| find_lists(k.to_owned(), v, NESTED, &mut lists));
+    let names: Vec<String> = lists.iter().map(|(n, _)| format!("\"{n}\"")).collect();
+    let chosen = match part {
+        Some(part) => Some(lists.iter().find(|(n, _)| n == part).ok_or_else(|| {
+            invalid(
+                format!("There is no list \"{part}\" in this file"),
+                format!("Its lists of objects are: {}.", names.join(", ")),
+            )
+        })?),
+        None => lists.iter().rev().max_by_key(|(_, items)| items.len()),
+    };
+    if let Some((name, items)) = chosen {
+        let others: Vec<String> =
+            names.iter().filter(|n| **n != format!("\"{name}\"")).cloned().collect();
+        rows.note(match others.as_slice() {
+            [] => format!("The rows are the list \"{name}\"."),
+            others => format!(
+                "The rows are the list \"{name}\", the longest; not read: {}.",
+                others.join(", ")
+            ),
+        });
+        if fields_of().any(|(k, _)| k == name) {
+            return rows.list_in(text, name, progress).map_err(|e| stopped(e, progress));
+        }
+        let text = serde_json::to_string(items).map_err(|e| broken(&e, 0))?;
+        return rows.list(&text, progress).map_err(|e| stopped(e, progress));
     }
-    by_column(&fields, rows)
+    let field = |name: &str| fields_of().find(|(k, _)| *k == name).and_then(|(_, v)| v.as_array());
+    // As pandas writes it with orient="split".
+    if let (Some(names), Some(data)) = (field("columns"), field("data"))
+        && data.iter().all(|r| r.as_array().is_some_and(|r| r.len() == names.len()))
+    {
+        let names: Vec<String> =
+            names.iter().map(|n| n.as_str().map_or_else(|| n.to_string(), str::to_owned)).collect();
+        for (i, row) in data.iter().enumerate() {
+            let cells = row.as_array().into_iter().flatten().map(Some);
+            rows.cells(names.iter().map(String::as_str).zip(cells), i as u64 + 1)?;
+        }
+        rows.note("The names are the list \"columns\", the rows the list \"data\".".to_owned());
+        return Ok(());
+    }
+    by_key(&fields, rows).unwrap_or_else(|| by_column(&fields, rows))
+}
+
+/// How deep lists are looked for.
+const NESTED: usize = 4;
+
+fn find_lists<'a>(
+    name: String,
+    value: &'a Value,
+    depth: usize,
+    lists: &mut Vec<(String, &'a Vec<Value>)>,
+) {
+    match value {
+        Value::Array(a) if !a.is_empty() && a.iter().all(Value::is_object) => lists.push((name, a)),
+        Value::Object(o) if depth > 0 => {
+            o.iter().for_each(|(k, v)| find_lists(format!("{name}.{k}"), v, depth - 1, lists));
+        }
+        _ => {}
+    }
+}
+
+/// `{"Ann": {"age": 5, …}, "Bob": {…}}`: one object per row under its name. `None` where it is not
+/// that: the objects have other fields, or fields that number rows.
+fn by_key(fields: &[(String, Value)], rows: &mut Rows) -> Option<Result<(), DataError>> {
+    let objects: Vec<_> =
+        fields.iter().map(|(k, v)| v.as_object().map(|o| (k, o))).collect::<Option<_>>()?;
+    let (_, first) = objects.first()?;
+    let numbered = first.keys().all(|k| k.parse::<u64>().is_ok());
+    let alike = objects.iter().all(|(_, o)| o.keys().any(|k| first.contains_key(k)));
+    if objects.len() < 2 || first.is_empty() || numbered || !alike || first.len() > objects.len() {
+        return None;
+    }
+    rows.note("Each field of the file is one row; its name is in the column \"key\".".to_owned());
+    for (i, (key, object)) in objects.into_iter().enumerate() {
+        let key = Value::String(key.clone());
+        let mut text = serde_json::Map::new();
+        text.insert("key".to_owned(), key);
+        text.extend(
+            object.iter().filter(|(k, _)| *k != "key").map(|(k, v)| (k.clone(), v.clone())),
+        );
+        let row = rows.object(&Value::Object(text).to_string(), i as u64 + 1);
+        if let Err(e) = row {
+            return Some(Err(broken(&e, 0)));
+        }
+    }
+    Some(Ok(()))
 }
 
 /// `{"a": [1, 2], "b": [3, 4]}` or `{"a": {"0": 1, "1": 2}, …}`.

@@ -70,7 +70,9 @@ pub(crate) fn identify(bytes: &[u8]) -> Content {
     let found = SIGNATURES.iter().find(|(magic, _)| bytes.starts_with(magic));
     match found {
         // "BM" and the like also begin ordinary words: text has no control bytes.
-        Some((magic, content)) if magic.len() > 4 || looks_binary(bytes) => *content,
+        Some((magic, content)) if magic.len() > 4 || *magic == b"%PDF" || looks_binary(bytes) => {
+            *content
+        }
         _ => text(bytes),
     }
 }
@@ -86,7 +88,11 @@ fn text(bytes: &[u8]) -> Content {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let lower = head.to_ascii_lowercase();
     if lower.starts_with(b"<!doctype html") || lower.starts_with(b"<html") {
-        Content::Other("a web page", "Use the page's own download link for the data file.")
+        Content::Other(
+            "a web page",
+            "Use the page's own download link for the data file. Where a program writes its export so, \
+             open it in a spreadsheet and save it there as .xlsx or CSV.",
+        )
     } else if lower.starts_with(b"<?xml") {
         Content::Other("an XML file", EXPORT)
     } else if lower.starts_with(b"@relation") {
@@ -106,7 +112,15 @@ fn text(bytes: &[u8]) -> Content {
 fn json(head: &[u8]) -> bool {
     match head {
         [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}')),
-        [b'[', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'{' | b'[' | b']')),
+        [b'[', rest @ ..] => {
+            let rest = rest.trim_ascii_start();
+            // A list of plain values is JSON without a table; `[x],y` is a table with a name in brackets.
+            let list = || {
+                let end = rest.trim_ascii_end();
+                end.ends_with(b"]") && rest.iter().all(|b| !matches!(b, b'\n' | b'['))
+            };
+            matches!(rest.first(), Some(b'{' | b'[' | b']')) || list()
+        }
         _ => false,
     }
 }

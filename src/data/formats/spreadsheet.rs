@@ -1,11 +1,15 @@
 //! Excel (.xlsx, .xlsb, .xls) and LibreOffice (.ods) workbooks: one sheet as a table. Cells become the
 //! text of their stored value, not of what a number format makes of it on screen; dates are written
-//! as year-month-day. Formulas count as the result saved with them. Rows keep their numbers.
+//! as year-month-day. Formulas count as the result saved with them. A value of merged cells stands in
+//! each of their rows. Rows keep their numbers. Hidden sheets are read only when asked for.
 
 use std::io::Cursor;
 use std::path::Path;
 
-use calamine::{Data, ExcelDateTime, Range, Reader, open_workbook_from_rs};
+use calamine::{
+    Cell, Data, DataRef, Dimensions, ExcelDateTime, Ods, Range, Reader, SheetVisible, Xls, Xlsb,
+    Xlsx, open_workbook_from_rs,
+};
 
 use super::build::{Tally, damaged, guarded, number_text};
 use super::csv;
@@ -21,10 +25,13 @@ pub(crate) enum Kind {
     Ods,
 }
 
+/// Bytes of a workbook above which formulas without a result are not counted.
+const FORMULAS_BELOW: usize = 16 << 20;
+
 /// Most cells of a sheet, empty ones in between included.
 const MAX_CELLS: usize = 200_000_000;
 
-/// Reads the sheet asked for, else the one with most cells.
+/// Reads the sheet asked for, else the visible one with most cells.
 pub(crate) fn read(
     path: &Path,
     bytes: &[u8],
@@ -35,12 +42,25 @@ pub(crate) fn read(
     let sheets =
         guarded("workbook", || open(bytes, kind, progress)).map_err(|e| e.in_file(path))?;
     progress.check()?;
-    let (name, range, mut notes) = choose(sheets, options).map_err(|e| e.in_file(path))?;
+    let (sheet, mut notes) = choose(sheets, options).map_err(|e| e.in_file(path))?;
+    let Sheet { name, mut range, merged, formulas, .. } = sheet;
+    spread(&mut range, &merged, &mut notes);
     let text = text(&range, &mut notes).map_err(|e| e.in_file(path))?;
+    if formulas > 0 {
+        notes.push(ImportNote::repair(
+            format!(
+                "{} without a saved result, read as empty. Open the workbook in its program and save it \
+                 there to have them computed.",
+                count(formulas, "formula")
+            ),
+            &[],
+        ));
+    }
     let options = ImportOptions { delimiter: Some(b','), ..options.clone() };
     let (table, more) = csv::read_converted(path, &text, &options, progress).map_err(|e| {
-        // "This file is empty" is about the sheet here.
         if let DataError::Invalid { what, place, advice } = e {
+            let what = what.replace("This file", "it").replace("This table", "it");
+            let advice = advice.replace("Choose a file", "Choose a sheet or file");
             DataError::Invalid { what: format!("Sheet \"{name}\": {what}"), place, advice }
         } else {
             e
@@ -50,25 +70,76 @@ pub(crate) fn read(
     Ok((table, notes))
 }
 
-type Sheets = Vec<(String, Range<Data>)>;
+/// A sheet as it was read.
+struct Sheet {
+    name: String,
+    range: Range<Data>,
+    hidden: bool,
+    /// Ranges of cells that are one.
+    merged: Vec<Dimensions>,
+    /// Formulas without a saved result.
+    formulas: usize,
+}
 
-fn open(bytes: &[u8], kind: Kind, progress: &Progress) -> Result<Sheets, DataError> {
+type Book<'a> = Cursor<&'a [u8]>;
+
+fn open(bytes: &[u8], kind: Kind, progress: &Progress) -> Result<Vec<Sheet>, DataError> {
     match kind {
-        Kind::Xlsx => sheets::<calamine::Xlsx<_>>(bytes, progress),
-        Kind::Xlsb => sheets::<calamine::Xlsb<_>>(bytes, progress),
-        Kind::Xls => sheets::<calamine::Xls<_>>(bytes, progress),
-        Kind::Ods => sheets::<calamine::Ods<_>>(bytes, progress),
+        Kind::Xlsx => {
+            let mut book: Xlsx<Book> = start(bytes)?;
+            let small = bytes.len() <= FORMULAS_BELOW;
+            sheets(&mut book, progress, |book, name| {
+                let range = {
+                    let mut cells = Vec::new();
+                    let mut reader =
+                        book.worksheet_cells_reader(name).map_err(|e| e.to_string())?;
+                    while let Some(cell) = reader.next_cell().map_err(|e| e.to_string())? {
+                        cells.push(cell);
+                    }
+                    bounded(name, cells)?
+                };
+                let merged = book.merge_cells_by_sheet_name(name).unwrap_or_default();
+                let formulas = if small {
+                    book.worksheet_formula(name).unwrap_or_default()
+                } else {
+                    Range::empty()
+                };
+                let unsaved = unsaved(&formulas, &range);
+                Ok((range, merged, unsaved))
+            })
+        }
+        Kind::Xlsb => {
+            let mut book: Xlsb<Book> = start(bytes)?;
+            sheets(&mut book, progress, |book, name| {
+                let mut cells = Vec::new();
+                let mut reader = book.worksheet_cells_reader(name).map_err(|e| e.to_string())?;
+                while let Some(cell) = reader.next_cell().map_err(|e| e.to_string())? {
+                    cells.push(cell);
+                }
+                Ok((bounded(name, cells)?, Vec::new(), 0))
+            })
+        }
+        Kind::Xls => {
+            let mut book: Xls<Book> = start(bytes)?;
+            sheets(&mut book, progress, |book, name| {
+                let range = book.worksheet_range(name).map_err(|e| e.to_string())?;
+                Ok((range, book.merge_cells_by_sheet_name(name).unwrap_or_default(), 0))
+            })
+        }
+        Kind::Ods => {
+            let mut book: Ods<Book> = start(bytes)?;
+            sheets(&mut book, progress, |book, name| {
+                Ok((book.worksheet_range(name).map_err(|e| e.to_string())?, Vec::new(), 0))
+            })
+        }
     }
 }
 
-fn sheets<'a, R: Reader<Cursor<&'a [u8]>>>(
-    bytes: &'a [u8],
-    progress: &Progress,
-) -> Result<Sheets, DataError>
+fn start<'a, R: Reader<Book<'a>>>(bytes: &'a [u8]) -> Result<R, DataError>
 where
     R::Error: std::fmt::Display,
 {
-    let mut book: R = open_workbook_from_rs(Cursor::new(bytes)).map_err(|e: R::Error| {
+    open_workbook_from_rs(Cursor::new(bytes)).map_err(|e: R::Error| {
         let why = e.to_string();
         if why.to_lowercase().contains("password") || why.to_lowercase().contains("encrypt") {
             return invalid(
@@ -77,20 +148,97 @@ where
             );
         }
         damaged("workbook", why)
-    })?;
-    let mut found = Vec::new();
-    for name in book.sheet_names() {
-        progress.check()?;
-        // Chart sheets have no range.
-        match book.worksheet_range(&name) {
-            Ok(range) => found.push((name, range)),
-            Err(e) if found.is_empty() && book.sheet_names().len() == 1 => {
-                return Err(damaged("workbook", e));
-            }
-            Err(_) => {}
+    })
+}
+
+/// The cells of a sheet, where they do not span more than memory holds.
+fn bounded(name: &str, cells: Vec<Cell<DataRef>>) -> Result<Range<Data>, Refused> {
+    let places =
+        || cells.iter().filter(|c| *c.get_value() != DataRef::Empty).map(Cell::get_position);
+    let rows = places().map(|p| p.0).max().zip(places().map(|p| p.0).min());
+    let columns = places().map(|p| p.1).max().zip(places().map(|p| p.1).min());
+    if let (Some((bottom, top)), Some((right, left))) = (rows, columns) {
+        let (height, width) = ((bottom - top) as usize + 1, (right - left) as usize + 1);
+        if height.saturating_mul(width) > MAX_CELLS || width > csv::MAX_COLUMNS {
+            let last = places().max_by_key(|p| u64::from(p.0) * 4 + u64::from(p.1));
+            let far = last.map_or_else(String::new, |(r, c)| format!("{}{}", letters(c), r + 1));
+            return Err(Refused::Spans(invalid(
+                format!(
+                    "Sheet \"{name}\" spans {} and {}, as cell {far} is filled",
+                    count(height, "row"),
+                    count(width, "column")
+                ),
+                "Delete what stands far from the table, or copy the table to a new sheet.",
+            )));
         }
     }
-    Ok(found)
+    let filled = cells.into_iter().filter(|c| *c.get_value() != DataRef::Empty);
+    let owned = filled.map(|c| Cell::new(c.get_position(), Data::from(c.get_value().clone())));
+    Ok(Range::from_sparse(owned.collect()))
+}
+
+/// Why a sheet is not read.
+enum Refused {
+    /// It cannot be, as the message of the reader says.
+    Damaged(String),
+    /// It is too large.
+    Spans(DataError),
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::Damaged(why)
+    }
+}
+
+/// The letters of a column as spreadsheets count them.
+fn letters(column: u32) -> String {
+    let (mut n, mut text) = (column, String::new());
+    loop {
+        text.insert(0, char::from(b'A' + (n % 26) as u8));
+        if n < 26 {
+            return text;
+        }
+        n = n / 26 - 1;
+    }
+}
+
+fn unsaved(formulas: &Range<String>, values: &Range<Data>) -> usize {
+    let Some((top, left)) = formulas.start() else { return 0 };
+    let empty = |row: usize, column: usize| {
+        let at = (top + row as u32, left + column as u32);
+        values.get_value(at).is_none_or(|v| *v == Data::Empty)
+    };
+    formulas.used_cells().filter(|(r, c, f)| !f.is_empty() && empty(*r, *c)).count()
+}
+
+type Cells = (Range<Data>, Vec<Dimensions>, usize);
+
+fn sheets<'a, R: Reader<Book<'a>>>(
+    book: &mut R,
+    progress: &Progress,
+    read: impl Fn(&mut R, &str) -> Result<Cells, Refused>,
+) -> Result<Vec<Sheet>, DataError> {
+    let kinds = book.sheets_metadata().to_vec();
+    let (mut found, mut refused) = (Vec::new(), None);
+    for (i, name) in book.sheet_names().into_iter().enumerate() {
+        progress.check()?;
+        let hidden = kinds.get(i).is_some_and(|s| s.visible != SheetVisible::Visible);
+        // Chart sheets have no range.
+        match read(book, &name) {
+            Ok((range, merged, formulas)) => {
+                found.push(Sheet { name, range, hidden, merged, formulas });
+            }
+            Err(Refused::Spans(e)) => refused = Some(e),
+            Err(Refused::Damaged(why)) => {
+                refused = refused.or_else(|| Some(damaged("workbook", why)));
+            }
+        }
+    }
+    match refused {
+        Some(e) if found.iter().all(|s| s.range.is_empty()) => Err(e),
+        _ => Ok(found),
+    }
 }
 
 /// Names of the sheets of a workbook; none where it cannot be read.
@@ -111,36 +259,75 @@ pub(crate) fn names(bytes: &[u8], kind: Kind) -> Vec<String> {
 }
 
 fn choose(
-    mut sheets: Sheets,
+    mut sheets: Vec<Sheet>,
     options: &ImportOptions,
-) -> Result<(String, Range<Data>, Vec<ImportNote>), DataError> {
-    let names: Vec<String> = sheets.iter().map(|(n, _)| format!("\"{n}\"")).collect();
+) -> Result<(Sheet, Vec<ImportNote>), DataError> {
+    let names: Vec<String> = sheets
+        .iter()
+        .map(|s| format!("\"{}\"{}", s.name, if s.hidden { " (hidden)" } else { "" }))
+        .collect();
     let at = match &options.part {
-        Some(wanted) => sheets.iter().position(|(n, _)| n == wanted).ok_or_else(|| {
+        Some(wanted) => sheets.iter().position(|s| s.name == *wanted).ok_or_else(|| {
             invalid(
                 format!("There is no sheet \"{wanted}\" in this workbook"),
                 format!("Its sheets are: {}.", names.join(", ")),
             )
         })?,
         None => {
-            let cells = |i: usize| sheets.get(i).map_or(0, |(_, r)| r.used_cells().count());
-            (0..sheets.len()).rev().max_by_key(|i| cells(*i)).ok_or_else(|| {
+            let cells =
+                |s: &Sheet| s.range.used_cells().filter(|c| !cell_text(c.2).0.is_empty()).count();
+            let most: Vec<usize> = sheets.iter().map(cells).collect();
+            let key = |i: &usize| {
+                let n = most.get(*i).copied().unwrap_or(0);
+                (n > 0 && !sheets.get(*i).is_some_and(|s| s.hidden), n)
+            };
+            (0..sheets.len()).rev().max_by_key(key).ok_or_else(|| {
                 invalid("This workbook has no sheet of cells", "Choose one that holds a table.")
             })?
         }
     };
-    let (name, range) = sheets.swap_remove(at);
+    let sheet = sheets.swap_remove(at);
     let mut notes = Vec::new();
+    let name = &sheet.name;
     if names.len() > 1 && options.part.is_none() {
-        let others = names.iter().filter(|n| **n != format!("\"{name}\"")).cloned();
+        let others: Vec<String> =
+            names.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n.clone()).collect();
         notes.push(ImportNote::info(format!(
             "Sheet \"{name}\" is read, as it has most cells; not read: {}.",
-            others.collect::<Vec<_>>().join(", ")
+            others.join(", ")
         )));
     } else {
         notes.push(ImportNote::info(format!("Sheet \"{name}\" is read.")));
     }
-    Ok((name, range, notes))
+    Ok((sheet, notes))
+}
+
+/// Puts the value of merged cells, stored in the first, into each of their rows. Across columns it
+/// stays where it is: there it is the name of a group of columns, or a title.
+fn spread(range: &mut Range<Data>, merged: &[Dimensions], notes: &mut Vec<ImportNote>) {
+    let Some((bottom, _)) = range.end() else { return };
+    let (mut cells, mut rows) = (0, Vec::new());
+    for area in merged {
+        let (top, left) = area.start;
+        if area.end.1 != left || area.end.0 <= top {
+            continue;
+        }
+        let Some(value) = range.get_value((top, left)).filter(|v| **v != Data::Empty).cloned()
+        else {
+            continue;
+        };
+        for row in top + 1..=area.end.0.min(bottom) {
+            if range.get_value((row, left)).is_some_and(|v| *v == Data::Empty) {
+                range.set_value((row, left), value.clone());
+                cells += 1;
+                rows.push(u64::from(row) + 1);
+            }
+        }
+    }
+    if cells > 0 {
+        let text = format!("{} of merged cells filled with their value.", count(cells, "row"));
+        notes.push(ImportNote::repair(text, &rows));
+    }
 }
 
 /// The sheet as CSV from its first row and column on, so that rows keep their numbers.
@@ -224,7 +411,7 @@ fn cell_text(cell: &Data) -> (String, &'static str) {
 
 fn date_text(v: &ExcelDateTime) -> (String, &'static str) {
     if v.is_duration() {
-        return (number_text(v.as_f64()), "duration (in days)");
+        return (number_text(v.as_f64()), "duration in day");
     }
     let (y, m, d, hour, minute, second, milli) = v.to_ymd_hms_milli();
     let day = format!("{y:04}-{m:02}-{d:02}");

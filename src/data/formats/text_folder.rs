@@ -28,7 +28,7 @@ pub(crate) fn open(
 ) -> Result<Option<(Table, Vec<ImportNote>)>, DataError> {
     let (folders, mut notes) = class_folders(folder)?;
     let mut items: Vec<(PathBuf, String, bool)> = Vec::new();
-    let mut other = 0;
+    let mut other = Vec::new();
     for (class, test) in folders {
         let mut files = Vec::new();
         walk_for(&class, is_text_name, &mut files, &mut other, progress)?;
@@ -62,8 +62,10 @@ pub(crate) fn open(
         labels.push(&class);
         rows += 1;
     }
-    if other > 0 {
-        notes.push(ImportNote::repair(format!("{} not .txt left out.", count(other, "file")), &[]));
+    if let Some(first) = other.first() {
+        let n = count(other.len(), "file");
+        let text = format!("{n} not .txt left out, such as \"{}\".", name(first));
+        notes.push(ImportNote::repair(text, &[]));
     }
     if long > 0 {
         let what = count(long, "file");

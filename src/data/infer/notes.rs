@@ -1,7 +1,7 @@
 //! What the inference tells the user.
 
 use super::Verdict;
-use crate::data::number::NumberFormat;
+use crate::data::number::{NumberEvidence, NumberFormat};
 use crate::data::{ColumnType, ImportNote, Table, count};
 
 pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
@@ -35,12 +35,22 @@ pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
             format!("Numbers such as 1,234 in {names} could be read in two ways; check them.");
         notes.push(ImportNote::repair(text, &[]));
     }
-    let units: usize = verdicts.iter().map(|v| v.units).sum();
-    if units > 0 {
-        let (_, names) = named(&|v| v.units > 0);
-        let cells = count(units, "number");
-        let text = format!("Currency and percent signs are left off {cells} of {names}.");
-        notes.push(ImportNote::info(text));
+    let mut units: Vec<&str> = verdicts.iter().filter_map(|v| v.written.unit()).collect();
+    units.sort_unstable();
+    units.dedup();
+    let units = format!("Currency and percent signs and units ({}) are left off", units.join(", "));
+    for (what, of) in [
+        (units.as_str(), (|e| e.units) as fn(&NumberEvidence) -> usize),
+        ("Spaces or apostrophes between thousands are read over in", |e| e.spaced),
+        ("(12), 12- and the like are read as less than nothing in", |e| e.negatives),
+        ("Digits of another script are read in", |e| e.scripts),
+    ] {
+        let cells: usize = verdicts.iter().map(|v| of(&v.written)).sum();
+        if cells > 0 {
+            let (_, names) = named(&|v| of(&v.written) > 0);
+            let text = format!("{what} {} of {names}.", count(cells, "number"));
+            notes.push(ImportNote::info(text));
+        }
     }
     for (column, v) in pairs() {
         if v.order_unsure {
@@ -54,9 +64,10 @@ pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
             let rows: Vec<u64> = v.misfit_rows.iter().map(|r| table.line(*r)).collect();
             let kind = if v.kind == Some(ColumnType::Date) { "date" } else { "number" };
             let text = format!(
-                "{} in \"{}\", such as \"{}\", not being a {kind}, counts as missing.",
+                "{} in \"{}\" {}, such as \"{}\", not being a {kind}.",
                 count(v.misfits, "value"),
                 column.name(),
+                if v.misfits == 1 { "counts as missing" } else { "count as missing" },
                 v.misfit
             );
             notes.push(ImportNote::repair(text, &rows));

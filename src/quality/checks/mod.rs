@@ -5,6 +5,7 @@ use super::image_context::ImageContext;
 use super::{Finding, MAX_ROWS, Severity};
 
 mod category_spelling;
+mod change_point;
 mod conflicting_labels;
 mod constant;
 mod correlation;
@@ -110,6 +111,7 @@ pub static CHECKS: &[Check] = &[
     extremes::CHECK,
     outliers::CHECK,
     order::CHECK,
+    change_point::CHECK,
     image_odd::CHECK,
     personal_data::CHECK,
 ];

@@ -1,15 +1,11 @@
 //! Whether rows close in the file are alike.
 
-use super::target_leakage::TargetColumn;
-use super::{Check, Finding, Run, Severity};
+use super::{Check, Finding, Run, Severity, change_point};
 use crate::quality::context::TableContext;
-use crate::quality::pps;
 
 const P: f64 = 0.05;
 /// Gap from which the order matters and is not only measurable.
 const LARGE: f64 = 0.1;
-/// Predictive power of the row number for the target from which the file is sorted by it.
-const SORTED: f64 = 0.5;
 /// Rows below which the test says little.
 const FEW: usize = 50;
 
@@ -33,7 +29,7 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     if p >= P {
         return Vec::new();
     }
-    let sorted = sorted_by_target(ctx);
+    let sorted = change_point::sorted_by_target(ctx);
     let severity = if gap >= LARGE && !sorted { Severity::Warning } else { Severity::Info };
     let chance = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
     let title = format!(
@@ -48,15 +44,6 @@ fn run(ctx: &TableContext) -> Vec<Finding> {
     };
     let finding = CHECK.finding(severity, title, advice);
     vec![finding.value(p, P).sampled(near.rows.len(), ctx.rows())]
-}
-
-/// Whether the row number tells most of the target.
-fn sorted_by_target(ctx: &TableContext) -> bool {
-    let numbers: Vec<f64> = (0..ctx.rows()).map(|r| r as f64).collect();
-    TargetColumn::new(ctx).is_some_and(|target| {
-        let feature = pps::Feature::Numbers(&numbers);
-        pps::score(feature, target.get(), numbers.len(), &ctx.orders) >= SORTED
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod association;
 pub mod binned;
+pub mod change;
 pub mod distance;
 pub mod special;
 

@@ -160,7 +160,7 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                 egui::ComboBox::from_id_salt("split column")
                     .width(width)
                     .selected_text(
-                        split.column.clone().unwrap_or_else(|| "Choose a column…".into()),
+                        split.column.clone().unwrap_or_else(|| tr!("Choose a column…").into()),
                     )
                     .truncate()
                     .show_ui(ui, |ui| {

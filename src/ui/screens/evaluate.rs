@@ -17,6 +17,7 @@ use crate::app::{
 };
 use crate::deploy::cost::Assumptions;
 use crate::eval::Evaluation;
+use crate::text::shown;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -144,7 +145,7 @@ fn found_page(
         banner(ui, Mood::Neutral, icons::INFO, &text, "", |_| {});
     }
     for note in &found.notes {
-        banner(ui, Mood::Neutral, icons::INFO, note, "", |_| {});
+        banner(ui, Mood::Neutral, icons::INFO, &shown(note), "", |_| {});
     }
     let choices = [
         (Tab::Overview, tr!("All figures")),

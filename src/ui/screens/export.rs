@@ -7,6 +7,7 @@ use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport, Variant};
+use crate::text::of;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -103,7 +104,7 @@ fn formats(ui: &mut Ui, current: ExportFormat, out: &mut Vec<Command>) {
         .into_iter()
         .map(|format| {
             let (name, term, purpose) = format.words();
-            (format, name.to_owned(), term.to_owned(), purpose.to_owned())
+            (format, of(name).to_owned(), of(term).to_owned(), of(purpose).to_owned())
         })
         .collect();
     if let Some(format) = choice_cards(ui, Some(current), &choices) {

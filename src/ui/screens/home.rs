@@ -4,6 +4,7 @@ use egui::{Label, RichText, Ui, Vec2};
 
 use crate::app::services::Sample;
 use crate::app::{AppState, Command, Interrupted, Pick, Step, Workspace};
+use crate::text::shown;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -122,25 +123,26 @@ fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         // As high as the longest description needs.
         let text_height = |s: &Sample| {
             let room = width - 2.0 * space::L;
-            let text = s.description.clone();
+            let text = shown(&s.description).into_owned();
             ui.painter().layout(text, theme::small(), p.muted, room).size().y
         };
         let height = state.samples.iter().map(text_height).fold(0.0, f32::max) + 74.0;
         let Some(sample) = state.samples.get(index) else { return };
-        let Sample { id, name, description, .. } = sample;
+        let id = &sample.id;
+        let (name, description) = (shown(&sample.name), shown(&sample.description));
         let label = tr!("Open sample {name}", name);
         let response = clickable_card(ui, Vec2::new(width, height), &label, None, false, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = space::S;
                 widgets::icon(ui, sample_icon(id), 24.0, p.accent);
-                strong(ui, name.as_str());
+                strong(ui, &*name);
             });
             ui.add(
-                Label::new(RichText::new(description).font(theme::small()).color(p.muted)).wrap(),
+                Label::new(RichText::new(&*description).font(theme::small()).color(p.muted)).wrap(),
             );
         });
-        if response.on_hover_text(description).clicked() {
+        if response.on_hover_text(&*description).clicked() {
             out.push(Command::OpenSample(id.clone()));
         }
     });

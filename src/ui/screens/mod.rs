@@ -20,6 +20,8 @@ pub mod tensors;
 pub mod train;
 pub mod watching;
 
+use std::borrow::Borrow;
+
 use egui::Ui;
 
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use super::overlay::Local as Overlays;
 use super::shell::Action;
 use super::widgets::save::Camera;
 use crate::app::{AppState, Command, Step, Workspace};
+use crate::metrics::MetricKind;
 use crate::text::figure;
 use crate::tr;
 
@@ -118,13 +121,18 @@ pub fn count(n: usize) -> String {
     out
 }
 
+/// A value of a metric as it is shown.
+pub fn score(kind: impl Borrow<MetricKind>, value: f64) -> String {
+    figure(kind.borrow().format(value))
+}
+
 /// A number of seconds in words.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".to_owned();
     }
     if seconds < 9.95 {
-        return figure(&format!("{seconds:.1} s")).into_owned();
+        return figure(format!("{seconds:.1} s"));
     }
     let s = seconds.round() as u64;
     match s {
@@ -142,7 +150,7 @@ pub fn bytes(n: u64) -> String {
         1_000_000..=999_999_999 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
     };
-    figure(&text).into_owned()
+    figure(text)
 }
 
 #[cfg(test)]

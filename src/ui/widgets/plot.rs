@@ -358,7 +358,8 @@ impl<'a> Curves<'a> {
                 }
                 let value = format_value(from_axis(point.y), percent, whole);
                 let x = from_x(point.x);
-                let x = if log_x { format_value(x, false, false) } else { format!("{x:.2}") };
+                let x =
+                    if log_x { format_value(x, false, false) } else { figure(format!("{x:.2}")) };
                 Some(format!("{name}: {value}\n{x_name}: {x}"))
             });
         if self.zero && !log {
@@ -587,7 +588,7 @@ fn round_step(step: f64) -> f64 {
 
 /// A value as short as it can be told apart on an axis.
 pub fn format_value(value: f64, percent: bool, whole: bool) -> String {
-    figure(&digits(value, percent, whole)).into_owned()
+    figure(digits(value, percent, whole))
 }
 
 fn digits(value: f64, percent: bool, whole: bool) -> String {

@@ -3,9 +3,11 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
-    Decimal256Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Decimal256Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
+    DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, DictionaryArray};
 use arrow_schema::{DataType, TimeUnit};
@@ -24,6 +26,9 @@ pub(super) fn readable(kind: &DataType) -> bool {
         | DataType::Date32
         | DataType::Date64
         | DataType::Timestamp(..)
+        | DataType::Time32(..)
+        | DataType::Time64(..)
+        | DataType::Duration(..)
         | DataType::Decimal32(..)
         | DataType::Decimal64(..)
         | DataType::Decimal128(..)
@@ -113,6 +118,18 @@ pub(super) fn write(
             }
             TimeUnit::Nanosecond => times::<TimestampNanosecondType>(array, column, i128::from),
         },
+        DataType::Time32(TimeUnit::Second) => clock::<Time32SecondType>(array, column, 1),
+        DataType::Time32(_) => clock::<Time32MillisecondType>(array, column, 1000),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            clock::<Time64MicrosecondType>(array, column, 1_000_000)
+        }
+        DataType::Time64(_) => clock::<Time64NanosecondType>(array, column, 1_000_000_000),
+        DataType::Duration(unit) => match unit {
+            TimeUnit::Second => spans::<DurationSecondType>(array, column, 1e0),
+            TimeUnit::Millisecond => spans::<DurationMillisecondType>(array, column, 1e3),
+            TimeUnit::Microsecond => spans::<DurationMicrosecondType>(array, column, 1e6),
+            TimeUnit::Nanosecond => spans::<DurationNanosecondType>(array, column, 1e9),
+        },
         DataType::Dictionary(key, _) => {
             match key.as_ref() {
                 DataType::Int8 => dictionary::<Int8Type>(array.as_dictionary(), column)?,
@@ -182,6 +199,33 @@ fn date(nanoseconds: i128) -> String {
     } else {
         moment.to_string().replace('T', " ")
     }
+}
+
+/// The time of a day to the second.
+fn clock<T: ArrowPrimitiveType>(
+    array: &dyn Array,
+    column: &mut Column,
+    per_second: i64,
+) -> &'static str
+where
+    T::Native: Into<i64>,
+{
+    let values = array.as_primitive::<T>();
+    each(array, column, |i| {
+        let seconds = Into::<i64>::into(values.value(i)).div_euclid(per_second);
+        format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    });
+    "time"
+}
+
+fn spans<T: ArrowPrimitiveType<Native = i64>>(
+    array: &dyn Array,
+    column: &mut Column,
+    per_second: f64,
+) -> &'static str {
+    let values = array.as_primitive::<T>();
+    each(array, column, |i| number_text(values.value(i) as f64 / per_second));
+    "duration in second"
 }
 
 fn dictionary<K: ArrowDictionaryKeyType>(

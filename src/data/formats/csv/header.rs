@@ -29,6 +29,7 @@ impl Body {
         let mut reader = dialect::reader(text, dialect.delimiter, dialect.quoting);
         let mut record = ByteRecord::new();
         let (mut start, mut rows, mut header) = (0, offset as u64, Vec::new());
+        let (mut above, mut titles) = (Vec::new(), Vec::new());
         for i in 0..dialect.preamble + usize::from(dialect.header) {
             let more = reader.read_byte_record(&mut record).unwrap_or(false);
             if !more {
@@ -36,17 +37,38 @@ impl Body {
             }
             rows += 1 + blank_lines(&text.as_bytes()[start..], ends_cr(text, start));
             start = reader.position().byte() as usize;
+            let cells: Vec<String> =
+                record.iter().map(|c| String::from_utf8_lossy(c).trim().to_owned()).collect();
             if i == dialect.preamble {
-                header =
-                    record.iter().map(|c| String::from_utf8_lossy(c).trim().to_owned()).collect();
+                header = cells;
+            } else {
+                titles.push(rows);
+                above = cells;
             }
         }
         if dialect.preamble > 0 {
-            let rows: Vec<u64> = (1..=dialect.preamble as u64).collect();
-            notes.push(ImportNote::repair(
-                format!("{} above the table left out.", count(rows.len(), "row")),
-                &rows,
-            ));
+            let rows: Vec<u64> = titles;
+            let what = "above the table left out";
+            let text = if group(&mut header, &above) {
+                "The row above the names says what they belong to, and is put before them."
+                    .to_owned()
+            } else {
+                let words: Vec<&str> =
+                    above.iter().filter(|c| !c.is_empty()).take(4).map(String::as_str).collect();
+                let end = words.join("\", \"").chars().take(80).collect::<String>();
+                format!("{} {what}: \"{end}\".", count(rows.len(), "row"))
+            };
+            notes.push(ImportNote::repair(text, &rows));
+        }
+        // The line of dashes below the names of a table in Markdown.
+        let dashes = |c: &[u8]| c.trim_ascii().iter().all(|b| matches!(b, b'-' | b':' | b'='));
+        if dialect.header
+            && reader.read_byte_record(&mut record).unwrap_or(false)
+            && record.iter().all(dashes)
+            && record.iter().filter(|c| c.trim_ascii().len() > 2).count() > 1
+        {
+            rows += 1 + blank_lines(&text.as_bytes()[start..], ends_cr(text, start));
+            start = reader.position().byte() as usize;
         }
         let sample = dialect::head(&text[start..], dialect.delimiter, dialect.quoting, 500);
         if sample.is_empty() {
@@ -72,6 +94,27 @@ impl Body {
         let names = unique_names(names, dialect.header, notes);
         Ok(Self { names, start, rows_above: rows, nameless })
     }
+}
+
+/// Puts the names of groups of columns before names that are alike; whether it did.
+fn group(header: &mut [String], above: &[String]) -> bool {
+    let named = |c: &&String| !c.is_empty();
+    let distinct: std::collections::HashSet<&String> = header.iter().filter(named).collect();
+    if above.iter().filter(named).count() < 2
+        || distinct.len() == header.iter().filter(named).count()
+    {
+        return false;
+    }
+    let mut group = "";
+    for (name, above) in header.iter_mut().zip(above) {
+        if !above.is_empty() {
+            group = above;
+        }
+        if !group.is_empty() && !name.is_empty() {
+            *name = format!("{group} {name}");
+        }
+    }
+    true
 }
 
 /// Makes the header as wide as the rows.

@@ -66,6 +66,8 @@ pub(super) struct Part {
     long: Counted,
     empty: Counted,
     blank: Counted,
+    /// Remarks: lines of one cell that begin with `#`.
+    remarks: Counted,
     /// Rows left out of a sample.
     left_out: usize,
     /// Row, column and length of a cell that is too long.
@@ -91,6 +93,7 @@ pub(super) fn parse(
         long: Counted::default(),
         empty: Counted::default(),
         blank: Counted::default(),
+        remarks: Counted::default(),
         left_out: 0,
         huge: None,
     };
@@ -217,6 +220,10 @@ impl Part {
             return;
         }
         if cells.len() < width {
+            if cells.len() == 1 && cells.first().is_some_and(|c| c.starts_with('#')) {
+                self.remarks.see(self.total);
+                return;
+            }
             self.short.see(self.total);
         } else if cells.iter().skip(width).any(|c| !blank(c)) {
             self.long.see(self.total);
@@ -281,7 +288,7 @@ pub(super) fn merge(
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
 ) -> Result<(Vec<Column>, Vec<u64>), DataError> {
-    let mut all = [(); 4].map(|()| Counted::default());
+    let mut all = [(); 5].map(|()| Counted::default());
     let mut lines = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
     let mut base = body.rows_above;
     for part in &parts {
@@ -299,14 +306,14 @@ pub(super) fn merge(
             .in_column(name));
         }
         for (sum, counted) in
-            all.iter_mut().zip([&part.short, &part.long, &part.empty, &part.blank])
+            all.iter_mut().zip([&part.short, &part.long, &part.empty, &part.blank, &part.remarks])
         {
             sum.add(counted, base);
         }
         lines.extend(part.rows.iter().map(|r| r + base));
         base += part.total;
     }
-    let [short, long, empty, blank] = all;
+    let [short, long, empty, blank, remarks] = all;
     if lines.is_empty() {
         return Err(invalid(
             "This table has no row with a value",
@@ -341,6 +348,7 @@ pub(super) fn merge(
         ("with too few cells filled up with missing values", short),
         ("with too many cells: those beyond the last column left out", long),
         ("without any value left out", empty),
+        ("that begin with \"#\" left out as remarks", remarks),
     ] {
         if counted.n > 0 {
             let text = format!("{} {what}.", count(counted.n, "row"));

@@ -82,6 +82,31 @@ impl Rows {
         Ok(())
     }
 
+    /// Where rows are lists of cells and the first holds words over numbers, it holds the names.
+    fn take_names(&mut self) {
+        let numbered = |(i, c): (usize, &Column)| c.name() == format!("column {}", i + 1);
+        if self.lines.len() < 2 || !self.columns.iter().enumerate().all(numbered) {
+            return;
+        }
+        let number = |c: &Column, r: usize| c.raw(r).parse::<f64>().is_ok();
+        let words = self.columns.iter().all(|c| !c.raw(0).trim().is_empty() && !number(c, 0));
+        let over = |c: &Column| (1..self.lines.len().min(100)).all(|r| number(c, r));
+        if !words || !self.columns.iter().any(over) {
+            return;
+        }
+        self.note("The first list holds the names.".to_owned());
+        self.columns = self
+            .columns
+            .iter()
+            .map(|c| {
+                let mut named = Column::new(c.raw(0));
+                (1..c.len()).for_each(|r| named.push(c.raw(r)));
+                named
+            })
+            .collect();
+        self.lines.remove(0);
+    }
+
     fn push(&mut self, name: &str, text: &str, row: u64) {
         let at = match self.index.get(name) {
             Some(at) => *at,
@@ -113,6 +138,7 @@ impl Rows {
                 build::check_cell(column.raw(row), *line, column.name())?;
             }
         }
+        self.take_names();
         notes.append(&mut self.notes);
         notes.extend(self.tally.note());
         if !self.rounded.is_empty() {

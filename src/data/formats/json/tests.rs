@@ -2,7 +2,7 @@ use super::*;
 use crate::data::ColumnType;
 
 fn table(text: &str) -> (Table, Vec<ImportNote>) {
-    read(Path::new("t.json"), text.as_bytes(), &Progress::default()).unwrap()
+    read(Path::new("t.json"), text.as_bytes(), None, &Progress::default()).unwrap()
 }
 
 fn names(t: &Table) -> Vec<&str> {
@@ -62,7 +62,7 @@ fn broken_json_says_where() {
         ("", "empty", None),
         ("{\"a\": [1], \"b\": [1, 2]}", "1 values, others have 2", None),
     ] {
-        let e = read(Path::new("t.json"), text.as_bytes(), &Progress::default()).unwrap_err();
+        let e = read(Path::new("t.json"), text.as_bytes(), None, &Progress::default()).unwrap_err();
         let e: crate::error::UserError = e.into();
         assert!(e.what.contains(part), "{text:?}: {e}");
         assert_eq!(e.place.row, row, "{text:?}: {e}");

@@ -7,8 +7,10 @@ use crate::app::ProjectState;
 use crate::eval::calibration::{Bin, Reliability};
 use crate::eval::{Evaluation, Outcomes};
 use crate::metrics::MetricKind;
+use crate::text::figure;
 use crate::tr;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{Button, Kind, card, section, small};
@@ -63,8 +65,8 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, chosen: &mu
                 ui,
                 match column {
                     0 => name.clone(),
-                    1 => kind.format(r.ece),
-                    _ => kind.format(r.mce),
+                    1 => score(kind, r.ece),
+                    _ => score(kind, r.mce),
                 },
             );
         });
@@ -88,7 +90,7 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, chosen: &mu
         let head = [tr!("How sure"), tr!("Rows"), tr!("Mean"), tr!("Right")];
         table(ui, "bins", &head, bins.len(), |ui, row, column| {
             let Some(b) = bins.get(row) else { return };
-            let percent = |v: f64| format!("{:.1} %", 100.0 * v);
+            let percent = |v: f64| figure(format!("{:.1} %", 100.0 * v));
             let range = tr!("{from} to {to}", from = percent(b.from), to = percent(b.to));
             if column == 1 {
                 let rows = count(b.rows as usize);
