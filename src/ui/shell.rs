@@ -391,8 +391,7 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
 
 fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) {
     let (hovering, dropped) = ui.ctx().input(|i| {
-        let dropped: Vec<_> =
-            i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect();
+        let dropped: Vec<_> = i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect();
         (!i.raw.hovered_files.is_empty(), dropped)
     });
     // Several are opened beside each other.

@@ -151,8 +151,7 @@ fn files_dropped_on_the_window_are_opened_beside_each_other() {
     }
     w.harness.run_steps(1);
     w.settle();
-    let names: Vec<String> =
-        w.harness.state().state.tabs().into_iter().map(|t| t.name).collect();
+    let names: Vec<String> = w.harness.state().state.tabs().into_iter().map(|t| t.name).collect();
     assert_eq!(names, ["first", "second"]);
     assert_eq!(name(&w), "second");
 }
