@@ -40,6 +40,9 @@ impl AppState {
         match command {
             Command::Go(step) => {
                 if !matches!(self.status(step), StepStatus::Locked(_)) {
+                    if step == Step::Home && self.step != Step::Home {
+                        self.before_home = Some(self.step);
+                    }
                     self.step = step;
                     self.return_to = None;
                     self.assess_if_needed();

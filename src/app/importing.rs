@@ -93,10 +93,10 @@ impl AppState {
 impl ProjectState {
     /// Takes over data that were read anew. A model of other data is not shown with these.
     fn take_over(&mut self, loaded: LoadedProject, record: bool) {
-        if record {
+        let new = Self::new(loaded);
+        if record && new.project != self.project {
             self.undo.record(&self.project, "how the data are read", Instant::now());
         }
-        let new = Self::new(loaded);
         self.project = new.project;
         self.dataset = new.dataset;
         self.original = new.original;

@@ -24,6 +24,7 @@ pub(super) struct Tab {
     retry: Option<Retry>,
     resume_after_open: Option<Interrupted>,
     return_to: Option<Step>,
+    before_home: Option<Step>,
 }
 
 /// What the switcher shows of an open project.
@@ -148,6 +149,7 @@ impl AppState {
         std::mem::swap(&mut tab.retry, &mut self.retry);
         std::mem::swap(&mut tab.resume_after_open, &mut self.resume_after_open);
         std::mem::swap(&mut tab.return_to, &mut self.return_to);
+        std::mem::swap(&mut tab.before_home, &mut self.before_home);
         self.tasks.owner = self.tab;
         true
     }
@@ -221,6 +223,10 @@ impl AppState {
     pub(super) fn switch_tab(&mut self, id: u64) {
         if !self.exchange(id) {
             return;
+        }
+        // Home belongs to no project: what was in view before it is shown again.
+        if self.step == Step::Home && !matches!(self.workspace, Workspace::Empty) {
+            self.step = self.before_home.take().unwrap_or(Step::Data);
         }
         if let Workspace::Asleep { folder, .. } = &self.workspace {
             let folder = folder.clone();

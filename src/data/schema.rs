@@ -326,6 +326,10 @@ const TARGET_NAMES: [&str; 34] = [
     "sales",
 ];
 
+/// Of these, names that columns to learn from have just as often.
+const COMMON_NAMES: [&str; 8] =
+    ["price", "rating", "score", "quality", "category", "status", "demand", "sales"];
+
 /// A likely target: by name, else the last column in use. `None` when no column could be one.
 pub fn suggest_target(dataset: &Dataset) -> Option<String> {
     let table = match &dataset.samples {
@@ -337,21 +341,24 @@ pub fn suggest_target(dataset: &Dataset) -> Option<String> {
         lower.split(|c: char| !c.is_alphanumeric()).collect::<Vec<_>>().join(" ")
     };
     let usable = |c: &&Column| task_of(c, None).is_ok() && c.kind != ColumnType::Text;
-    for name in TARGET_NAMES {
-        let mut exact = table.columns().iter().filter(|c| plain(c.name()) == name);
+    let in_use = |c: &&Column| c.kind != ColumnType::Ignore;
+    let last = table.columns().iter().rev().filter(in_use).find(usable);
+    // A question of yes or no at the end is likelier than a column with a common name before it.
+    let question = last.filter(|c| c.kind == ColumnType::Boolean);
+    let names = |name: &&&str| question.is_none() || !COMMON_NAMES.contains(name);
+    for name in TARGET_NAMES.iter().filter(names) {
+        let mut exact = table.columns().iter().filter(|c| plain(c.name()) == *name);
         if let Some(c) = exact.find(usable) {
             return Some(c.name().to_owned());
         }
     }
-    for name in TARGET_NAMES.iter().filter(|n| n.len() > 3) {
+    for name in TARGET_NAMES.iter().filter(names).filter(|n| n.len() > 3) {
         let has = |c: &&Column| plain(c.name()).split(' ').any(|w| w == *name);
         // Last first: the target usually stands at the end.
         if let Some(c) = table.columns().iter().rev().filter(has).find(usable) {
             return Some(c.name().to_owned());
         }
     }
-    let in_use = |c: &&Column| c.kind != ColumnType::Ignore;
-    let last = table.columns().iter().rev().filter(in_use).find(usable);
     last.or(table.columns().last()).map(|c| c.name().to_owned())
 }
 
@@ -391,6 +398,20 @@ mod tests {
         let values: Vec<&str> = number.iter().map(String::as_str).collect();
         let d = with_target("y", &values, 40);
         assert_eq!(infer(&d, Some("y")).unwrap().task, Task::Regression);
+    }
+
+    #[test]
+    fn a_question_at_the_end_goes_before_a_common_name() {
+        let guess = |head: &str, row: &dyn Fn(usize) -> String| {
+            let rows: String = (0..40).map(|i| row(i) + "\n").collect();
+            suggest_target(&dataset(&format!("{head}\n{rows}"))).unwrap()
+        };
+        let answer = |i: usize| if i.is_multiple_of(3) { "yes" } else { "no" };
+        let row = |i: usize| format!("{}.5,{}", i * 7 % 31, answer(i));
+        assert_eq!(guess("price,returned", &row), "returned");
+        // A name that says it is the target still wins, and so does a common one without a question.
+        assert_eq!(guess("churn,active", &row), "churn");
+        assert_eq!(guess("price,size", &|i| format!("{}.5,{}.25", i * 7 % 31, i % 9)), "price");
     }
 
     #[test]

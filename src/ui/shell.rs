@@ -241,7 +241,7 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.set_min_height(size::BUTTON);
         ui.spacing_mut().item_spacing.x = space::XS;
-        let room = (ui.available_width() - 440.0).max(40.0);
+        let room = (ui.available_width() - 350.0).max(40.0);
         tabs::show(ui, state, room, out);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
@@ -391,10 +391,11 @@ fn action_bar(ui: &mut Ui, state: &AppState, action: &Action, out: &mut Vec<Comm
 
 fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) {
     let (hovering, dropped) = ui.ctx().input(|i| {
-        let dropped = i.raw.dropped_files.first().map(|f| f.path().to_path_buf());
+        let dropped: Vec<_> = i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect();
         (!i.raw.hovered_files.is_empty(), dropped)
     });
-    if let Some(path) = dropped {
+    // Several are opened beside each other.
+    for path in dropped {
         out.push(screens::dropped(state, local, path));
     }
     if !hovering {

@@ -40,6 +40,8 @@ impl StudioApp {
         options: &Options,
     ) -> Self {
         theme::install(ctx);
+        // A click stays a click where frames are slow, as with a software renderer under load.
+        ctx.options_mut(|o| o.input_options.max_click_duration = 4.0);
         let repaint = ctx.clone();
         let wake = Arc::new(move || repaint.request_repaint());
         let mut state = AppState::new(services, dialogs, store, wake);

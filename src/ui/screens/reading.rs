@@ -159,15 +159,14 @@ fn query(
         local.query = import.query.clone().unwrap_or_default();
         local.from.clone_from(&import.query);
     }
-    let label = small(ui, tr!("Or the rows that a query gives (SQL)"));
-    ui.label_inputs_by(label.id, |ui| {
-        let field = TextEdit::multiline(&mut local.query)
-            .hint_text("SELECT … FROM …")
-            .desired_rows(2)
-            .desired_width(ui.available_width() - 16.0)
-            .font(egui::TextStyle::Monospace);
-        ui.add(field);
-    });
+    let name = tr!("Or the rows that a query gives (SQL)");
+    small(ui, name);
+    let field = TextEdit::multiline(&mut local.query)
+        .hint_text("SELECT … FROM …")
+        .desired_rows(2)
+        .desired_width(ui.available_width() - 16.0)
+        .font(egui::TextStyle::Monospace);
+    ui.add(field).accessible_name(name);
     let typed = local.query.trim().to_owned();
     ui.horizontal_wrapped(|ui| {
         let same = import.query.as_deref().unwrap_or_default() == typed;

@@ -425,9 +425,15 @@ impl<'a> Curves<'a> {
                 small(ui, self.happened());
             }
             if let Some((.., name)) = &self.mark {
+                let name = unbroken(name);
+                // The mark stays beside its name.
+                let text = ui.painter().layout_no_wrap(name.clone(), theme::small(), p.text);
+                if ui.available_size_before_wrap().x < text.size().x + 20.0 {
+                    ui.end_row();
+                }
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
-                small(ui, unbroken(name));
+                small(ui, name);
             }
         });
         reset
