@@ -6,14 +6,15 @@
 
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
+mod tables;
+
 use std::fmt::Write;
 use std::process::Command;
 use std::time::Instant;
 
 use fp8_studio::data::{ImportOptions, Progress, Schema, Split, SplitConfig, open};
 use fp8_studio::quality;
-
-const ROWS: usize = 1_000_000;
+use tables::{ROWS, csv};
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -48,30 +49,20 @@ fn main() {
 
 /// Numbers, words and dates as in business tables.
 fn table() -> String {
-    let mut text = String::with_capacity(ROWS * 140);
     let names: Vec<String> = (0..19).map(|c| format!("c{c}")).collect();
-    text += &names.join(",");
-    text += ",y\n";
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = ["north", "south", "east", "west", "centre"];
-    for _ in 0..ROWS {
-        let mut random = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state
-        };
+    csv(&format!("{},y", names.join(",")), |random, text| {
         for c in 0..19 {
-            let r = random();
-            let _ = match c % 6 {
-                0 | 1 => write!(text, "{}.{:03},", r % 1000, r % 997),
-                2 => write!(text, "{},", r % 100_000),
-                3 => write!(text, "{},", words[(r % 5) as usize]),
-                4 => write!(text, "20{:02}-{:02}-{:02},", r % 24, r % 12 + 1, r % 28 + 1),
-                _ => write!(text, "{:.5},", (r % 1_000_003) as f64 / 7919.0),
-            };
+            match c % 6 {
+                0 | 1 => write!(text, "{}.{:03},", random.below(1000), random.below(997))?,
+                2 => write!(text, "{},", random.below(100_000))?,
+                3 => write!(text, "{},", random.word())?,
+                4 => {
+                    let (year, month, day) = (random.below(24), random.below(12), random.below(28));
+                    write!(text, "20{year:02}-{:02}-{:02},", month + 1, day + 1)?;
+                }
+                _ => write!(text, "{:.5},", random.below(1_000_003) as f64 / 7919.0)?,
+            }
         }
-        text += if random() % 3 == 0 { "yes\n" } else { "no\n" };
-    }
-    text
+        text.write_str(if random.below(3) == 0 { "yes" } else { "no" })
+    })
 }

@@ -1,4 +1,4 @@
-// include: fp8, half, hash, index, tree
+// include: fp8, half, hash, index, tree, moment first, moment second
 // AdamW over compact state, one group of 128 values per workgroup. Constants in front: LANES = 128,
 // FIRST, SECOND and WEIGHT (0 f32, 1 bf16, 2 FP8 with range expansion, see fp8::expand).
 
@@ -144,6 +144,17 @@ fn random_at(array_number: u32, at: u32) -> u32 {
     return hash_bits(hash_key(step_state[SEED], step_state[STEP], stream), at);
 }
 
+// A thread's position among the moments.
+struct Position {
+    at: u32,
+    // Group of positions that the workgroup has.
+    number: u32,
+    lane: u32,
+    // Whether there is such a position, and such a group.
+    inside: bool,
+    group_inside: bool,
+}
+
 @compute @workgroup_size(LANES)
 fn compact_adamw(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -157,37 +168,11 @@ fn compact_adamw(
     let row = at / p.stride;
     let col = at % p.stride;
     let real = inside && col < p.cols;
-    let base = number * GROUP_WORDS;
 
     // Folded dispatches have groups past the end, which must reach every barrier too.
-    var m = 0.0;
-    if (FIRST == 2u) {
-        var words = vec3<u32>(0u);
-        if (number * LANES < positions) {
-            words = vec3<u32>(first[base], first[base + 1u], first[base + 2u + lane / 4u]);
-        }
-        m = from_group(lane, words.x, words.y, words.z);
-    } else if (inside) {
-        if (FIRST == 1u) {
-            m = bitcast<f32>(bf16_bits(first[at / 2u], at % 2u));
-        } else {
-            m = bitcast<f32>(first[at]);
-        }
-    }
-    var v = 0.0;
-    if (SECOND == 2u) {
-        var words = vec3<u32>(0u);
-        if (number * LANES < positions) {
-            words = vec3<u32>(second[base], second[base + 1u], second[base + 2u + lane / 4u]);
-        }
-        v = from_group(lane, words.x, words.y, words.z);
-    } else if (inside) {
-        if (SECOND == 1u) {
-            v = bitcast<f32>(bf16_bits(second[at / 2u], at % 2u));
-        } else {
-            v = bitcast<f32>(second[at]);
-        }
-    }
+    let place = Position(at, number, lane, inside, number * LANES < positions);
+    var m = first_load(place);
+    var v = second_load(place);
     var w = 0.0;
     if (inside) {
         if (WEIGHT == 1u) {
@@ -212,62 +197,8 @@ fn compact_adamw(
     let change = rate * (m * bitcast<f32>(step_state[BETA1_CORRECTION])) / (root + p.epsilon);
     w = w * (1.0 - rate * p.weight_decay) - change;
 
-    if (FIRST == 2u) {
-        let bits = bitcast<u32>(m);
-        let scale = group_scale(lane, bits);
-        let amax = select(bitcast<f32>(scale.x), 1.0, scale.x == 0u);
-        let k = select(bitcast<f32>(scale.y), 1.0, scale.x == 0u);
-        fill_table(lane, amax, k);
-        staged[lane] = to_code(bits, amax, k, random_at(0u, at), false);
-        workgroupBarrier();
-        if (number * LANES < positions) {
-            if (lane < 32u) {
-                let i = 4u * lane;
-                first[base + 2u + lane] = staged[i] | (staged[i + 1u] << 8u)
-                    | (staged[i + 2u] << 16u) | (staged[i + 3u] << 24u);
-            } else if (lane < 34u) {
-                first[base + lane - 32u] = select(scale.x, scale.y, lane == 33u);
-            }
-        }
-    } else if (FIRST == 1u) {
-        workgroupBarrier();
-        staged[lane] = bf16_stochastic(bitcast<u32>(m), random_at(0u, at));
-        workgroupBarrier();
-        if (inside && lane % 2u == 0u) {
-            first[at / 2u] = staged[lane] | (staged[lane + 1u] << 16u);
-        }
-    } else if (inside) {
-        first[at] = bitcast<u32>(m);
-    }
-
-    if (SECOND == 2u) {
-        let bits = bitcast<u32>(v);
-        let scale = group_scale(lane, bits);
-        let amax = select(bitcast<f32>(scale.x), 1.0, scale.x == 0u);
-        let k = select(bitcast<f32>(scale.y), 1.0, scale.x == 0u);
-        fill_table(lane, amax, k);
-        staged[lane] = to_code(bits, amax, k, random_at(1u, at), true);
-        workgroupBarrier();
-        if (number * LANES < positions) {
-            if (lane < 32u) {
-                let i = 4u * lane;
-                second[base + 2u + lane] = staged[i] | (staged[i + 1u] << 8u)
-                    | (staged[i + 2u] << 16u) | (staged[i + 3u] << 24u);
-            } else if (lane < 34u) {
-                second[base + lane - 32u] = select(scale.x, scale.y, lane == 33u);
-            }
-        }
-    } else if (SECOND == 1u) {
-        workgroupBarrier();
-        staged[lane] = bf16_stochastic(bitcast<u32>(v), random_at(1u, at));
-        workgroupBarrier();
-        if (inside && lane % 2u == 0u) {
-            second[at / 2u] = staged[lane] | (staged[lane + 1u] << 16u);
-        }
-    } else if (inside) {
-        second[at] = bitcast<u32>(v);
-    }
-
+    first_store(place, bitcast<u32>(m), random_at(0u, at), false);
+    second_store(place, bitcast<u32>(v), random_at(1u, at), true);
     if (WEIGHT == 1u) {
         workgroupBarrier();
         staged[lane] = bf16_stochastic(bitcast<u32>(w), random_at(2u, at));

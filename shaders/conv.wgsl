@@ -1,11 +1,12 @@
-// include: activate, fp8, half, index
+// include: activate, fp8, half, index, operand a, operand b
 // Convolution as a matrix product whose left (forward, input gradient) or right (weight gradient)
 // matrix is never stored: its elements are looked up in the images while tiles are filled.
 //
-// Constants in front: the sizes of ConvShape, GROUP_CHANNELS and GROUP_OUTPUTS; L_FORMAT, R_FORMAT
-// (0 f32, 3 bf16) and L_SINGLE, R_SINGLE (one scale) of both stored operands; ACTIVATION, POOL, BIAS,
+// Constants in front: the sizes of ConvShape, GROUP_CHANNELS and GROUP_OUTPUTS; those of both stored
+// operands (shared/operand.wgsl), the left one called a and the right one b; ACTIVATION, POOL, BIAS,
 // KEEP (1 values before the non-linearity, 2 winners), UNPOOL (the gradient is of a fused pooling);
-// TILE_N columns of a tile of 64 rows, THREADS = 4 TILE_N; LANES.
+// A_QUADS, B_QUADS (four neighbours of the operand are in one word or load, and at the same place of
+// the filter); TILE_N columns of a tile of 64 rows, THREADS = 4 TILE_N; LANES.
 
 struct Params {
     // Of one group: rows, columns and inner size of the product, tiles of 64 rows and of TILE_N columns.
@@ -18,18 +19,18 @@ struct Params {
     parts: u32,
     part_k: u32,
     unused: u32,
-    l_cols: u32,
-    l_block_rows: u32,
-    l_block_cols: u32,
-    r_cols: u32,
-    r_block_rows: u32,
-    r_block_cols: u32,
+    a_cols: u32,
+    a_block_rows: u32,
+    a_block_cols: u32,
+    b_cols: u32,
+    b_block_rows: u32,
+    b_block_cols: u32,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<u32>;
-@group(0) @binding(1) var<storage, read> left_scales: array<i32>;
-@group(0) @binding(2) var<storage, read> right: array<u32>;
-@group(0) @binding(3) var<storage, read> right_scales: array<i32>;
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read> a_scales: array<i32>;
+@group(0) @binding(2) var<storage, read> b: array<u32>;
+@group(0) @binding(3) var<storage, read> b_scales: array<i32>;
 @group(0) @binding(4) var<storage, read> extra: array<u32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> kept: array<u32>;
@@ -42,38 +43,6 @@ const OUT_PIXELS: u32 = OUT_HEIGHT * OUT_WIDTH;
 const POOLED_HEIGHT: u32 = max(OUT_HEIGHT / 2u, 1u);
 const POOLED_WIDTH: u32 = max(OUT_WIDTH / 2u, 1u);
 const WINNER_WORDS: u32 = (OUT_CHANNELS + 3u) / 4u;
-
-fn left_at(row: u32, col: u32) -> f32 {
-    if (L_FORMAT == 0u) {
-        return bitcast<f32>(left[row * p.l_cols + col]);
-    }
-    if (L_FORMAT == 3u) {
-        return bitcast<f32>(bf16_bits(left[row * ((p.l_cols + 1u) / 2u) + col / 2u], col % 2u));
-    }
-    let word = left[row * ((p.l_cols + 3u) / 4u) + col / 4u];
-    var exponent = left_scales[0];
-    if (L_SINGLE == 0u) {
-        let across = (p.l_cols + p.l_block_cols - 1u) / p.l_block_cols;
-        exponent = left_scales[(row / p.l_block_rows) * across + col / p.l_block_cols];
-    }
-    return fp8_decode((word >> (8u * (col % 4u))) & 0xffu, L_FORMAT) * power_of_two(exponent);
-}
-
-fn right_at(row: u32, col: u32) -> f32 {
-    if (R_FORMAT == 0u) {
-        return bitcast<f32>(right[row * p.r_cols + col]);
-    }
-    if (R_FORMAT == 3u) {
-        return bitcast<f32>(bf16_bits(right[row * ((p.r_cols + 1u) / 2u) + col / 2u], col % 2u));
-    }
-    let word = right[row * ((p.r_cols + 3u) / 4u) + col / 4u];
-    var exponent = right_scales[0];
-    if (R_SINGLE == 0u) {
-        let across = (p.r_cols + p.r_block_cols - 1u) / p.r_block_cols;
-        exponent = right_scales[(row / p.r_block_rows) * across + col / p.r_block_cols];
-    }
-    return fp8_decode((word >> (8u * (col % 4u))) & 0xffu, R_FORMAT) * power_of_two(exponent);
-}
 
 // Column of an image's stored row for place (i, j) of the filter at output (y, x), channel c of its
 // group; NOWHERE in the padding.
@@ -91,7 +60,7 @@ fn image_at(y: u32, x: u32, i: u32, j: u32, c: u32) -> u32 {
 // Gradient of output (y, x, o) of sample n, which is the left operand.
 fn gradient_at(n: u32, y: u32, x: u32, o: u32) -> f32 {
     if (UNPOOL == 0u) {
-        return left_at(n, (y * OUT_WIDTH + x) * OUT_CHANNELS + o);
+        return a_at(n, (y * OUT_WIDTH + x) * OUT_CHANNELS + o);
     }
     let py = y / 2u;
     let px = x / 2u;
@@ -103,7 +72,27 @@ fn gradient_at(n: u32, y: u32, x: u32, o: u32) -> f32 {
     if (((word >> (8u * (o % 4u))) & 0xffu) != (y % 2u) * 2u + x % 2u) {
         return 0.0;
     }
-    return left_at(n, pixel * OUT_CHANNELS + o);
+    return a_at(n, pixel * OUT_CHANNELS + o);
+}
+
+// Gradients of outputs (y, x, o..o + 4).
+fn gradient_quad(n: u32, y: u32, x: u32, o: u32) -> vec4<f32> {
+    if (UNPOOL == 0u) {
+        return a_quad(n, (y * OUT_WIDTH + x) * OUT_CHANNELS + o);
+    }
+    let py = y / 2u;
+    let px = x / 2u;
+    if (py >= POOLED_HEIGHT || px >= POOLED_WIDTH) {
+        return vec4<f32>(0.0);
+    }
+    let pixel = py * POOLED_WIDTH + px;
+    let word = extra[(n * POOLED_HEIGHT * POOLED_WIDTH + pixel) * WINNER_WORDS + o / 4u];
+    let winners = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+    let won = winners == vec4<u32>((y % 2u) * 2u + x % 2u);
+    if (!any(won)) {
+        return vec4<f32>(0.0);
+    }
+    return select(vec4<f32>(0.0), a_quad(n, pixel * OUT_CHANNELS + o), won);
 }
 
 // Place of a filter and channel of its group, from a column of the stored filters.
@@ -128,6 +117,21 @@ fn output_place(row: u32) -> vec3<u32> {
 var<workgroup> a_tile: array<f32, DEPTH * 64u>;
 var<workgroup> b_tile: array<f32, DEPTH * TILE_N>;
 
+// Neighbours of an operand that are loaded at once, and such loads in a line of a tile.
+const A_STEP: u32 = select(1u, 4u, A_QUADS == 1u);
+const A_LOADS: u32 = 64u / A_STEP;
+const B_STEP: u32 = select(1u, 4u, B_QUADS == 1u);
+const B_LOADS: u32 = TILE_N / B_STEP;
+
+fn put_b(at: u32, v: vec4<f32>) {
+    b_tile[at] = v.x;
+    if (B_QUADS == 1u) {
+        b_tile[at + 1u] = v.y;
+        b_tile[at + 2u] = v.z;
+        b_tile[at + 3u] = v.w;
+    }
+}
+
 // Sums of one thread: rows i..i+4, columns j..j+4 of the tile.
 struct Sums {
     r0: vec4<f32>,
@@ -141,10 +145,10 @@ fn multiply(sums: ptr<function, Sums>, i: u32, j: u32) {
         let at = k * 64u + i;
         let bt = k * TILE_N + j;
         let row = vec4<f32>(b_tile[bt], b_tile[bt + 1u], b_tile[bt + 2u], b_tile[bt + 3u]);
-        (*sums).r0 += a_tile[at] * row;
-        (*sums).r1 += a_tile[at + 1u] * row;
-        (*sums).r2 += a_tile[at + 2u] * row;
-        (*sums).r3 += a_tile[at + 3u] * row;
+        (*sums).r0 = fma(vec4<f32>(a_tile[at]), row, (*sums).r0);
+        (*sums).r1 = fma(vec4<f32>(a_tile[at + 1u]), row, (*sums).r1);
+        (*sums).r2 = fma(vec4<f32>(a_tile[at + 2u]), row, (*sums).r2);
+        (*sums).r3 = fma(vec4<f32>(a_tile[at + 3u]), row, (*sums).r3);
     }
 }
 
@@ -201,6 +205,64 @@ fn store_pooled(pixel: u32, first: u32, columns: u32, s: Sums, bias: vec4<f32>) 
     }
 }
 
+// The unrolled images of the forward product, rows from `top` and inner indices from `deep` on.
+fn fill_images(lane: u32, g: u32, top: u32, deep: u32) {
+    const ACROSS: u32 = DEPTH / A_STEP;
+    for (var e = lane; e < ACROSS * 64u; e += THREADS) {
+        let i = e / ACROSS;
+        let deeper = (e % ACROSS) * A_STEP;
+        let row = top + i;
+        let k = deep + deeper;
+        var v = vec4<f32>(0.0);
+        if (row < p.m && k < p.k) {
+            let at = output_place(row);
+            let place = filter_place(k);
+            let c = g * GROUP_CHANNELS + place.z;
+            let col = image_at(at.y, at.z, place.x, place.y, c);
+            if (col != NOWHERE) {
+                if (A_QUADS == 1u) {
+                    v = a_quad(at.x, col);
+                } else {
+                    v.x = a_at(at.x, col);
+                }
+            }
+        }
+        let to = deeper * 64u + i;
+        a_tile[to] = v.x;
+        if (A_QUADS == 1u) {
+            a_tile[to + 64u] = v.y;
+            a_tile[to + 128u] = v.z;
+            a_tile[to + 192u] = v.w;
+        }
+    }
+}
+
+// The filters of the forward product, columns from `edge` on.
+fn fill_filters(lane: u32, g: u32, edge: u32, deep: u32) {
+    const ACROSS: u32 = DEPTH / B_STEP;
+    for (var e = lane; e < ACROSS * TILE_N; e += THREADS) {
+        let j = e / ACROSS;
+        let deeper = (e % ACROSS) * B_STEP;
+        let col = edge + j;
+        let k = deep + deeper;
+        var v = vec4<f32>(0.0);
+        if (col < p.n && k < p.k) {
+            if (B_QUADS == 1u) {
+                v = b_quad(g * GROUP_OUTPUTS + col, k);
+            } else {
+                v.x = b_at(g * GROUP_OUTPUTS + col, k);
+            }
+        }
+        let to = deeper * TILE_N + j;
+        b_tile[to] = v.x;
+        if (B_QUADS == 1u) {
+            b_tile[to + TILE_N] = v.y;
+            b_tile[to + 2u * TILE_N] = v.z;
+            b_tile[to + 3u * TILE_N] = v.w;
+        }
+    }
+}
+
 @compute @workgroup_size(THREADS)
 fn forward(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -216,30 +278,8 @@ fn forward(
     var sums = Sums();
     if (g < GROUPS) {
         for (var deep = 0u; deep < p.k; deep += DEPTH) {
-            for (var e = lane; e < DEPTH * 64u; e += THREADS) {
-                let row = top + e / DEPTH;
-                let k = deep + e % DEPTH;
-                var v = 0.0;
-                if (row < p.m && k < p.k) {
-                    let at = output_place(row);
-                    let place = filter_place(k);
-                    let c = g * GROUP_CHANNELS + place.z;
-                    let col = image_at(at.y, at.z, place.x, place.y, c);
-                    if (col != NOWHERE) {
-                        v = left_at(at.x, col);
-                    }
-                }
-                a_tile[(e % DEPTH) * 64u + e / DEPTH] = v;
-            }
-            for (var e = lane; e < DEPTH * TILE_N; e += THREADS) {
-                let col = edge + e / DEPTH;
-                let k = deep + e % DEPTH;
-                var v = 0.0;
-                if (col < p.n && k < p.k) {
-                    v = right_at(g * GROUP_OUTPUTS + col, k);
-                }
-                b_tile[(e % DEPTH) * TILE_N + e / DEPTH] = v;
-            }
+            fill_images(lane, g, top, deep);
+            fill_filters(lane, g, edge, deep);
             workgroupBarrier();
             multiply(&sums, i, j);
             workgroupBarrier();
@@ -261,19 +301,61 @@ fn forward(
     if (top + i + 3u < p.m) { store(top + i + 3u, first, columns, sums.r3 + bias); }
 }
 
-// Gradient that reaches input pixel (v, u) from output o through place (i, j) of the filter.
-fn gradient_through(n: u32, v: u32, u: u32, i: u32, j: u32, o: u32) -> f32 {
+// Output (y, x) whose place (i, j) of the filter lies on input pixel (v, u); NOWHERE if none does.
+fn output_through(v: u32, u: u32, i: u32, j: u32) -> vec2<u32> {
     let y = v + PADDING;
     let x = u + PADDING;
     if (y < i || x < j || (y - i) % STRIDE != 0u || (x - j) % STRIDE != 0u) {
-        return 0.0;
+        return vec2<u32>(NOWHERE);
     }
     let oy = (y - i) / STRIDE;
     let ox = (x - j) / STRIDE;
     if (oy >= OUT_HEIGHT || ox >= OUT_WIDTH) {
+        return vec2<u32>(NOWHERE);
+    }
+    return vec2<u32>(oy, ox);
+}
+
+// Gradient that reaches input pixel (v, u) from output o through place (i, j) of the filter.
+fn gradient_through(n: u32, v: u32, u: u32, i: u32, j: u32, o: u32) -> f32 {
+    let at = output_through(v, u, i, j);
+    if (at.x == NOWHERE) {
         return 0.0;
     }
-    return gradient_at(n, oy, ox, o);
+    return gradient_at(n, at.x, at.y, o);
+}
+
+// The unrolled gradients of the input gradient's product.
+fn fill_gradients(lane: u32, g: u32, top: u32, deep: u32) {
+    const ACROSS: u32 = DEPTH / A_STEP;
+    for (var e = lane; e < ACROSS * 64u; e += THREADS) {
+        let i = e / ACROSS;
+        let deeper = (e % ACROSS) * A_STEP;
+        let row = top + i;
+        let k = deep + deeper;
+        var v = vec4<f32>(0.0);
+        if (row < p.m && k < p.k) {
+            let place = k / GROUP_OUTPUTS;
+            let o = g * GROUP_OUTPUTS + k % GROUP_OUTPUTS;
+            let n = row / PIXELS;
+            let pixel = row % PIXELS;
+            let at = output_through(pixel / WIDTH, pixel % WIDTH, place / KERNEL, place % KERNEL);
+            if (at.x != NOWHERE) {
+                if (A_QUADS == 1u) {
+                    v = gradient_quad(n, at.x, at.y, o);
+                } else {
+                    v.x = gradient_at(n, at.x, at.y, o);
+                }
+            }
+        }
+        let to = deeper * 64u + i;
+        a_tile[to] = v.x;
+        if (A_QUADS == 1u) {
+            a_tile[to + 64u] = v.y;
+            a_tile[to + 128u] = v.z;
+            a_tile[to + 192u] = v.w;
+        }
+    }
 }
 
 fn store_plain(row: u32, width: u32, first: u32, columns: u32, value: vec4<f32>) {
@@ -297,28 +379,22 @@ fn input_gradient(
     var sums = Sums();
     if (g < GROUPS) {
         for (var deep = 0u; deep < p.k; deep += DEPTH) {
-            for (var e = lane; e < DEPTH * 64u; e += THREADS) {
-                let row = top + e / DEPTH;
-                let k = deep + e % DEPTH;
-                var v = 0.0;
-                if (row < p.m && k < p.k) {
-                    let place = k / GROUP_OUTPUTS;
-                    let o = g * GROUP_OUTPUTS + k % GROUP_OUTPUTS;
-                    let pixel = row % PIXELS;
-                    let at = vec2<u32>(pixel / WIDTH, pixel % WIDTH);
-                    v = gradient_through(row / PIXELS, at.x, at.y, place / KERNEL, place % KERNEL, o);
-                }
-                a_tile[(e % DEPTH) * 64u + e / DEPTH] = v;
-            }
-            for (var e = lane; e < DEPTH * TILE_N; e += THREADS) {
-                let col = edge + e % TILE_N;
-                let k = deep + e / TILE_N;
-                var v = 0.0;
+            fill_gradients(lane, g, top, deep);
+            for (var e = lane; e < DEPTH * B_LOADS; e += THREADS) {
+                let j = (e % B_LOADS) * B_STEP;
+                let col = edge + j;
+                let k = deep + e / B_LOADS;
+                var v = vec4<f32>(0.0);
                 if (col < p.n && k < p.k) {
                     let o = g * GROUP_OUTPUTS + k % GROUP_OUTPUTS;
-                    v = right_at(o, (k / GROUP_OUTPUTS) * GROUP_CHANNELS + col);
+                    let stored = (k / GROUP_OUTPUTS) * GROUP_CHANNELS + col;
+                    if (B_QUADS == 1u) {
+                        v = b_quad(o, stored);
+                    } else {
+                        v.x = b_at(o, stored);
+                    }
                 }
-                b_tile[e] = v;
+                put_b((e / B_LOADS) * TILE_N + j, v);
             }
             workgroupBarrier();
             multiply(&sums, i, j);
@@ -355,31 +431,48 @@ fn weight_gradient(
     var sums = Sums();
     let end = select(0u, min(p.k, (part + 1u) * p.part_k), part < p.parts);
     for (var deep = part * p.part_k; deep < end; deep += DEPTH) {
-        for (var e = lane; e < DEPTH * 64u; e += THREADS) {
-            let o = top + e % 64u;
-            let k = deep + e / 64u;
-            var v = 0.0;
+        for (var e = lane; e < DEPTH * A_LOADS; e += THREADS) {
+            let i = (e % A_LOADS) * A_STEP;
+            let o = top + i;
+            let k = deep + e / A_LOADS;
+            var v = vec4<f32>(0.0);
             if (o < p.m && k < end) {
+                let n = k / OUT_PIXELS;
                 let pixel = k % OUT_PIXELS;
                 let at = vec2<u32>(pixel / OUT_WIDTH, pixel % OUT_WIDTH);
-                v = gradient_at(k / OUT_PIXELS, at.x, at.y, g * GROUP_OUTPUTS + o);
+                if (A_QUADS == 1u) {
+                    v = gradient_quad(n, at.x, at.y, g * GROUP_OUTPUTS + o);
+                } else {
+                    v.x = gradient_at(n, at.x, at.y, g * GROUP_OUTPUTS + o);
+                }
             }
-            a_tile[e] = v;
+            let to = (e / A_LOADS) * 64u + i;
+            a_tile[to] = v.x;
+            if (A_QUADS == 1u) {
+                a_tile[to + 1u] = v.y;
+                a_tile[to + 2u] = v.z;
+                a_tile[to + 3u] = v.w;
+            }
         }
-        for (var e = lane; e < DEPTH * TILE_N; e += THREADS) {
-            let col = edge + e % TILE_N;
-            let k = deep + e / TILE_N;
-            var v = 0.0;
+        for (var e = lane; e < DEPTH * B_LOADS; e += THREADS) {
+            let j = (e % B_LOADS) * B_STEP;
+            let col = edge + j;
+            let k = deep + e / B_LOADS;
+            var v = vec4<f32>(0.0);
             if (col < p.n && k < end) {
                 let place = filter_place(col);
                 let pixel = k % OUT_PIXELS;
                 let c = g * GROUP_CHANNELS + place.z;
                 let at = image_at(pixel / OUT_WIDTH, pixel % OUT_WIDTH, place.x, place.y, c);
                 if (at != NOWHERE) {
-                    v = right_at(k / OUT_PIXELS, at);
+                    if (B_QUADS == 1u) {
+                        v = b_quad(k / OUT_PIXELS, at);
+                    } else {
+                        v.x = b_at(k / OUT_PIXELS, at);
+                    }
                 }
             }
-            b_tile[e] = v;
+            put_b((e / B_LOADS) * TILE_N + j, v);
         }
         workgroupBarrier();
         multiply(&sums, i, j);
@@ -421,7 +514,7 @@ fn depthwise_forward(
             for (var k = 0u; k < KERNEL * KERNEL; k++) {
                 let col = image_at(place.y, place.z, k / KERNEL, k % KERNEL, first + c);
                 if (col != NOWHERE) {
-                    sum += left_at(place.x, col) * right_at(first + c, k);
+                    sum += a_at(place.x, col) * b_at(first + c, k);
                 }
             }
             values[q][c] = sum;
@@ -454,7 +547,7 @@ fn depthwise_input_gradient(
         let g = gradient_through(
             row / PIXELS, pixel / WIDTH, pixel % WIDTH, k / KERNEL, k % KERNEL, c,
         );
-        sum += g * right_at(c, k);
+        sum += g * b_at(c, k);
     }
     out[at] = sum;
 }
@@ -482,7 +575,7 @@ fn depthwise_weight_gradient(
             let x = pixel % OUT_WIDTH;
             let col = image_at(y, x, k / KERNEL, k % KERNEL, c);
             if (col != NOWHERE) {
-                sum += gradient_at(q / OUT_PIXELS, y, x, c) * right_at(q / OUT_PIXELS, col);
+                sum += gradient_at(q / OUT_PIXELS, y, x, c) * b_at(q / OUT_PIXELS, col);
             }
         }
     }

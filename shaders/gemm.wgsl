@@ -1,16 +1,23 @@
-// include: fp8, half, index
-// out[m, n] = A[m, k] * B[k, n]. Constants in front: A_FORMAT and B_FORMAT (0 f32, 3 bf16), A_TRANSPOSED,
-// B_TRANSPOSED, A_SINGLE, B_SINGLE (one scale for the whole matrix).
+// include: fp8, half, index, operand a, operand b
+// out[m, n] = A[m, k] * B[k, n]. Constants in front: those of both operands (shared/operand.wgsl) and
+// A_WIDE, B_WIDE (f32 with rows of whole quads, four to a load), A_TRANSPOSED, B_TRANSPOSED; OUTSIDE (the
+// scales of both operands do not change along k and are applied to the sums); TILE_M, TILE_N and DEPTH
+// of a tile, ROWS of four results each per thread, THREADS; HALF (codes are staged as f16, which holds
+// every finite one exactly); SPLIT (the inner size is cut into parts).
 //
-// Both operands are decoded and scaled while they are copied to workgroup memory, four stored
-// neighbours (one packed word) at a time, whichever way they lie; the product itself is plain f32.
+// Both operands are decoded once, while they are copied to workgroup memory in squares of 4 x 4,
+// whichever way they lie. Every result is the sum over k in order of fused products: the same bits
+// whatever the tile.
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
-    // Tiles across.
+    // Tiles down and across.
+    down: u32,
     across: u32,
+    // Inner indices of a part.
+    part_k: u32,
     a_rows: u32,
     a_cols: u32,
     a_block_rows: u32,
@@ -21,148 +28,162 @@ struct Params {
     b_block_cols: u32,
 }
 
+// when A_WIDE = 1
+@group(0) @binding(0) var<storage, read> a: array<vec4<u32>>;
+// else
 @group(0) @binding(0) var<storage, read> a: array<u32>;
+// end
 @group(0) @binding(1) var<storage, read> a_scales: array<i32>;
+// when B_WIDE = 1
+@group(0) @binding(2) var<storage, read> b: array<vec4<u32>>;
+// else
 @group(0) @binding(2) var<storage, read> b: array<u32>;
+// end
 @group(0) @binding(3) var<storage, read> b_scales: array<i32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> p: Params;
 
-// Inner size of a tile.
-const DEPTH: u32 = 16u;
+// when HALF = 1
+enable f16;
+alias Staged = vec4<f16>;
+// else
+alias Staged = vec4<f32>;
+// end
 
-fn a_scale(row: u32, col: u32) -> f32 {
-    if (A_SINGLE == 1u) {
-        return power_of_two(a_scales[0]);
-    }
-    let across = (p.a_cols + p.a_block_cols - 1u) / p.a_block_cols;
-    return power_of_two(a_scales[(row / p.a_block_rows) * across + col / p.a_block_cols]);
-}
+// Tiles in workgroup memory, [k][m] and [k][n], four neighbours of m or n together.
+const A_ACROSS: u32 = TILE_M / 4u;
+const B_ACROSS: u32 = TILE_N / 4u;
+var<workgroup> a_tile: array<Staged, DEPTH * A_ACROSS>;
+var<workgroup> b_tile: array<Staged, DEPTH * B_ACROSS>;
 
-fn b_scale(row: u32, col: u32) -> f32 {
-    if (B_SINGLE == 1u) {
-        return power_of_two(b_scales[0]);
-    }
-    let across = (p.b_cols + p.b_block_cols - 1u) / p.b_block_cols;
-    return power_of_two(b_scales[(row / p.b_block_rows) * across + col / p.b_block_cols]);
-}
-
-// Stored elements (row, col..col+4) of A; zero outside the matrix. `col` is a multiple of 4.
-fn load_a(row: u32, col: u32) -> vec4<f32> {
-    var v = vec4<f32>(0.0);
+fn a_inside(row: u32, col: u32) -> vec4<f32> {
     if (row < p.a_rows && col < p.a_cols) {
-        let left = p.a_cols - col;
-        if (A_FORMAT == 0u) {
-            let at = row * p.a_cols + col;
-            v.x = bitcast<f32>(a[at]);
-            if (left > 1u) { v.y = bitcast<f32>(a[at + 1u]); }
-            if (left > 2u) { v.z = bitcast<f32>(a[at + 2u]); }
-            if (left > 3u) { v.w = bitcast<f32>(a[at + 3u]); }
-        } else if (A_FORMAT == 3u) {
-            let at = row * ((p.a_cols + 1u) / 2u) + col / 2u;
-            let low = a[at];
-            v.x = bitcast<f32>(bf16_bits(low, 0u));
-            if (left > 1u) { v.y = bitcast<f32>(bf16_bits(low, 1u)); }
-            if (left > 2u) {
-                let high = a[at + 1u];
-                v.z = bitcast<f32>(bf16_bits(high, 0u));
-                if (left > 3u) { v.w = bitcast<f32>(bf16_bits(high, 1u)); }
-            }
-        } else {
-            let word = a[row * ((p.a_cols + 3u) / 4u) + col / 4u];
-            v.x = fp8_decode(word & 0xffu, A_FORMAT) * a_scale(row, col);
-            if (left > 1u) { v.y = fp8_decode((word >> 8u) & 0xffu, A_FORMAT) * a_scale(row, col + 1u); }
-            if (left > 2u) { v.z = fp8_decode((word >> 16u) & 0xffu, A_FORMAT) * a_scale(row, col + 2u); }
-            if (left > 3u) { v.w = fp8_decode(word >> 24u, A_FORMAT) * a_scale(row, col + 3u); }
-        }
+        return a_quad(row, col);
     }
-    return v;
+    return vec4<f32>(0.0);
 }
 
-fn load_b(row: u32, col: u32) -> vec4<f32> {
-    var v = vec4<f32>(0.0);
+fn b_inside(row: u32, col: u32) -> vec4<f32> {
     if (row < p.b_rows && col < p.b_cols) {
-        let left = p.b_cols - col;
-        if (B_FORMAT == 0u) {
-            let at = row * p.b_cols + col;
-            v.x = bitcast<f32>(b[at]);
-            if (left > 1u) { v.y = bitcast<f32>(b[at + 1u]); }
-            if (left > 2u) { v.z = bitcast<f32>(b[at + 2u]); }
-            if (left > 3u) { v.w = bitcast<f32>(b[at + 3u]); }
-        } else if (B_FORMAT == 3u) {
-            let at = row * ((p.b_cols + 1u) / 2u) + col / 2u;
-            let low = b[at];
-            v.x = bitcast<f32>(bf16_bits(low, 0u));
-            if (left > 1u) { v.y = bitcast<f32>(bf16_bits(low, 1u)); }
-            if (left > 2u) {
-                let high = b[at + 1u];
-                v.z = bitcast<f32>(bf16_bits(high, 0u));
-                if (left > 3u) { v.w = bitcast<f32>(bf16_bits(high, 1u)); }
-            }
+        return b_quad(row, col);
+    }
+    return vec4<f32>(0.0);
+}
+
+// Square `q` of the A tile with corner (top, deep).
+fn fill_a(q: u32, top: u32, deep: u32) {
+    if (A_TRANSPOSED == 1u) {
+        let i = q % A_ACROSS;
+        let k = (q / A_ACROSS) * 4u;
+        let col = top + 4u * i;
+        let at = k * A_ACROSS + i;
+        a_tile[at] = Staged(a_inside(deep + k, col));
+        a_tile[at + A_ACROSS] = Staged(a_inside(deep + k + 1u, col));
+        a_tile[at + 2u * A_ACROSS] = Staged(a_inside(deep + k + 2u, col));
+        a_tile[at + 3u * A_ACROSS] = Staged(a_inside(deep + k + 3u, col));
+    } else {
+        let k = (q % (DEPTH / 4u)) * 4u;
+        let i = q / (DEPTH / 4u);
+        let row = top + 4u * i;
+        let r0 = a_inside(row, deep + k);
+        let r1 = a_inside(row + 1u, deep + k);
+        let r2 = a_inside(row + 2u, deep + k);
+        let r3 = a_inside(row + 3u, deep + k);
+        let at = k * A_ACROSS + i;
+        a_tile[at] = Staged(vec4<f32>(r0.x, r1.x, r2.x, r3.x));
+        a_tile[at + A_ACROSS] = Staged(vec4<f32>(r0.y, r1.y, r2.y, r3.y));
+        a_tile[at + 2u * A_ACROSS] = Staged(vec4<f32>(r0.z, r1.z, r2.z, r3.z));
+        a_tile[at + 3u * A_ACROSS] = Staged(vec4<f32>(r0.w, r1.w, r2.w, r3.w));
+    }
+}
+
+fn fill_b(q: u32, left: u32, deep: u32) {
+    if (B_TRANSPOSED == 1u) {
+        let k = (q % (DEPTH / 4u)) * 4u;
+        let j = q / (DEPTH / 4u);
+        let row = left + 4u * j;
+        let r0 = b_inside(row, deep + k);
+        let r1 = b_inside(row + 1u, deep + k);
+        let r2 = b_inside(row + 2u, deep + k);
+        let r3 = b_inside(row + 3u, deep + k);
+        let at = k * B_ACROSS + j;
+        b_tile[at] = Staged(vec4<f32>(r0.x, r1.x, r2.x, r3.x));
+        b_tile[at + B_ACROSS] = Staged(vec4<f32>(r0.y, r1.y, r2.y, r3.y));
+        b_tile[at + 2u * B_ACROSS] = Staged(vec4<f32>(r0.z, r1.z, r2.z, r3.z));
+        b_tile[at + 3u * B_ACROSS] = Staged(vec4<f32>(r0.w, r1.w, r2.w, r3.w));
+    } else {
+        let j = q % B_ACROSS;
+        let k = (q / B_ACROSS) * 4u;
+        let col = left + 4u * j;
+        let at = k * B_ACROSS + j;
+        b_tile[at] = Staged(b_inside(deep + k, col));
+        b_tile[at + B_ACROSS] = Staged(b_inside(deep + k + 1u, col));
+        b_tile[at + 2u * B_ACROSS] = Staged(b_inside(deep + k + 2u, col));
+        b_tile[at + 3u * B_ACROSS] = Staged(b_inside(deep + k + 3u, col));
+    }
+}
+
+fn fill(lane: u32, top: u32, left: u32, deep: u32) {
+    const A_SQUARES: u32 = DEPTH / 4u * A_ACROSS;
+    const SQUARES: u32 = DEPTH / 4u * (A_ACROSS + B_ACROSS);
+    for (var q = lane; q < SQUARES; q += THREADS) {
+        if (q < A_SQUARES) {
+            fill_a(q, top, deep);
         } else {
-            let word = b[row * ((p.b_cols + 3u) / 4u) + col / 4u];
-            v.x = fp8_decode(word & 0xffu, B_FORMAT) * b_scale(row, col);
-            if (left > 1u) { v.y = fp8_decode((word >> 8u) & 0xffu, B_FORMAT) * b_scale(row, col + 1u); }
-            if (left > 2u) { v.z = fp8_decode((word >> 16u) & 0xffu, B_FORMAT) * b_scale(row, col + 2u); }
-            if (left > 3u) { v.w = fp8_decode(word >> 24u, B_FORMAT) * b_scale(row, col + 3u); }
+            fill_b(q - A_SQUARES, left, deep);
         }
     }
-    return v;
 }
 
-// Tiles in workgroup memory, [k][m] and [k][n].
-var<workgroup> a_tile: array<f32, DEPTH * 64u>;
-var<workgroup> b_tile: array<f32, DEPTH * 64u>;
+// Where a workgroup works: its tile's corner, its part's inner indices, where its results go.
+struct Place {
+    top: u32,
+    left: u32,
+    first: u32,
+    end: u32,
+    out: u32,
+}
 
-// Copies quad `q` of the A tile with corner (top, deep); the tile is `size` wide.
-fn fill_a(q: u32, top: u32, deep: u32, size: u32) {
+fn place(tile: u32) -> Place {
+    let part = select(0u, tile / (p.down * p.across), SPLIT == 1u);
+    let own = tile % (p.down * p.across);
+    let first = select(0u, min(part * p.part_k, p.k), SPLIT == 1u);
+    let end = select(p.k, min(first + p.part_k, p.k), SPLIT == 1u);
+    var top = select(tile / p.across, own / p.across, SPLIT == 1u) * TILE_M;
+    // Groups past the last part write nothing.
+    if (SPLIT == 1u && first >= p.k) {
+        top = p.m;
+    }
+    return Place(top, (tile % p.across) * TILE_N, first, end, part * p.m * p.n);
+}
+
+// Scales of a row of A and a column of B that the sums take.
+fn row_scale(row: u32) -> f32 {
     if (A_TRANSPOSED == 1u) {
-        let k = q / (size / 4u);
-        let i = (q % (size / 4u)) * 4u;
-        let v = load_a(deep + k, top + i);
-        let at = k * size + i;
-        a_tile[at] = v.x;
-        a_tile[at + 1u] = v.y;
-        a_tile[at + 2u] = v.z;
-        a_tile[at + 3u] = v.w;
-    } else {
-        let i = q / (DEPTH / 4u);
-        let k = (q % (DEPTH / 4u)) * 4u;
-        let v = load_a(top + i, deep + k);
-        let at = k * size + i;
-        a_tile[at] = v.x;
-        a_tile[at + size] = v.y;
-        a_tile[at + 2u * size] = v.z;
-        a_tile[at + 3u * size] = v.w;
+        return power_of_two(a_scales[row / p.a_block_cols]);
     }
+    return power_of_two(a_scales[row / p.a_block_rows]);
 }
 
-fn fill_b(q: u32, left: u32, deep: u32, size: u32) {
+fn col_scale(col: u32) -> f32 {
     if (B_TRANSPOSED == 1u) {
-        let j = q / (DEPTH / 4u);
-        let k = (q % (DEPTH / 4u)) * 4u;
-        let v = load_b(left + j, deep + k);
-        let at = k * size + j;
-        b_tile[at] = v.x;
-        b_tile[at + size] = v.y;
-        b_tile[at + 2u * size] = v.z;
-        b_tile[at + 3u * size] = v.w;
-    } else {
-        let k = q / (size / 4u);
-        let j = (q % (size / 4u)) * 4u;
-        let v = load_b(deep + k, left + j);
-        let at = k * size + j;
-        b_tile[at] = v.x;
-        b_tile[at + 1u] = v.y;
-        b_tile[at + 2u] = v.z;
-        b_tile[at + 3u] = v.w;
+        return power_of_two(b_scales[col / p.b_block_rows]);
     }
+    return power_of_two(b_scales[col / p.b_block_cols]);
 }
 
-fn store(row: u32, col: u32, v: vec4<f32>) {
+fn store(to: u32, row: u32, col: u32, sums: vec4<f32>) {
     if (row < p.m && col < p.n) {
-        let at = row * p.n + col;
+        let at = to + row * p.n + col;
         let left = p.n - col;
+        var v = sums;
+        if (OUTSIDE == 1u) {
+            v *= row_scale(row);
+            v.x *= col_scale(col);
+            if (left > 1u) { v.y *= col_scale(col + 1u); }
+            if (left > 2u) { v.z *= col_scale(col + 2u); }
+            if (left > 3u) { v.w *= col_scale(col + 3u); }
+        }
         out[at] = v.x;
         if (left > 1u) { out[at + 1u] = v.y; }
         if (left > 2u) { out[at + 2u] = v.z; }
@@ -170,69 +191,132 @@ fn store(row: u32, col: u32, v: vec4<f32>) {
     }
 }
 
-// 64 x 64 results per group, 4 x 4 per thread.
-@compute @workgroup_size(256)
-fn gemm_64(
+// Four results per thread: for products too small to fill a GPU with large tiles.
+@compute @workgroup_size(THREADS)
+fn gemm_1(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = linear_group(group, count);
-    let top = (tile / p.across) * 64u;
-    let left = (tile % p.across) * 64u;
-    let i = (lane / 16u) * 4u;
-    let j = (lane % 16u) * 4u;
+    let at = place(linear_group(group, count));
+    let i = lane / B_ACROSS;
+    let j = lane % B_ACROSS;
+    var c = vec4<f32>(0.0);
+    for (var deep = at.first; deep < at.end; deep += DEPTH) {
+        fill(lane, at.top, at.left, deep);
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k++) {
+            let x = f32(a_tile[k * A_ACROSS + i / 4u][i % 4u]);
+            c = fma(vec4<f32>(x), vec4<f32>(b_tile[k * B_ACROSS + j]), c);
+        }
+        workgroupBarrier();
+    }
+    store(at.out, at.top + i, at.left + 4u * j, c);
+}
+
+// 4 x 4 results per thread.
+@compute @workgroup_size(THREADS)
+fn gemm_4(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = place(linear_group(group, count));
+    let i = lane / B_ACROSS;
+    let j = lane % B_ACROSS;
     var c0 = vec4<f32>(0.0);
     var c1 = vec4<f32>(0.0);
     var c2 = vec4<f32>(0.0);
     var c3 = vec4<f32>(0.0);
-    for (var deep = 0u; deep < p.k; deep += DEPTH) {
-        fill_a(lane, top, deep, 64u);
-        fill_b(lane, left, deep, 64u);
+    for (var deep = at.first; deep < at.end; deep += DEPTH) {
+        fill(lane, at.top, at.left, deep);
         workgroupBarrier();
         for (var k = 0u; k < DEPTH; k++) {
-            let at = k * 64u + i;
-            let bt = k * 64u + j;
-            let row = vec4<f32>(b_tile[bt], b_tile[bt + 1u], b_tile[bt + 2u], b_tile[bt + 3u]);
-            c0 += a_tile[at] * row;
-            c1 += a_tile[at + 1u] * row;
-            c2 += a_tile[at + 2u] * row;
-            c3 += a_tile[at + 3u] * row;
+            let x = vec4<f32>(a_tile[k * A_ACROSS + i]);
+            let y = vec4<f32>(b_tile[k * B_ACROSS + j]);
+            c0 = fma(x.xxxx, y, c0);
+            c1 = fma(x.yyyy, y, c1);
+            c2 = fma(x.zzzz, y, c2);
+            c3 = fma(x.wwww, y, c3);
         }
         workgroupBarrier();
     }
-    store(top + i, left + j, c0);
-    store(top + i + 1u, left + j, c1);
-    store(top + i + 2u, left + j, c2);
-    store(top + i + 3u, left + j, c3);
+    let row = at.top + 4u * i;
+    let col = at.left + 4u * j;
+    store(at.out, row, col, c0);
+    store(at.out, row + 1u, col, c1);
+    store(at.out, row + 2u, col, c2);
+    store(at.out, row + 3u, col, c3);
 }
 
-// 16 x 16 results per group, one per thread: for products too small to fill a GPU with large tiles.
-@compute @workgroup_size(256)
-fn gemm_16(
+// 8 x 4 results per thread, from both halves of the tile.
+@compute @workgroup_size(THREADS)
+fn gemm_8(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = linear_group(group, count);
-    let top = (tile / p.across) * 16u;
-    let left = (tile % p.across) * 16u;
-    let i = lane / 16u;
-    let j = lane % 16u;
-    var c = 0.0;
-    for (var deep = 0u; deep < p.k; deep += DEPTH) {
-        if (lane < 64u) {
-            fill_a(lane, top, deep, 16u);
-        } else if (lane < 128u) {
-            fill_b(lane - 64u, left, deep, 16u);
-        }
+    let at = place(linear_group(group, count));
+    let i = lane / B_ACROSS;
+    let j = lane % B_ACROSS;
+    var c0 = vec4<f32>(0.0);
+    var c1 = vec4<f32>(0.0);
+    var c2 = vec4<f32>(0.0);
+    var c3 = vec4<f32>(0.0);
+    var c4 = vec4<f32>(0.0);
+    var c5 = vec4<f32>(0.0);
+    var c6 = vec4<f32>(0.0);
+    var c7 = vec4<f32>(0.0);
+    for (var deep = at.first; deep < at.end; deep += DEPTH) {
+        fill(lane, at.top, at.left, deep);
         workgroupBarrier();
         for (var k = 0u; k < DEPTH; k++) {
-            c += a_tile[k * 16u + i] * b_tile[k * 16u + j];
+            let x = vec4<f32>(a_tile[k * A_ACROSS + i]);
+            let z = vec4<f32>(a_tile[k * A_ACROSS + A_ACROSS / 2u + i]);
+            let y = vec4<f32>(b_tile[k * B_ACROSS + j]);
+            c0 = fma(x.xxxx, y, c0);
+            c1 = fma(x.yyyy, y, c1);
+            c2 = fma(x.zzzz, y, c2);
+            c3 = fma(x.wwww, y, c3);
+            c4 = fma(z.xxxx, y, c4);
+            c5 = fma(z.yyyy, y, c5);
+            c6 = fma(z.zzzz, y, c6);
+            c7 = fma(z.wwww, y, c7);
         }
         workgroupBarrier();
     }
-    if (top + i < p.m && left + j < p.n) {
-        out[(top + i) * p.n + left + j] = c;
+    let row = at.top + 4u * i;
+    let col = at.left + 4u * j;
+    store(at.out, row, col, c0);
+    store(at.out, row + 1u, col, c1);
+    store(at.out, row + 2u, col, c2);
+    store(at.out, row + 3u, col, c3);
+    store(at.out, row + TILE_M / 2u, col, c4);
+    store(at.out, row + TILE_M / 2u + 1u, col, c5);
+    store(at.out, row + TILE_M / 2u + 2u, col, c6);
+    store(at.out, row + TILE_M / 2u + 3u, col, c7);
+}
+
+@group(0) @binding(0) var<storage, read> part_sums: array<f32>;
+@group(0) @binding(1) var<storage, read_write> total: array<f32>;
+// Results and parts.
+@group(0) @binding(2) var<uniform> collect_params: vec4<u32>;
+
+// Adds the parts, in order.
+@compute @workgroup_size(LANES)
+fn collect(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_group(group, count) * LANES + lane;
+    let len = collect_params.x;
+    if (at >= len) {
+        return;
     }
+    var sum = 0.0;
+    for (var part = 0u; part < collect_params.y; part++) {
+        sum += part_sums[part * len + at];
+    }
+    total[at] = sum;
 }

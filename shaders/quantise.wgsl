@@ -1,7 +1,8 @@
 // include: fp8, hash, index, tree
 // f32 matrix to packed FP8. Constants in front: FORMAT, STOCHASTIC, SINGLE (one block), LANES = 256.
 //
-// One block: amax -> choose* -> encode*; the maxima of all groups meet in `scratch`.
+// One block: amax -> choose* -> encode*; the maxima of all groups meet in `scratch`. With the amax of
+// rows that are not there together: amax -> gather* for each part, then encode* for each.
 // Many blocks: (clear_watched ->) amax_blocks* or amax_small_blocks* -> encode*.
 // Watched tensors end with finish_watched, which adds up the energies of all groups.
 
@@ -108,6 +109,35 @@ fn choose_watched(@builtin(local_invocation_index) lane: u32) {
     if (lane == 0u) {
         choose_scales[0] = exponent;
     }
+    start_stats(lane, p.watch, p.all_rows * p.cols, amax, exponent);
+}
+
+// Of a tensor that comes in parts, before its codes: the amax so far, after the last part its scale.
+fn gathered(lane: u32, p: Params) -> u32 {
+    var amax = live_amax(lane, p.amax_groups);
+    if (p.first_row > 0u) {
+        amax = max(amax, bitcast<u32>(choose_scales[0]));
+    }
+    // All have read it before it is written.
+    workgroupBarrier();
+    if (lane == 0u) {
+        let last = p.first_row + p.rows >= p.all_rows;
+        let exponent = fp8_scale_exponent(amax, FORMAT, p.margin);
+        choose_scales[0] = select(bitcast<i32>(amax), exponent, last);
+    }
+    return amax;
+}
+
+@compute @workgroup_size(LANES)
+fn gather(@builtin(local_invocation_index) lane: u32) {
+    gathered(lane, choose_params);
+}
+
+@compute @workgroup_size(LANES)
+fn gather_watched(@builtin(local_invocation_index) lane: u32) {
+    let p = watched_params;
+    let amax = gathered(lane, p);
+    let exponent = fp8_scale_exponent(amax, FORMAT, p.margin);
     start_stats(lane, p.watch, p.all_rows * p.cols, amax, exponent);
 }
 

@@ -164,8 +164,16 @@ impl Project {
         let path = self.folder.join(FILE);
         let format = |what| ProjectError::Format { path: path.clone(), what };
         self.validate().map_err(format)?;
-        let text = toml::to_string_pretty(self).map_err(|e| format(e.to_string()))?;
-        write_whole(&path, text.as_bytes())
+        write_whole(&path, self.to_text()?.as_bytes())
+    }
+
+    /// The project as the text of its file.
+    ///
+    /// # Errors
+    /// A setting cannot be written.
+    pub fn to_text(&self) -> Result<String, ProjectError> {
+        let path = self.folder.join(FILE);
+        toml::to_string_pretty(self).map_err(|e| ProjectError::Format { path, what: e.to_string() })
     }
 
     /// A new project for a data file or folder. Its own folder lies in the user's application data

@@ -13,7 +13,7 @@ use std::fmt::Display;
 mod catalogue;
 mod pattern;
 
-pub use catalogue::{Catalogue, entries};
+pub use catalogue::{Catalogue, Entries, entries};
 pub use pattern::{complete, placeholders};
 
 /// A language of the window.
@@ -94,11 +94,11 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A figure as the language writes it, from English digits such as `1,332.5 kB`; other text stays.
-pub fn figure(english: &str) -> Cow<'_, str> {
+/// Figures as the language writes them, from English digits such as `1,332.5 kB`.
+pub fn figure(english: impl Into<String>) -> String {
     match language() {
-        Language::German if pattern::is_figure(english) => Cow::Owned(pattern::with_comma(english)),
-        _ => Cow::Borrowed(english),
+        Language::English => english.into(),
+        Language::German => pattern::with_comma(&english.into()),
     }
 }
 
@@ -107,6 +107,16 @@ pub fn within(label: &str) -> String {
     match language() {
         Language::English => label.to_lowercase(),
         Language::German => label.to_owned(),
+    }
+}
+
+/// An English noun for several: the rule by which figures of layers below the window name what they
+/// count.
+pub fn plural(noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if noun.ends_with("ss") => format!("{noun}es"),
+        None => format!("{noun}s"),
     }
 }
 
@@ -161,16 +171,6 @@ mod tests {
         ] {
             assert_eq!(Language::of_locale(locale), language, "{locale}");
         }
-    }
-
-    #[test]
-    fn a_thread_that_was_not_asked_is_english() {
-        set_language(Language::German);
-        assert_eq!(tr!("Undo"), "Rückgängig");
-        let other = std::thread::spawn(|| tr!("Undo")).join().unwrap();
-        assert_eq!(other, "Undo");
-        set_language(Language::English);
-        assert_eq!(tr!("Undo"), "Undo");
     }
 
     #[test]

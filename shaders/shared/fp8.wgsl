@@ -27,6 +27,27 @@ fn fp8_decode(code: u32, format: u32) -> f32 {
     return bitcast<f32>(fp8_decode_bits(code, format));
 }
 
+// Values of the four codes of a word.
+fn fp8_decode_word(word: u32, format: u32) -> vec4<f32> {
+    let codes = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+    let sign = (codes & vec4<u32>(0x80u)) << vec4<u32>(24u);
+    let magnitude = codes & vec4<u32>(0x7fu);
+    if (format == E4M3) {
+        let small = bitcast<vec4<u32>>(vec4<f32>(magnitude) * 0x1p-9f);
+        let normal = (magnitude << vec4<u32>(20u)) + vec4<u32>(120u << 23u);
+        let finite = select(small, normal, magnitude >= vec4<u32>(8u));
+        let nan = magnitude == vec4<u32>(0x7fu);
+        return bitcast<vec4<f32>>(sign | select(finite, vec4<u32>(0x7fc00000u), nan));
+    }
+    let small = bitcast<vec4<u32>>(vec4<f32>(magnitude) * 0x1p-16f);
+    let normal = (magnitude << vec4<u32>(21u)) + vec4<u32>(112u << 23u);
+    let finite = select(small, normal, magnitude >= vec4<u32>(4u));
+    let infinite = magnitude == vec4<u32>(0x7cu);
+    let special = select(vec4<u32>(0x7fc00000u), vec4<u32>(0x7f800000u), infinite);
+    let is_special = magnitude >= vec4<u32>(0x7cu);
+    return bitcast<vec4<f32>>(sign | select(finite, special, is_special));
+}
+
 fn fp8_mantissa_bits(format: u32) -> u32 {
     return select(2u, 3u, format == E4M3);
 }

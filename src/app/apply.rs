@@ -15,6 +15,7 @@ use crate::data::{Progress, Samples};
 use crate::deploy::Input;
 use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
+use crate::export::sealed::is_sealed_file;
 use crate::project::Project;
 use crate::train::worker::Job;
 use crate::train::{Control, Event, RunState, StopReason};
@@ -40,6 +41,7 @@ impl AppState {
             Command::Go(step) => {
                 if !matches!(self.status(step), StepStatus::Locked(_)) {
                     self.step = step;
+                    self.return_to = None;
                     self.assess_if_needed();
                 }
             }
@@ -50,7 +52,20 @@ impl AppState {
                 self.prefs.forget(&folder);
                 self.prefs_edited = Some(Instant::now());
             }
-            Command::Close => self.close(),
+            Command::Close => self.close_tab(self.tab),
+            Command::SetImport(import) => self.set_import(*import),
+            Command::CrossValidate(k) => self.cross_validate(k),
+            Command::Unseal(with) => self.unseal(with),
+            Command::SetSealSecret(secret) => self.set_seal_secret(secret),
+            Command::SwitchTo(tab) => self.switch_tab(tab),
+            Command::CloseTab(tab) => self.close_tab(tab),
+            Command::NextTab { back } => self.next_tab(back),
+            Command::WindowMoved(place) => {
+                if place.is_sound() && self.prefs.window != Some(place) {
+                    self.prefs.window = Some(place);
+                    self.prefs_edited = Some(Instant::now());
+                }
+            }
             Command::SetTarget(target) => {
                 self.edit("what to predict", |p| p.target = Some(target));
                 self.infer_schema();
@@ -150,6 +165,15 @@ impl AppState {
                 self.try_model(Input::Picture(path));
             }
             Outcome::Picked { what: Pick::SaveAs, path: Some(path) } => self.save_as(&path),
+            Outcome::Picked { what: what @ (Pick::KeyFile | Pick::SealTo), path: Some(path) } => {
+                self.picked_for_seal(what, path);
+            }
+            Outcome::Sealed { attempt, path } => self.found_sealed(attempt, path),
+            Outcome::Unsealed { attempt, result } => self.unsealed(attempt, result),
+            Outcome::Reread { attempt, record, result } => {
+                self.reread_done(attempt, record, result)
+            }
+            Outcome::CrossValidated { attempt, result } => self.cross_validated(attempt, result),
             Outcome::Picked { path: Some(path), .. } => self.open(Retry::Path(path)),
             Outcome::Opened { attempt, result } => self.opened(attempt, result),
             Outcome::Schema { attempt, result } => {
@@ -222,26 +246,30 @@ impl AppState {
 
     fn pick(&mut self, what: Pick) {
         let name = |p: &ProjectState| match what {
+            Pick::SealTo => format!("{}.zip.age", slug(&p.project.name)),
             Pick::ExportTo => format!("{}.{}", slug(&p.project.name), p.export_format.extension()),
             _ => slug(&p.project.name),
         };
         let suggestion = self.project().map(name).unwrap_or_default();
-        let services = Arc::clone(&self.services);
+        let dialogs = Arc::clone(&self.dialogs);
         self.tasks.spawn(
             "Waiting for a choice of file",
             false,
             &self.wake,
-            move |_| Outcome::Picked { what, path: services.pick(what, &suggestion) },
+            move |_| Outcome::Picked { what, path: dialogs.pick(what, &suggestion) },
             Outcome::Failed,
         );
     }
 
     fn open(&mut self, what: Retry) {
-        if let Some(why) = self.open_blocked() {
-            self.notifications.push(Tone::Warning, why, "");
+        if self.switch_if_open(&what) || !self.make_room() {
             return;
         }
-        self.save_now();
+        self.load(what);
+    }
+
+    /// Reads a project or data in the place that is in view.
+    pub(super) fn load(&mut self, what: Retry) {
         let attempt = self.attempt();
         let name = match &what {
             Retry::Path(path) => file_name(path),
@@ -253,12 +281,20 @@ impl AppState {
         };
         let services = Arc::clone(&self.services);
         self.retry = Some(what.clone());
+        self.edited = None;
+        self.return_to = None;
         let task = self.tasks.spawn(
             &format!("Opening {name}"),
             true,
             &self.wake,
             move |progress| {
-                let result = load(services.as_ref(), &what, progress);
+                if let Retry::Path(path) = &what
+                    && path.is_file()
+                    && is_sealed_file(path)
+                {
+                    return Outcome::Sealed { attempt, path: path.clone() };
+                }
+                let result = read(services.as_ref(), &what, progress);
                 Outcome::Opened { attempt, result: result.map(Box::new) }
             },
             move |e| Outcome::Opened { attempt, result: Err(e) },
@@ -273,38 +309,41 @@ impl AppState {
         }
         match result {
             Ok(loaded) => {
+                self.restoring = self.restoring.filter(|tab| *tab != self.tab);
+                if self.drop_double(&loaded.project.folder) {
+                    return;
+                }
                 self.prefs.remember(&loaded.project.folder, &loaded.project.name);
                 self.prefs_edited = Some(Instant::now());
                 let interrupted = loaded.interrupted.clone();
+                let waiting = loaded.queue.len();
                 self.workspace = Workspace::Open(Box::new(ProjectState::new(*loaded)));
                 self.edited = Some(Instant::now());
                 self.check();
                 self.read_runs();
                 self.take_in(Outcome::Interrupted(interrupted));
+                if waiting > 0 {
+                    self.notifications.push(
+                        Tone::Info,
+                        format!("{waiting} runs still wait in this project"),
+                        "Start them in Train, under All runs.",
+                    );
+                }
                 if let Some(run) = self.resume_after_open.take() {
                     self.resume(run);
                 }
             }
             Err(e) if e == UserError::from(DataError::Cancelled) => {
-                self.workspace = Workspace::Empty;
-                self.step = Step::Home;
-                self.resume_after_open = None;
+                let tab = self.tab;
+                self.drop_tab(tab);
             }
+            Err(error) if self.restore_failed(&error) => {}
             Err(error) => {
                 let retry = self.retry.clone().unwrap_or(Retry::Path(PathBuf::new()));
                 self.workspace = Workspace::Failed { retry, error };
                 self.resume_after_open = None;
             }
         }
-    }
-
-    fn close(&mut self) {
-        if self.open_blocked().is_some() {
-            return;
-        }
-        self.save_now();
-        self.workspace = Workspace::Empty;
-        self.step = Step::Home;
     }
 
     pub(super) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Project)) {
@@ -323,6 +362,10 @@ impl AppState {
         let retype = to.target != project.project.target || to.columns != project.project.columns;
         let redo = to.steps != project.project.steps;
         let resplit = to.split != project.project.split;
+        if to.import != project.project.import {
+            self.reread(to, false);
+            return;
+        }
         project.project = to;
         self.edited = Some(Instant::now());
         if redo {
@@ -357,7 +400,7 @@ impl AppState {
     }
 
     /// Looks for problems in the background, from the start if that is under way.
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         let attempt = self.attempt();
         let services = Arc::clone(&self.services);
         let wake = Arc::clone(&self.wake);
@@ -445,13 +488,15 @@ impl AppState {
     }
 
     fn resume(&mut self, run: Interrupted) {
-        if let Some(why) = self.open_blocked() {
-            self.notifications.push(Tone::Warning, why, "");
-            return;
-        }
         if self.project().is_none_or(|p| p.project.folder != run.project) {
             self.open(Retry::Path(run.project.clone()));
+        }
+        if matches!(self.workspace, Workspace::Loading { .. }) {
             self.resume_after_open = Some(run);
+            return;
+        }
+        let here = self.project().filter(|p| p.project.folder == run.project);
+        if here.is_none_or(|p| p.run.as_ref().is_some_and(LiveRun::active)) {
             return;
         }
         let services = Arc::clone(&self.services);
@@ -515,10 +560,14 @@ impl AppState {
 
     /// Notifies; without a toast when the step that shows it is in view.
     pub(super) fn tell(&mut self, shown_in: Step, tone: Tone, title: &str, details: String) {
-        if self.step == shown_in {
-            self.notifications.note(tone, title, details);
-        } else {
-            self.notifications.push(tone, title, details);
+        match self.project().map(|p| p.project.name.clone()) {
+            _ if self.in_view && self.step == shown_in => {
+                self.notifications.note(tone, title, details);
+            }
+            Some(name) if !self.in_view => {
+                self.notifications.push(tone, format!("{name}: {title}"), details);
+            }
+            _ => self.notifications.push(tone, title, details),
         }
     }
 
@@ -578,15 +627,24 @@ impl ProjectState {
 }
 
 /// Opens a project and its data.
-fn load(
+fn read(
     services: &dyn Services,
     what: &Retry,
     progress: &Progress,
 ) -> Result<LoadedProject, UserError> {
-    let mut project = match what {
+    let project = match what {
         Retry::Sample(id) => services.open_sample(id)?,
         Retry::Path(path) => services.open_project(path)?,
     };
+    read_data(services, project, progress)
+}
+
+/// Reads the data of a project.
+pub(super) fn read_data(
+    services: &dyn Services,
+    mut project: Project,
+    progress: &Progress,
+) -> Result<LoadedProject, UserError> {
     let mut original = services.open_data(&project, progress)?;
     let mut dataset = original.clone();
     if !project.steps.is_empty() {
@@ -624,12 +682,14 @@ fn load(
     project.suggest(&dataset, schema.as_ref().and_then(|s| s.as_ref().ok()));
     let summaries = columns::summarise(&dataset.samples);
     let interrupted = services.interrupted(&project.folder);
+    let queue = services.queue(&project.folder);
+    let parts = services.parts(&project.dataset_path());
     let original = Arc::new(original);
     let dataset = if project.steps.is_empty() { Arc::clone(&original) } else { Arc::new(dataset) };
-    Ok(LoadedProject { project, dataset, original, summaries, schema, interrupted })
+    Ok(LoadedProject { project, dataset, original, summaries, schema, interrupted, queue, parts })
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

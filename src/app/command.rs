@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
+use super::folds::Folds;
 use super::history::{RunCommand, RunOutcome};
 use super::saving::Content;
 use super::services::{Engines, Interrupted};
+use super::unsealing::{Unlock, Unsealed};
 use super::{LoadedProject, Pick, Preset, Step};
-use crate::app::prefs::ThemeChoice;
+use crate::app::prefs::{ThemeChoice, WindowPlace};
 use crate::data::steps::Effect;
-use crate::data::{ColumnType, Dataset, Schema, SplitConfig};
+use crate::data::{ColumnType, Dataset, ImportOptions, Schema, SplitConfig};
 use crate::deploy::{Answer, Input};
 use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
@@ -36,8 +38,27 @@ pub enum Command {
     OpenSample(String),
     /// Take a project off the recent list.
     Forget(PathBuf),
+    /// Read the data in another way: another sheet, table or query, or as the file is now.
+    SetImport(Box<ImportOptions>),
+    /// Cross-validate in so many folds.
+    CrossValidate(usize),
+    /// Open what is sealed.
+    Unseal(Unlock),
+    /// Choose the passphrase or public key that the project is sealed with.
+    SetSealSecret(Secret),
     /// Close the open project.
     Close,
+    /// Show another open project.
+    SwitchTo(u64),
+    /// Close an open project.
+    CloseTab(u64),
+    /// Show the next open project, or the one before.
+    NextTab {
+        /// The one before.
+        back: bool,
+    },
+    /// The size or place of the window changed.
+    WindowMoved(WindowPlace),
     /// Choose what is predicted.
     SetTarget(String),
     /// Change the type of a column; `None` goes back to the inferred one.
@@ -133,6 +154,22 @@ pub enum Command {
     SetZoom(f32),
 }
 
+impl Outcome {
+    /// Whether it is about no project in particular.
+    pub(super) fn is_for_all(&self) -> bool {
+        match self {
+            Self::Picked { what, .. } => matches!(what, Pick::DataFile | Pick::Folder),
+            Self::Engines(_)
+            | Self::Interrupted(_)
+            | Self::Saved(_)
+            | Self::Failed(_)
+            | Self::Reported(_)
+            | Self::Wrote(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// What a background task came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -142,6 +179,36 @@ pub enum Outcome {
         what: Pick,
         /// The answer.
         path: Option<PathBuf>,
+    },
+    /// What was to be opened is sealed.
+    Sealed {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something sealed was opened, or not.
+    Unsealed {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What it held.
+        result: Result<Unsealed, UserError>,
+    },
+    /// The data were read anew, or could not be.
+    Reread {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// Whether it can be undone.
+        record: bool,
+        /// The project with its data.
+        result: Result<Box<LoadedProject>, UserError>,
+    },
+    /// Cross-validation was done, or could not be.
+    CrossValidated {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What came of it.
+        result: Result<Folds, UserError>,
     },
     /// A project was opened, or not.
     Opened {

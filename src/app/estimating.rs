@@ -50,7 +50,7 @@ impl EstimateState {
 }
 
 /// Whether a run of both would take the same.
-fn same(a: &Project, b: &Project) -> bool {
+pub(super) fn same(a: &Project, b: &Project) -> bool {
     a.target == b.target
         && a.columns == b.columns
         && a.prep == b.prep

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::settings::PrecisionChoice;
-use crate::error::UserError;
+use crate::error::{Place, UserError};
 use crate::metrics::{MetricKind, Series};
 use crate::train::run_folder::{self, RunRecord};
 use crate::train::{Event, RunFolder, RunNotes, RunState, Summary, TrainConfig, run_notes};
@@ -129,7 +130,7 @@ impl RunCurves {
 }
 
 /// A run that waits for its turn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queued {
     /// Settings.
     pub config: Box<TrainConfig>,
@@ -160,6 +161,8 @@ pub enum RunCommand {
     Unqueue(usize),
     /// Take all waiting runs off the list.
     ClearQueue,
+    /// Start the first waiting run if nothing is trained.
+    StartQueue,
 }
 
 /// What a task about runs came to.
@@ -214,6 +217,42 @@ impl History {
 /// All runs of a project, newest first.
 pub fn read(project: &Path) -> Vec<PastRun> {
     run_folder::list(project).iter().map(PastRun::of).collect()
+}
+
+/// Name of the file with the runs that wait.
+const QUEUE: &str = "queue.json";
+
+/// The runs that waited when the project was saved; none where there are none or the file is
+/// damaged.
+pub fn read_queue(project: &Path) -> VecDeque<Queued> {
+    let text = std::fs::read(project.join(QUEUE)).ok();
+    let mut queue: VecDeque<Queued> =
+        text.and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default();
+    queue.truncate(MOST_QUEUED);
+    queue
+}
+
+/// Keeps the runs that wait with the project.
+pub fn save_queue(project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+    let path = project.join(QUEUE);
+    let io = |e: std::io::Error| UserError {
+        what: format!("The waiting runs cannot be saved: {e}"),
+        place: Place { path: Some(path.clone()), ..Place::default() },
+        advice: "Free some disk space. They go on waiting as long as the project is open."
+            .to_owned(),
+    };
+    if queue.is_empty() {
+        return match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(e)),
+            _ => Ok(()),
+        };
+    }
+    let json = serde_json::to_vec_pretty(queue).map_err(|e| io(e.into()))?;
+    let temporary = path.with_extension("json.tmp");
+    std::fs::create_dir_all(project)
+        .and_then(|()| std::fs::write(&temporary, json))
+        .and_then(|()| std::fs::rename(&temporary, &path))
+        .map_err(io)
 }
 
 /// A run's record and what it told.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Wake;
 use super::services::{Engines, ExportRequest, Interrupted, Sample, Services};
-use super::{Pick, Wake};
 use crate::data::{self, ColumnType, Dataset, Progress, Schema};
 use crate::deploy::Model;
 use crate::device;
 use crate::engine;
 use crate::error::UserError;
 use crate::eval::{self, Evaluation, Options, Verdict, verdict};
-use crate::export::sealed::Lock;
 use crate::export::{self, ExportOptions, ExportReport};
 use crate::project::{self, FILE, Project};
 use crate::quality::Report;
@@ -198,65 +197,7 @@ impl Services for Library {
         if request.passphrase.0.is_empty() {
             return Ok(export::export_run_as(&run, &request.to, request.format, &options)?);
         }
-        let lock = Lock::passphrase(&request.passphrase.0);
+        let lock = super::unsealing::lock_of(&request.passphrase);
         export::sealed::export(&run, &request.to, request.format, &options, &lock)
-    }
-
-    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf> {
-        let dialog = rfd::AsyncFileDialog::new();
-        let extension = Path::new(suggestion).extension().and_then(|e| e.to_str());
-        let extension = extension.unwrap_or("safetensors");
-        let picked = match what {
-            Pick::DataFile => pollster::block_on(
-                dialog
-                    .set_title("Open a table, a project or images")
-                    .add_filter("Data and projects", data::import::ENDINGS)
-                    .add_filter("All files", &["*"])
-                    .pick_file(),
-            ),
-            Pick::Folder => pollster::block_on(
-                dialog.set_title("Open a project or a folder of images").pick_folder(),
-            ),
-            Pick::ExportTo => pollster::block_on(
-                dialog
-                    .set_title("Save the model file")
-                    .add_filter(extension, &[extension])
-                    .set_file_name(suggestion)
-                    .save_file(),
-            ),
-            Pick::FileTo => pollster::block_on(
-                dialog
-                    .set_title("Save")
-                    .add_filter(extension, &[extension])
-                    .set_file_name(suggestion)
-                    .save_file(),
-            ),
-            Pick::SaveAs => pollster::block_on(
-                dialog.set_title("Choose a new folder for the project").pick_folder(),
-            ),
-            Pick::Picture => pollster::block_on(
-                dialog
-                    .set_title("Open a picture")
-                    .add_filter("Pictures", &["png", "jpg", "jpeg", "webp", "bmp"])
-                    .pick_file(),
-            ),
-            Pick::ReportTo => pollster::block_on(
-                dialog
-                    .set_title("Save the report")
-                    .add_filter("Web page", &["html"])
-                    .set_file_name(format!("{suggestion}-report.html"))
-                    .save_file(),
-            ),
-        };
-        picked.map(|file| {
-            let path = file.path().to_owned();
-            match what {
-                Pick::ExportTo | Pick::FileTo if path.extension().is_none() => {
-                    path.with_extension(extension)
-                }
-                Pick::ReportTo if path.extension().is_none() => path.with_extension("html"),
-                _ => path,
-            }
-        })
     }
 }

@@ -5,9 +5,12 @@ mod assess;
 pub mod checking;
 pub mod columns;
 pub mod command;
+pub mod dialogs;
 pub mod estimating;
+pub mod folds;
 pub mod headless;
 pub mod history;
+pub mod importing;
 pub mod library;
 pub mod live;
 pub mod notify;
@@ -17,9 +20,11 @@ mod runs;
 pub mod saving;
 pub mod services;
 pub mod settings;
+pub mod tabs;
 pub mod tasks;
 pub mod trying;
 pub mod undo;
+pub mod unsealing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use apply::Retry;
 pub use command::{Command, Outcome};
+pub use dialogs::{Desktop, Dialogs};
 pub use history::{PastRun, RunCommand};
 pub use library::Library;
 pub use live::LiveRun;
@@ -38,7 +44,10 @@ pub use project_state::{
 };
 pub use services::{Engines, ExportRequest, Interrupted, Sample, Services};
 pub use settings::{NetworkChoice, PrecisionChoice, Preset};
+pub use tabs::{OpenProject, TabInfo};
 pub use tasks::{TaskInfo, Tasks};
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, UserError};
 use crate::text::Language;
@@ -50,9 +59,13 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 const AUTOSAVE: Duration = Duration::from_secs(1);
 
 /// The steps a person walks, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Choose what to work on.
+    #[default]
     Home,
     /// Look at the data, choose the target.
     Data,
@@ -128,6 +141,10 @@ pub enum Pick {
     SaveAs,
     /// A picture to try the model on.
     Picture,
+    /// A file with a secret key.
+    KeyFile,
+    /// Where to write the sealed project.
+    SealTo,
 }
 
 /// What is open.
@@ -144,6 +161,22 @@ pub enum Workspace {
         task: u64,
         /// Which attempt.
         attempt: u64,
+    },
+    /// Was open when the program ended last and is opened once it is looked at.
+    Asleep {
+        /// Project folder.
+        folder: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// Is sealed and waits for its passphrase or key.
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// The attempt under way.
+        opening: Option<u64>,
+        /// Why the last attempt failed.
+        error: Option<UserError>,
     },
     /// Opening failed.
     Failed {
@@ -178,12 +211,21 @@ pub struct AppState {
     pub engines: Option<Engines>,
     store: Store,
     services: Arc<dyn Services>,
+    dialogs: Arc<dyn Dialogs>,
     wake: Wake,
     attempts: u64,
     edited: Option<Instant>,
     prefs_edited: Option<Instant>,
     resume_after_open: Option<Interrupted>,
     retry: Option<Retry>,
+    return_to: Option<Step>,
+    tab: u64,
+    last_tab: u64,
+    order: Vec<u64>,
+    others: Vec<tabs::Tab>,
+    /// Whether what is worked on is what the window shows.
+    in_view: bool,
+    restoring: Option<u64>,
 }
 
 impl AppState {
@@ -193,7 +235,12 @@ impl AppState {
     }
 
     /// Reads the settings and looks for engines and interrupted runs in the background.
-    pub fn new(services: Arc<dyn Services>, store: Store, wake: Wake) -> Self {
+    pub fn new(
+        services: Arc<dyn Services>,
+        dialogs: Arc<dyn Dialogs>,
+        store: Store,
+        wake: Wake,
+    ) -> Self {
         let mut state = Self {
             step: Step::Home,
             workspace: Workspace::Empty,
@@ -206,12 +253,20 @@ impl AppState {
             engines: None,
             store,
             services,
+            dialogs,
             wake,
             attempts: 0,
             edited: None,
             prefs_edited: None,
             resume_after_open: None,
             retry: None,
+            return_to: None,
+            tab: 0,
+            last_tab: 0,
+            order: vec![0],
+            others: Vec::new(),
+            in_view: true,
+            restoring: None,
         };
         state.look_for_engines();
         state.look_for_interrupted();
@@ -221,23 +276,17 @@ impl AppState {
     /// Takes in what tasks and the run have come to and saves what was edited. Returns when it
     /// wants to be called again although nothing happens.
     pub fn pump(&mut self, now: Instant) -> Option<Duration> {
-        while let Some((outcome, cancelled)) = self.tasks.finished() {
-            self.take_in(match outcome {
+        while let Some((outcome, cancelled, owner)) = self.tasks.finished() {
+            let outcome = match outcome {
                 Outcome::Opened { attempt, .. } if cancelled => {
                     Outcome::Opened { attempt, result: Err(DataError::Cancelled.into()) }
                 }
                 outcome => outcome,
-            });
+            };
+            self.deliver(owner, outcome);
         }
-        if let Some(project) = self.project_mut()
-            && let Some(run) = &mut project.run
-        {
-            let was_active = run.active();
-            run.drain();
-            if was_active && !run.active() {
-                self.run_ended();
-            }
-        }
+        self.watch_runs();
+        self.return_to_step();
         let next = [self.notifications.expire(now), self.autosave(now)];
         next.into_iter().flatten().min()
     }
@@ -262,17 +311,6 @@ impl AppState {
         self.project().and_then(|p| p.run.as_ref())
     }
 
-    /// Why another project cannot be opened now, if so.
-    pub fn open_blocked(&self) -> Option<&'static str> {
-        match &self.workspace {
-            Workspace::Loading { .. } => Some("A project is being opened. Wait or cancel it."),
-            Workspace::Open(p) if p.run.as_ref().is_some_and(LiveRun::active) => {
-                Some("Training is running. Stop it first.")
-            }
-            _ => None,
-        }
-    }
-
     /// How a step stands.
     pub fn status(&self, step: Step) -> StepStatus {
         if step == Step::Home {
@@ -280,9 +318,13 @@ impl AppState {
         }
         match (&self.workspace, step) {
             (Workspace::Empty, _) => StepStatus::Locked("Open a sample or a file first."),
-            (Workspace::Loading { .. }, Step::Data) => StepStatus::Busy,
+            (Workspace::Loading { .. } | Workspace::Asleep { .. }, Step::Data) => StepStatus::Busy,
             (Workspace::Failed { .. }, Step::Data) => StepStatus::Attention,
-            (Workspace::Loading { .. }, _) => StepStatus::Locked("The data is being opened."),
+            (Workspace::Sealed { .. }, Step::Data) => StepStatus::Open,
+            (Workspace::Sealed { .. }, _) => StepStatus::Locked("The file is sealed."),
+            (Workspace::Loading { .. } | Workspace::Asleep { .. }, _) => {
+                StepStatus::Locked("The data is being opened.")
+            }
             (Workspace::Failed { .. }, _) => StepStatus::Locked("The data could not be opened."),
             (Workspace::Open(project), _) => project.status(step),
         }
@@ -290,20 +332,58 @@ impl AppState {
 
     /// Saves now what waits to be saved; for the end of the program.
     pub fn save_now(&mut self) {
+        let session = self.session();
+        if session != self.prefs.session {
+            self.prefs.session = session;
+            self.prefs_edited = Some(Instant::now());
+        }
         if self.prefs_edited.take().is_some()
             && let Err(e) = self.store.save(&self.prefs)
         {
             tracing::warn!("settings not saved: {e}");
         }
+        self.save_all_now();
+    }
+
+    /// Saves the project now if it was edited, with the runs that wait.
+    fn save_project_now(&mut self) {
         if self.edited.take().is_some()
             && let Some(project) = self.project()
-            && let Err(e) = self.services.save_project(&project.project)
+            && let Err(e) = saving::save(self.services.as_ref(), project)
         {
             tracing::warn!("project not saved: {e}");
         }
     }
 
+    fn save_project_if_due(&mut self, now: Instant) {
+        if self.edited.is_none_or(|at| now.saturating_duration_since(at) < AUTOSAVE) {
+            return;
+        }
+        self.edited = None;
+        if let Workspace::Open(p) = &self.workspace {
+            let (project, queue) = (p.project.clone(), p.history.queue.clone());
+            let services = Arc::clone(&self.services);
+            self.tasks.spawn(
+                "Saving the project",
+                false,
+                &self.wake,
+                move |_| {
+                    let saved = services.save_project(&project);
+                    Outcome::Saved(
+                        saved.and_then(|()| services.save_queue(&project.folder, &queue)),
+                    )
+                },
+                |e| Outcome::Saved(Err(e)),
+            );
+        }
+    }
+
     fn autosave(&mut self, now: Instant) -> Option<Duration> {
+        let session = self.session();
+        if session != self.prefs.session {
+            self.prefs.session = session;
+            self.prefs_edited = self.prefs_edited.or(Some(now));
+        }
         let due = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at) >= AUTOSAVE);
         if due(self.prefs_edited) == Some(true) {
             self.prefs_edited = None;
@@ -315,21 +395,8 @@ impl AppState {
                 );
             }
         }
-        if due(self.edited) == Some(true) {
-            self.edited = None;
-            if let Workspace::Open(p) = &self.workspace {
-                let project = p.project.clone();
-                let services = Arc::clone(&self.services);
-                self.tasks.spawn(
-                    "Saving the project",
-                    false,
-                    &self.wake,
-                    move |_| Outcome::Saved(services.save_project(&project)),
-                    |e| Outcome::Saved(Err(e)),
-                );
-            }
-        }
-        (self.edited.is_some() || self.prefs_edited.is_some()).then_some(AUTOSAVE)
+        let projects = self.autosave_projects(now);
+        projects.or(self.prefs_edited.map(|_| AUTOSAVE))
     }
 
     fn look_for_engines(&mut self) {

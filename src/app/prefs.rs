@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::tabs::OpenProject;
 use crate::text::Language;
 
 /// Most recent projects kept.
@@ -64,6 +65,26 @@ pub struct Recent {
     pub opened: String,
 }
 
+/// Size and place of the window, in points of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WindowPlace {
+    /// Width and height.
+    pub size: [f32; 2],
+    /// Left and top edge on the desktop, where the system tells.
+    pub at: Option<[f32; 2]>,
+    /// Whether it fills the screen.
+    pub maximized: bool,
+}
+
+impl WindowPlace {
+    /// Whether a window can be opened like this.
+    pub fn is_sound(&self) -> bool {
+        let fits = |v: &f32| v.is_finite() && (100.0..=20_000.0).contains(v);
+        let near = |v: &f32| v.is_finite() && v.abs() <= 20_000.0;
+        self.size.iter().all(fits) && self.at.is_none_or(|at| at.iter().all(near))
+    }
+}
+
 /// What is kept between starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -76,6 +97,10 @@ pub struct Preferences {
     pub zoom: f32,
     /// Recent projects, newest first.
     pub recent: Vec<Recent>,
+    /// What was open, in order.
+    pub session: Vec<OpenProject>,
+    /// Where the window was.
+    pub window: Option<WindowPlace>,
 }
 
 impl Default for Preferences {
@@ -85,6 +110,8 @@ impl Default for Preferences {
             language: LanguageChoice::System,
             zoom: 1.0,
             recent: Vec::new(),
+            session: Vec::new(),
+            window: None,
         }
     }
 }
@@ -137,6 +164,7 @@ impl Store {
             .unwrap_or_default();
         let zoom = if prefs.zoom.is_finite() { prefs.zoom } else { 1.0 };
         prefs.zoom = zoom.clamp(ZOOM_MIN, ZOOM_MAX);
+        prefs.window = prefs.window.filter(WindowPlace::is_sound);
         prefs
     }
 

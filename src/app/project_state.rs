@@ -1,13 +1,17 @@
 //! An open project: its data, what was decided about it, and its run.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::columns::ColumnSummary;
 use super::estimating::EstimateState;
-use super::history::History;
+use super::folds::FoldsState;
+use super::history::{History, Queued};
+use super::importing::Rereading;
 use super::trying::Trial;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
+use crate::data::import::Parts;
 use crate::data::steps::Effect;
 use crate::data::{ColumnType, Dataset, Samples, Schema, SplitConfig};
 use crate::error::UserError;
@@ -36,6 +40,10 @@ pub struct LoadedProject {
     pub schema: Option<Result<Schema, UserError>>,
     /// Runs that were cut off.
     pub interrupted: Vec<Interrupted>,
+    /// Runs to come.
+    pub queue: VecDeque<Queued>,
+    /// What of the file could be read instead.
+    pub parts: Parts,
 }
 
 /// What is predicted, as far as it is known.
@@ -140,6 +148,14 @@ pub struct ProjectState {
     pub dataset: Arc<Dataset>,
     /// Columns in figures.
     pub summaries: Vec<ColumnSummary>,
+    /// What of the file could be read instead.
+    pub parts: Parts,
+    /// Data being read anew.
+    pub rereading: Rereading,
+    /// Cross-validation.
+    pub folds: FoldsState,
+    /// Passphrase or public key to seal the project with. Kept in memory only.
+    pub seal_secret: Secret,
     /// What is predicted.
     pub schema: SchemaState,
     /// What may be wrong with the data.
@@ -184,6 +200,10 @@ impl ProjectState {
             project: loaded.project,
             dataset: loaded.dataset,
             summaries: loaded.summaries,
+            parts: loaded.parts,
+            rereading: Rereading::None,
+            folds: FoldsState::None,
+            seal_secret: Secret::default(),
             schema,
             check: CheckState::None,
             profile: None,
@@ -192,7 +212,7 @@ impl ProjectState {
             undo: Undo::default(),
             estimate: EstimateState::None,
             run: None,
-            history: History::default(),
+            history: History { queue: loaded.queue, ..History::default() },
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,
             trial: Trial::default(),
@@ -257,6 +277,7 @@ impl ProjectState {
         self.run.as_ref().is_some_and(|run| {
             let (a, b) = (&run.basis, &self.project);
             a.target != b.target
+                || a.import != b.import
                 || a.columns != b.columns
                 || a.prep != b.prep
                 || a.split != b.split

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::history::{MOST_QUEUED, Queued, RunCommand, RunCurves, RunOutcome};
 use super::{AppState, EvaluationState, ExportState, LiveRun, Outcome, Step, Tone, VerdictState};
@@ -58,12 +59,15 @@ impl AppState {
                 if let Some(project) = self.project_mut() {
                     project.history.queue.remove(index);
                 }
+                self.edited = Some(Instant::now());
             }
             RunCommand::ClearQueue => {
                 if let Some(project) = self.project_mut() {
                     project.history.queue.clear();
                 }
+                self.edited = Some(Instant::now());
             }
+            RunCommand::StartQueue => self.start_next(),
         }
     }
 
@@ -228,6 +232,7 @@ impl AppState {
                 format!("At most {MOST_QUEUED} runs can wait at a time."),
             );
         }
+        self.edited = Some(Instant::now());
         self.start_next();
     }
 
@@ -247,6 +252,8 @@ impl AppState {
         }
         let Some(project) = self.project_mut() else { return };
         let Some(Queued { config, notes }) = project.history.queue.pop_front() else { return };
+        self.edited = Some(Instant::now());
+        let Some(project) = self.project() else { return };
         let Ok(schema) = project.schema().cloned() else { return };
         let basis = Project { train: *config, ..project.project.clone() };
         let dataset = Arc::clone(&project.dataset);

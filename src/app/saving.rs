@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{AppState, Outcome, Pick, Tone};
+use super::history::History;
+use super::{AppState, Outcome, Pick, ProjectState, Services, Tone};
 use crate::data;
 use crate::error::{Place, UserError};
 use crate::project::{FILE, Project};
@@ -58,12 +59,12 @@ impl Content {
 impl AppState {
     /// Asks where to, and writes there.
     pub(super) fn save_file(&mut self, suggestion: String, content: Content) {
-        let services = Arc::clone(&self.services);
+        let dialogs = Arc::clone(&self.dialogs);
         self.tasks.spawn(
             "Saving a file",
             false,
             &self.wake,
-            move |_| match services.pick(Pick::FileTo, &suggestion) {
+            move |_| match dialogs.pick(Pick::FileTo, &suggestion) {
                 None => Outcome::Wrote(Ok(None)),
                 Some(path) => Outcome::Wrote(
                     content.bytes().and_then(|bytes| write(&path, &bytes)).map(|()| Some(path)),
@@ -85,7 +86,7 @@ impl AppState {
 
     /// Goes on with the project in another folder; data and past runs stay where they are.
     pub(super) fn save_as(&mut self, folder: &Path) {
-        if let Some(why) = self.open_blocked() {
+        if let Some(why) = self.close_blocked() {
             self.notifications.push(Tone::Warning, why, "");
             return;
         }
@@ -121,7 +122,8 @@ impl AppState {
                     // What was edited in the meantime is kept and saved to the new place.
                     let Project { folder, name, data, .. } = *new;
                     project.project = Project { folder, name, data, ..project.project.clone() };
-                    project.history = Default::default();
+                    let queue = std::mem::take(&mut project.history.queue);
+                    project.history = History { queue, ..History::default() };
                 }
                 self.edited = Some(Instant::now());
                 self.read_runs();
@@ -130,6 +132,12 @@ impl AppState {
             Err(e) => self.notifications.error(&e),
         }
     }
+}
+
+/// Writes a project and the runs that wait in it.
+pub(super) fn save(services: &dyn Services, project: &ProjectState) -> Result<(), UserError> {
+    services.save_project(&project.project)?;
+    services.save_queue(&project.project.folder, &project.history.queue)
 }
 
 /// The project as it is in another folder.

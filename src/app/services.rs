@@ -1,11 +1,13 @@
-//! What the application needs of the library and of the system. Tests put their own in place.
+//! What the application needs of the library. Tests put their own in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::history::{self, PastRun};
-use super::{Pick, Wake};
+use super::folds::{self, Folds};
+use super::history::{self, PastRun, Queued};
+use super::{Wake, unsealing};
+use crate::data::import::{self, Parts};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
 use crate::deploy::{Answer, Input, Model, explain};
 use crate::device::AdapterInfo;
@@ -71,7 +73,7 @@ pub struct Engines {
     pub adapters: Vec<(AdapterInfo, Result<(), String>)>,
 }
 
-/// The library and the system as the application sees them. Every call may block, so all but
+/// The library as the application sees it. Every call may block, so all but
 /// `samples` and `start` are made from background tasks.
 pub trait Services: Send + Sync {
     /// Embedded samples.
@@ -133,6 +135,38 @@ pub trait Services: Send + Sync {
     fn delete_run(&self, run: &Path) -> Result<(), UserError> {
         history::delete(run)
     }
+    /// What of a file could be read instead: sheets or tables.
+    fn parts(&self, data: &Path) -> Parts {
+        import::parts(data)
+    }
+    /// Trains several times, each time tested on other rows.
+    fn cross_validate(
+        &self,
+        data: &Dataset,
+        schema: &Schema,
+        project: &Project,
+        k: usize,
+        progress: &Progress,
+    ) -> Result<Folds, UserError> {
+        folds::run(data, schema, project, k, progress)
+    }
+    /// Writes a sealed copy of a project; gives the path written.
+    fn seal_project(
+        &self,
+        project: &Project,
+        secret: &Secret,
+        to: &Path,
+    ) -> Result<PathBuf, UserError> {
+        unsealing::seal_project(project, secret, to)
+    }
+    /// The runs that waited when the project was saved.
+    fn queue(&self, project: &Path) -> VecDeque<Queued> {
+        history::read_queue(project)
+    }
+    /// Keeps the runs that wait.
+    fn save_queue(&self, project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+        history::save_queue(project, queue)
+    }
     /// Brings a deleted run back.
     fn restore_run(&self, run: &Path) -> Result<(), UserError> {
         history::restore(run)
@@ -165,7 +199,4 @@ pub trait Services: Send + Sync {
     ) -> Result<(), UserError>;
     /// Writes the best model of a run to a file and proves that the file predicts the same.
     fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError>;
-    /// Asks for a file or folder; blocks until the dialog is closed. `suggestion` is the name of a
-    /// file to write.
-    fn pick(&self, what: Pick, suggestion: &str) -> Option<PathBuf>;
 }

@@ -23,6 +23,8 @@ pub struct TaskInfo {
     pub progress: Arc<Progress>,
     /// Whether it listens to a request to stop.
     pub can_cancel: bool,
+    /// The project that asked for it.
+    pub owner: u64,
 }
 
 impl TaskInfo {
@@ -42,6 +44,8 @@ impl TaskInfo {
 /// All tasks under way. Results come back as [`Outcome`]s in the order they finish.
 #[derive(Debug)]
 pub struct Tasks {
+    /// The project that asks for what is spawned now.
+    pub(super) owner: u64,
     running: Vec<TaskInfo>,
     next: u64,
     sender: Sender<(u64, Outcome)>,
@@ -51,7 +55,7 @@ pub struct Tasks {
 impl Default for Tasks {
     fn default() -> Self {
         let (sender, receiver) = unbounded();
-        Self { running: Vec::new(), next: 0, sender, receiver }
+        Self { owner: 0, running: Vec::new(), next: 0, sender, receiver }
     }
 }
 
@@ -74,6 +78,7 @@ impl Tasks {
             label: label.to_owned(),
             progress: Arc::clone(&progress),
             can_cancel,
+            owner: self.owner,
         });
         let (sender, wake) = (self.sender.clone(), Arc::clone(wake));
         let start = spawn_task(label, move || {
@@ -89,13 +94,15 @@ impl Tasks {
         id
     }
 
-    /// The next finished task's result, if there is one, and whether it was asked to stop (it may
-    /// have finished all the same).
-    pub fn finished(&mut self) -> Option<(Outcome, bool)> {
+    /// The next finished task's result, if there is one, whether it was asked to stop (it may have
+    /// finished all the same), and the project that asked for it.
+    pub fn finished(&mut self) -> Option<(Outcome, bool, u64)> {
         let (id, outcome) = self.receiver.try_recv().ok()?;
-        let cancelled = self.get(id).is_some_and(TaskInfo::cancelling);
+        let task = self.get(id);
+        let cancelled = task.is_some_and(TaskInfo::cancelling);
+        let owner = task.map_or(self.owner, |t| t.owner);
         self.running.retain(|t| t.id != id);
-        Some((outcome, cancelled))
+        Some((outcome, cancelled, owner))
     }
 
     /// Asks a task to stop.
@@ -128,7 +135,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    fn wait(tasks: &mut Tasks) -> (Outcome, bool) {
+    fn wait(tasks: &mut Tasks) -> (Outcome, bool, u64) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(outcome) = tasks.finished() {
@@ -158,7 +165,7 @@ mod tests {
         assert_eq!(tasks.running().len(), 1);
         tasks.cancel(id);
         assert!(tasks.get(id).is_some_and(TaskInfo::cancelling));
-        assert!(matches!(wait(&mut tasks), (Outcome::Picked { .. }, true)));
+        assert!(matches!(wait(&mut tasks), (Outcome::Picked { .. }, true, 0)));
         assert!(tasks.running().is_empty());
     }
 
@@ -167,6 +174,6 @@ mod tests {
         let mut tasks = Tasks::default();
         let wake: Wake = Arc::new(|| {});
         tasks.spawn("failing", false, &wake, |_| panic!("planted"), Outcome::Failed);
-        assert!(matches!(wait(&mut tasks), (Outcome::Failed(_), false)));
+        assert!(matches!(wait(&mut tasks), (Outcome::Failed(_), false, 0)));
     }
 }

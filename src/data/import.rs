@@ -91,6 +91,48 @@ pub fn open(
     Ok(Dataset { name: name_of(path), samples, notes })
 }
 
+/// What of a file could be read instead of what is read by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Names of all sheets of a workbook or all tables of a database.
+    pub names: Vec<String>,
+    /// Whether it is a database, which answers queries too.
+    pub database: bool,
+    /// Whether it is a text table so large that only a sample of its rows is read by default.
+    pub large: bool,
+}
+
+/// Looks for the parts of a file; none where it cannot be read.
+pub fn parts(path: &Path) -> Parts {
+    find_parts(path).unwrap_or_default()
+}
+
+fn find_parts(path: &Path) -> Option<Parts> {
+    use std::io::Read;
+    let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
+    let mut start = Vec::new();
+    std::fs::File::open(path).ok()?.take(4096).read_to_end(&mut start).ok()?;
+    let workbook = |kind| {
+        let content = bytes::load(path, &Progress::default()).ok()?;
+        Some(Parts { names: spreadsheet::names(&content, kind), ..Parts::default() })
+    };
+    match magic::identify(&start) {
+        Content::Sqlite => {
+            Some(Parts { names: sqlite::names(path), database: true, ..Parts::default() })
+        }
+        Content::OldWorkbook => workbook(Kind::Xls),
+        Content::Zip => {
+            let content = bytes::load(path, &Progress::default()).ok()?;
+            match archive::identify(&content).ok()? {
+                Archive::Spreadsheet(kind) => workbook(kind),
+                _ => None,
+            }
+        }
+        Content::Text => Some(Parts { large: length > csv::LARGE as u64, ..Parts::default() }),
+        _ => None,
+    }
+}
+
 /// `data/flowers.csv.gz` is called "flowers".
 pub(crate) fn name_of(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -29,9 +29,9 @@ pub struct Capabilities {
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Subgroup operations; information only, no kernel needs them.
+    /// Subgroup operations; no kernel needs them, some have a variant that uses them.
     pub subgroups: bool,
-    /// 16-bit floats in shaders; information only, no kernel needs them.
+    /// 16-bit floats in shaders; no kernel needs them, some have a variant that uses them.
     pub f16: bool,
 }
 
@@ -47,6 +47,14 @@ impl Capabilities {
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
         }
+    }
+
+    /// Features that a device is opened with.
+    pub(super) fn features(&self) -> wgpu::Features {
+        let mut features = wgpu::Features::empty();
+        features.set(wgpu::Features::SUBGROUP, self.subgroups);
+        features.set(wgpu::Features::SHADER_F16, self.f16);
+        features
     }
 
     /// Largest array that a kernel can use, bytes.

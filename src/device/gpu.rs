@@ -47,7 +47,7 @@ impl Gpu {
         limits.max_storage_buffer_binding_size = available.max_storage_buffer_binding_size;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("fp8-studio"),
-            required_features: wgpu::Features::empty(),
+            required_features: capabilities.features(),
             required_limits: limits,
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::Performance,

@@ -242,18 +242,28 @@ fn gemm(gpu: &mut Gpu, expected: &Expected) -> Result<Probe, EngineError> {
     let constants = [
         ("A_FORMAT", 1),
         ("B_FORMAT", 2),
+        ("A_SCALE", 0),
+        ("B_SCALE", 0),
+        ("A_WIDE", 0),
+        ("B_WIDE", 0),
         ("A_TRANSPOSED", 0),
         ("B_TRANSPOSED", 1),
-        ("A_SINGLE", 1),
-        ("B_SINGLE", 1),
+        ("OUTSIDE", 1),
+        ("TILE_M", 16),
+        ("TILE_N", 16),
+        ("DEPTH", 16),
+        ("THREADS", 64),
+        ("HALF", 0),
+        ("SPLIT", 0),
+        ("LANES", shader::LANES),
     ];
     let source = shader::source("gemm", &constants);
     let written = &[false, false, false, false, true];
-    let kernel = Kernel { shader: "gemm", source: &source, entry: "gemm_16", written };
-    let across = n.div_ceil(16);
-    let params = [m, n, k, across, m, k, m, k, n, k, n, k];
+    let kernel = Kernel { shader: "gemm", source: &source, entry: "gemm_1", written };
+    let (down, across) = (m.div_ceil(16), n.div_ceil(16));
+    let params = [m, n, k, down, across, k, m, k, m, k, n, k, n, k];
     let inputs: [&[u32]; 4] = [&expected.gemm_a, &[3], &expected.gemm_b, &[-5i32 as u32]];
-    let groups = [m.div_ceil(16) * across, 1, 1];
+    let groups = [down * across, 1, 1];
     let got = call(gpu, &kernel, &inputs, (m * n) as usize, &params, groups)?;
     Ok(compare("matrix product", &got, &expected.gemm, |i| {
         format!("row {}, column {}", i as u32 / n, i as u32 % n)

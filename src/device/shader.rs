@@ -2,7 +2,10 @@
 //!
 //! A shader names the shared parts it needs in its first lines, `// include: fp8, hash`, and is
 //! specialised by constants that are put in front of it: every `(name, value)` becomes
-//! `const NAME: u32 = valueu;`.
+//! `const NAME: u32 = valueu;`. A part that a shader needs for several of its buffers is written with
+//! `$x` and `$X` in the place of a name: `operand a, operand b` puts it in twice. Lines between
+//! `// when NAME = value` and `// else` or `// end` stay only where the constant has that value, and
+//! `enable` directives move to the top.
 
 use std::fmt::Write as _;
 
@@ -13,6 +16,8 @@ const SHARED: &[(&str, &str)] = &[
     ("half", include_str!("../../shaders/shared/half.wgsl")),
     ("hash", include_str!("../../shaders/shared/hash.wgsl")),
     ("index", include_str!("../../shaders/shared/index.wgsl")),
+    ("moment", include_str!("../../shaders/shared/moment.wgsl")),
+    ("operand", include_str!("../../shaders/shared/operand.wgsl")),
     ("tree", include_str!("../../shaders/shared/tree.wgsl")),
 ];
 
@@ -48,15 +53,43 @@ fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
 pub fn source(name: &str, constants: &[(&str, u32)]) -> String {
     let body = find(SHADERS, name).unwrap_or("unknown shader");
     let mut text = String::with_capacity(body.len() + 8192);
-    for (constant, value) in constants {
-        let _ = writeln!(text, "const {constant}: u32 = {value}u;");
-    }
     for part in includes(body) {
-        text.push_str(find(SHARED, part).unwrap_or("unknown include"));
+        let (part, of) = part.split_once(' ').unwrap_or((part, ""));
+        let found = find(SHARED, part).unwrap_or("unknown include");
+        text += &found.replace("$x", of).replace("$X", &of.to_uppercase());
         text.push('\n');
     }
-    text.push_str(body);
-    text
+    text += body;
+    select(&text, constants)
+}
+
+/// Keeps the lines that are for these constants, and puts the constants in front.
+fn select(text: &str, constants: &[(&str, u32)]) -> String {
+    let holds = |condition: &str| {
+        condition.split_once(" = ").is_some_and(|(name, value)| {
+            constants.iter().any(|(n, v)| *n == name && value == v.to_string())
+        })
+    };
+    let (mut directives, mut rest) = (String::new(), String::with_capacity(text.len()));
+    let mut keep = true;
+    for line in text.lines() {
+        let plain = line.trim_start();
+        if let Some(condition) = plain.strip_prefix("// when ") {
+            keep = holds(condition);
+        } else if plain == "// else" {
+            keep = !keep;
+        } else if plain == "// end" {
+            keep = true;
+        } else if keep {
+            let to = if plain.starts_with("enable ") { &mut directives } else { &mut rest };
+            to.push_str(line);
+            to.push('\n');
+        }
+    }
+    for (name, value) in constants {
+        let _ = writeln!(directives, "const {name}: u32 = {value}u;");
+    }
+    directives + &rest
 }
 
 /// Names in the `// include:` lines at the top.
@@ -78,6 +111,7 @@ mod tests {
     fn every_include_exists_and_every_file_is_listed() {
         for (name, body) in SHADERS {
             for part in includes(body) {
+                let part = part.split(' ').next().unwrap();
                 assert!(find(SHARED, part).is_some(), "{name} includes unknown {part}");
             }
         }
@@ -99,5 +133,26 @@ mod tests {
         let hash = text.find("fn hash_bits").unwrap();
         assert!(hash < text.find("fn dropout").unwrap());
         assert!(source("nonsense", &[]).contains("unknown shader"));
+    }
+
+    #[test]
+    fn lines_are_chosen_by_constants_and_directives_move_up() {
+        let text = "one\n// when A = 1\n  enable f16;\ntwo\n// else\nthree\n// end\nfour";
+        assert_eq!(
+            select(text, &[("A", 1)]),
+            "  enable f16;\nconst A: u32 = 1u;\none\ntwo\nfour\n"
+        );
+        assert_eq!(select(text, &[("A", 2)]), "const A: u32 = 2u;\none\nthree\nfour\n");
+        assert_eq!(select(text, &[]), "one\nthree\nfour\n");
+    }
+
+    #[test]
+    fn a_part_for_several_buffers_is_put_in_for_each() {
+        let text = source("gemm", &[("A_WIDE", 0), ("B_WIDE", 1)]);
+        assert!(!text.contains('$'));
+        for name in ["fn a_quad(", "fn b_quad(", "fn a_at("] {
+            assert_eq!(text.matches(name).count(), 1, "{name}");
+        }
+        assert!(!text.contains("fn b_at("));
     }
 }

@@ -1,5 +1,7 @@
 //! Native executor: runs the CPU twin of every op, on all cores.
 
+use std::time::{Duration, Instant};
+
 use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::error::EngineError;
 use crate::fp8::slice::simd_name;
@@ -40,6 +42,35 @@ impl CpuEngine {
         Ok(Self { plan, slots, equal_weights })
     }
 
+    /// As [`Engine::train`] on one batch, as most steps run: without the statistics that only some
+    /// gather. Tells how long each op took.
+    ///
+    /// # Errors
+    /// As [`Engine::train`].
+    pub fn train_timed(
+        &mut self,
+        batch: &Batch,
+        step: &StepParams,
+        mut took: impl FnMut(&Op, Duration) + Send,
+    ) -> Result<(), EngineError> {
+        host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
+        self.stage(batch, step)?;
+        self.slots.full_stats = false;
+        let update: &[Op] = match host::updates_after(&self.plan, step.step) {
+            true => &self.plan.update_step,
+            false => &[],
+        };
+        let (ops, slots) = (self.plan.train_step.iter().chain(update), &mut self.slots);
+        rayon::scope(|_| {
+            for op in ops {
+                let begin = Instant::now();
+                op.cpu(slots);
+                took(op, begin.elapsed());
+            }
+        });
+        Ok(())
+    }
+
     fn stage(&mut self, batch: &Batch, params: &StepParams) -> Result<(), EngineError> {
         let slots = &mut self.slots;
         host::stage(&self.plan, batch, params, &self.equal_weights, |id, words| {
@@ -49,6 +80,23 @@ impl CpuEngine {
             tail.fill(0);
             Ok(())
         })
+    }
+
+    /// One training step, its ops run by `run_step`, and its mean loss.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        params: &StepParams,
+        full_stats: bool,
+        run_step: impl FnOnce(&[Op], &mut Slots),
+    ) -> Result<f32, EngineError> {
+        self.stage(batch, params)?;
+        self.slots.full_stats = full_stats;
+        run_step(&self.plan.train_step, &mut self.slots);
+        if host::updates_after(&self.plan, params.step) {
+            run(&self.plan.update_step, &mut self.slots);
+        }
+        Ok(self.loss_sum() / batch.rows as f32)
     }
 
     fn evaluate_rows(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
@@ -87,14 +135,9 @@ impl Engine for CpuEngine {
         host::check_batches(&self.plan, batches, steps)?;
         let mut losses = Vec::with_capacity(batches.len());
         for (i, (batch, params)) in batches.iter().zip(steps).enumerate() {
-            self.stage(batch, params)?;
             // Only the last step's statistics can be asked for.
-            self.slots.full_stats = i + 1 == batches.len();
-            run(&self.plan.train_step, &mut self.slots);
-            if host::updates_after(&self.plan, params.step) {
-                run(&self.plan.update_step, &mut self.slots);
-            }
-            losses.push(self.loss_sum() / batch.rows as f32);
+            let last = i + 1 == batches.len();
+            losses.push(self.step(batch, params, last, run)?);
         }
         Ok(losses)
     }
@@ -106,25 +149,21 @@ impl Engine for CpuEngine {
         look: &mut dyn FnMut(LiveTensor<'_>),
     ) -> Result<f32, EngineError> {
         host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
-        self.stage(batch, step)?;
-        self.slots.full_stats = true;
-        for op in &self.plan.train_step {
-            op.cpu(&mut self.slots);
-            let Op::Quantise(op) = op else { continue };
-            // The first rows stand for a tensor that is quantised a few at a time.
-            let Some(watch) = op.watch.filter(|_| op.first_row == 0) else { continue };
-            let elements = op.rows as usize * op.cols as usize;
-            look(LiveTensor {
-                watch: watch as usize,
-                op,
-                values: self.slots.words(op.input).get(..elements).unwrap_or_default(),
-                exponents: self.slots.words(op.scales).get(..op.blocks()).unwrap_or_default(),
-            });
-        }
-        if host::updates_after(&self.plan, step.step) {
-            run(&self.plan.update_step, &mut self.slots);
-        }
-        Ok(self.loss_sum() / batch.rows as f32)
+        self.step(batch, step, true, |ops, slots| {
+            for op in ops {
+                op.cpu(slots);
+                let Op::Quantise(op) = op else { continue };
+                // The first rows stand for a tensor that is quantised a few at a time.
+                let Some(watch) = op.watch.filter(|_| op.begins_codes()) else { continue };
+                let elements = op.rows as usize * op.cols as usize;
+                look(LiveTensor {
+                    watch: watch as usize,
+                    op,
+                    values: slots.words(op.input).get(..elements).unwrap_or_default(),
+                    exponents: slots.words(op.scales).get(..op.blocks()).unwrap_or_default(),
+                });
+            }
+        })
     }
 
     fn update(&mut self, params: &StepParams) -> Result<(), EngineError> {

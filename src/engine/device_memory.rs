@@ -1,6 +1,8 @@
 //! Memory of a plan on a GPU, and its ops bound to it. The native counterpart is
 //! [`crate::kernels::Slots`].
 
+use std::collections::HashMap;
+
 use crate::device::Gpu;
 use crate::device::launch::{Kernel, Launch};
 use crate::error::EngineError;
@@ -15,6 +17,8 @@ pub struct DeviceMemory {
     /// Of every logical buffer.
     place: Vec<Place>,
     scratch: wgpu::Buffer,
+    /// Variants by [`Op::speed_key`], where not the usual one is wanted.
+    chosen: HashMap<String, String>,
 }
 
 impl DeviceMemory {
@@ -41,7 +45,7 @@ impl DeviceMemory {
             .map(|(i, &words)| gpu.storage(&format!("memory slot {i}"), words))
             .collect();
         let scratch = gpu.storage("scratch", SCRATCH_WORDS)?;
-        Ok(Self { slots: slots?, gpu, place, scratch })
+        Ok(Self { slots: slots?, gpu, place, scratch, chosen: HashMap::new() })
     }
 
     /// The GPU.
@@ -52,6 +56,17 @@ impl DeviceMemory {
     /// Gives the memory back and keeps the GPU with its pipelines.
     pub fn into_gpu(self) -> Gpu {
         self.gpu
+    }
+
+    /// Ops of this [`Op::speed_key`] take this variant from now on.
+    pub fn choose(&mut self, speed_key: String, variant: String) {
+        self.chosen.insert(speed_key, variant);
+    }
+
+    /// Dispatches of an op in the chosen variant.
+    pub fn calls(&self, op: &Op, full_stats: bool) -> Vec<Dispatch> {
+        let chosen = op.speed_key().and_then(|key| self.chosen.get(&key));
+        op.gpu(full_stats, chosen.map(String::as_str))
     }
 
     /// The device buffer that starts with `id`, and the words of it that belong to `id`.
@@ -79,8 +94,8 @@ impl DeviceMemory {
 
     /// Binds ops to this memory. See [`Op::gpu`] for `full_stats`.
     pub fn prepare(&mut self, ops: &[Op], full_stats: bool) -> Result<Vec<Launch>, EngineError> {
-        let calls = ops.iter().flat_map(|op| op.gpu(full_stats));
-        calls.map(|call| self.bind(&call)).collect()
+        let calls: Vec<_> = ops.iter().flat_map(|op| self.calls(op, full_stats)).collect();
+        calls.iter().map(|call| self.bind(call)).collect()
     }
 
     fn bind(&mut self, call: &Dispatch) -> Result<Launch, EngineError> {

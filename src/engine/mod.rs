@@ -3,7 +3,9 @@
 pub mod cpu;
 pub mod device_memory;
 pub mod host;
+pub mod pace;
 pub mod preflight;
+pub mod tune;
 pub mod wgpu;
 
 use crate::device::{AdapterInfo, DeviceChoice};
@@ -28,6 +30,16 @@ pub enum EngineInfo {
     },
     /// wgpu compute.
     Gpu(AdapterInfo),
+}
+
+impl EngineInfo {
+    /// The choice that gives the same device again, even where it was a fallback from `asked`.
+    pub fn same_device(&self, asked: DeviceChoice) -> DeviceChoice {
+        match self {
+            Self::Cpu { .. } => DeviceChoice::Cpu,
+            Self::Gpu(_) => asked,
+        }
+    }
 }
 
 /// One batch on the host. Slices are `rows` long times their width; `rows` ≤ the plan's batch.
@@ -203,6 +215,16 @@ mod tests {
     use crate::fp8::Precision;
     use crate::model::{Activation, Head, InputSpec, ModelSpec};
     use crate::plan::{Optimizer, PlanConfig, UpdateOptions, compile};
+
+    #[test]
+    fn a_fallback_is_chosen_again() {
+        let cpu = cpu::info();
+        assert_eq!(cpu.same_device(DeviceChoice::Auto), DeviceChoice::Cpu);
+        let (name, backend, driver) = ("A".to_owned(), "Vulkan".to_owned(), String::new());
+        let gpu = EngineInfo::Gpu(AdapterInfo { name, backend, driver, software: true });
+        assert_eq!(gpu.same_device(DeviceChoice::Gpu), DeviceChoice::Gpu);
+        assert_eq!(gpu.same_device(DeviceChoice::Auto), DeviceChoice::Auto);
+    }
 
     #[test]
     fn an_adapter_that_fails_its_self_test_is_replaced_by_the_cpu() {

@@ -2,11 +2,14 @@
 //!
 //! The engine owns its device, lives on its caller's thread and is the device's only poller. Many
 //! steps go into one submission: their batches and step states are staged together and copied to
-//! the plan's inputs before each step, and their losses are collected and read back once.
+//! the plan's inputs before each step, and their losses are collected and read back once. A step that
+//! is too long for one submission is cut into several.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::device_memory::{DeviceMemory, record};
+use super::pace::Pacer;
+use super::tune::{Tuner, Tuning};
 use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
@@ -19,10 +22,6 @@ use crate::plan::{BufferId, Plan, Purpose};
 const MAX_STEPS: usize = 64;
 /// Most words staged for one submission.
 const STAGED_WORDS: usize = 4 << 20;
-/// What a submission should take: long enough to keep the GPU busy, short enough that the desktop
-/// stays responsive and no driver watchdog steps in.
-const TARGET: Duration = Duration::from_millis(100);
-
 /// Where one input buffer lies in the staged words of a step.
 #[derive(Debug, Clone, Copy)]
 struct Staged {
@@ -37,6 +36,7 @@ pub struct WgpuEngine {
     plan: Plan,
     memory: DeviceMemory,
     self_test: SelfTest,
+    tuning: Tuning,
     /// A training step with all statistics, and one that leaves them out.
     watched_step: Vec<Launch>,
     quiet_step: Vec<Launch>,
@@ -51,8 +51,7 @@ pub struct WgpuEngine {
     capacity: usize,
     staging: wgpu::Buffer,
     losses: wgpu::Buffer,
-    /// Steps of the next submission.
-    steps: usize,
+    pace: Pacer,
 }
 
 impl WgpuEngine {
@@ -62,14 +61,27 @@ impl WgpuEngine {
     /// [`EngineError::NoAdapter`], [`EngineError::SelfTest`] if the adapter computes wrongly, or
     /// [`EngineError::OutOfMemory`] if the plan does not fit.
     pub fn open(plan: Plan, software_allowed: bool) -> Result<Self, EngineError> {
-        Self::on(Gpu::open(device::choose(software_allowed)?)?, plan)
+        let gpu = Gpu::open(device::choose(software_allowed)?)?;
+        let tuner = Tuner::for_adapter(gpu.info());
+        Self::on(gpu, plan, tuner.as_ref())
     }
 
-    /// Runs `plan` on an opened GPU once that has passed its self-test.
-    pub fn on(mut gpu: Gpu, plan: Plan) -> Result<Self, EngineError> {
+    /// Runs `plan` on an opened GPU once that has passed its self-test; `tuner` says in which variants,
+    /// without one the shapes do.
+    ///
+    /// # Errors
+    /// As [`WgpuEngine::open`].
+    pub fn on(mut gpu: Gpu, plan: Plan, tuner: Option<&Tuner>) -> Result<Self, EngineError> {
         let self_test = device::self_test(&mut gpu)?.into_result()?;
         check_size(&gpu, &plan)?;
+        let mut tuning = Tuning::default();
+        if let Some(tuner) = tuner {
+            (gpu, tuning) = tuner.tune(gpu, &plan)?;
+        }
         let mut memory = DeviceMemory::placed(gpu, &plan.slots, plan.places())?;
+        for (key, variant) in &tuning.chosen {
+            memory.choose(key.clone(), variant.clone());
+        }
         let watched_step = memory.prepare(&plan.train_step, true)?;
         let quiet_step = memory.prepare(&plan.train_step, false)?;
         let update_step = memory.prepare(&plan.update_step, true)?;
@@ -92,6 +104,7 @@ impl WgpuEngine {
             plan,
             memory,
             self_test,
+            tuning,
             watched_step,
             quiet_step,
             update_step,
@@ -102,13 +115,29 @@ impl WgpuEngine {
             capacity,
             staging,
             losses,
-            steps: 1,
+            pace: Pacer::default(),
         })
+    }
+
+    /// The variants that were chosen by measuring.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// The self-test that the adapter passed.
     pub fn self_test(&self) -> &SelfTest {
         &self.self_test
+    }
+
+    /// Sizes submissions anew for about this time each, for tests.
+    #[doc(hidden)]
+    pub fn set_pace(&mut self, pace: Pacer) {
+        self.pace = pace;
+    }
+
+    /// What sizes submissions.
+    pub fn pace(&self) -> &Pacer {
+        &self.pace
     }
 
     /// The device, for tests of what happens when it goes away.
@@ -197,22 +226,49 @@ impl WgpuEngine {
         Ok(())
     }
 
+    /// One step in several submissions, with all statistics.
+    fn step_in_parts(&mut self, batch: &Batch, params: &StepParams) -> Result<f32, EngineError> {
+        self.stage_one(batch, params)?;
+        run_paced(&self.memory, &mut self.pace, &self.watched_step)?;
+        self.finish_step(batch, params)
+    }
+
+    /// The update where one follows the step, and the mean loss.
+    fn finish_step(&mut self, batch: &Batch, params: &StepParams) -> Result<f32, EngineError> {
+        if host::updates_after(&self.plan, params.step) {
+            run_paced(&self.memory, &mut self.pace, &self.update_step)?;
+        }
+        let sum = self.memory.read(self.plan.loss_sum)?.first().copied().unwrap_or(0);
+        Ok(f32::from_bits(sum) / batch.rows.max(1) as f32)
+    }
+
     fn evaluate_rows(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {
         self.stage_one(batch, &host::EVALUATION)?;
-        self.memory.run(&self.eval_step)?;
+        run_paced(&self.memory, &mut self.pace, &self.eval_step)?;
         let outputs = self.memory.read(self.plan.outputs)?;
         let loss = self.memory.read(self.plan.loss_sum)?;
         let len = batch.rows * self.plan.model.head.outputs();
         let outputs = outputs.into_iter().take(len).map(f32::from_bits).collect();
         Ok((outputs, loss.first().map_or(0.0, |bits| f32::from_bits(*bits))))
     }
+}
 
-    /// Moves the steps per submission towards [`TARGET`], at most doubling them.
-    fn adapt(&mut self, done: usize, took: Duration) {
-        let per_step = took.as_secs_f64() / done.max(1) as f64;
-        let wanted = (TARGET.as_secs_f64() / per_step.max(1e-6)) as usize;
-        self.steps = wanted.clamp(1, self.capacity.min(2 * self.steps));
+/// Runs bound ops in submissions as large as the pacer allows.
+fn run_paced(
+    memory: &DeviceMemory,
+    pace: &mut Pacer,
+    launches: &[Launch],
+) -> Result<(), EngineError> {
+    let mut rest = launches;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(pace.calls().min(rest.len()));
+        let begin = Instant::now();
+        memory.run(now)?;
+        memory.gpu().wait()?;
+        pace.ran_calls(now.len(), begin.elapsed());
+        rest = later;
     }
+    Ok(())
 }
 
 /// Checks every slot against the adapter before anything is created.
@@ -243,11 +299,16 @@ impl Engine for WgpuEngine {
         let mut losses = Vec::with_capacity(batches.len());
         while losses.len() < batches.len() {
             let from = losses.len();
-            let to = (from + self.steps).min(batches.len());
+            let calls = self.watched_step.len() + self.update_step.len();
+            if !self.pace.takes(calls) {
+                losses.push(self.step_in_parts(&batches[from], &steps[from])?);
+                continue;
+            }
+            let to = (from + self.pace.steps().min(self.capacity)).min(batches.len());
             let started = Instant::now();
             let last = to == batches.len();
             losses.extend(self.submit_steps(&batches[from..to], &steps[from..to], last)?);
-            self.adapt(to - from, started.elapsed());
+            self.pace.ran_steps(to - from, calls, started.elapsed(), self.capacity);
         }
         Ok(losses)
     }
@@ -260,14 +321,15 @@ impl Engine for WgpuEngine {
     ) -> Result<f32, EngineError> {
         host::check_batches(&self.plan, std::slice::from_ref(batch), &[*step])?;
         self.stage_one(batch, step)?;
-        // What runs up to each look goes into one submission.
+        // What runs up to each look is submitted together.
         let (mut from, mut to) = (0, 0);
         for op in &self.plan.train_step {
-            to += op.gpu(true).len();
+            to += self.memory.calls(op, true).len();
             let Op::Quantise(op) = op else { continue };
             // The first rows stand for a tensor that is quantised a few at a time.
-            let Some(watch) = op.watch.filter(|_| op.first_row == 0) else { continue };
-            self.memory.run(self.watched_step.get(from..to).unwrap_or_default())?;
+            let Some(watch) = op.watch.filter(|_| op.begins_codes()) else { continue };
+            let launches = self.watched_step.get(from..to).unwrap_or_default();
+            run_paced(&self.memory, &mut self.pace, launches)?;
             from = to;
             let values = self.memory.read(op.input)?;
             let exponents = self.memory.read(op.scales)?;
@@ -279,22 +341,19 @@ impl Engine for WgpuEngine {
                 exponents: exponents.get(..op.blocks()).unwrap_or_default(),
             });
         }
-        self.memory.run(self.watched_step.get(from..).unwrap_or_default())?;
-        if host::updates_after(&self.plan, step.step) {
-            self.memory.run(&self.update_step)?;
-        }
-        let sum = self.memory.read(self.plan.loss_sum)?.first().copied().unwrap_or(0);
-        Ok(f32::from_bits(sum) / batch.rows.max(1) as f32)
+        let launches = self.watched_step.get(from..).unwrap_or_default();
+        run_paced(&self.memory, &mut self.pace, launches)?;
+        self.finish_step(batch, step)
     }
 
     fn update(&mut self, params: &StepParams) -> Result<(), EngineError> {
         let words = host::update_words(&self.plan, params)?;
         self.memory.write(self.plan.step, &words)?;
-        self.memory.run(&self.update_step)
+        run_paced(&self.memory, &mut self.pace, &self.update_step)
     }
 
     fn prepare_eval(&mut self) -> Result<(), EngineError> {
-        self.memory.run(&self.prepare_eval)
+        run_paced(&self.memory, &mut self.pace, &self.prepare_eval)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<(Vec<f32>, f32), EngineError> {

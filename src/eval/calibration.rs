@@ -29,6 +29,13 @@ pub struct Bin {
     pub accuracy: f64,
 }
 
+impl Bin {
+    /// Whether a row of this confidence is in the bin.
+    pub fn holds(&self, confidence: f64) -> bool {
+        (bin_of(confidence) as f64 / BINS as f64 - self.from).abs() < 1e-9
+    }
+}
+
 /// How well probabilities are calibrated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::dispatch::{dispatch, read, write};
+use super::dispatch::dispatch;
+use super::optimizer::{adam_access, adam_buffers};
 use super::{Access, BufferId, Dispatch, Slots, step_state};
 use crate::fp8::expand::{self, GROUP, GROUP_WORDS};
 use crate::fp8::simd::vectorised;
@@ -223,16 +224,15 @@ impl CompactAdamW {
         slots.put(weight);
     }
 
+    fn buffers(&self) -> [(BufferId, bool); 5] {
+        adam_buffers(self.weight, self.gradient, self.step, [self.first, self.second])
+    }
+
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
-        let len = self.positions();
-        vec![
-            Access::update(self.weight, self.weight_format.words(len)),
-            Access::read(self.gradient, self.rows as usize * self.cols as usize),
-            Access::update(self.first, self.first_format.words(len)),
-            Access::update(self.second, self.second_format.words(len)),
-            Access::read(self.step, step_state::WORDS),
-        ]
+        let formats = [self.weight_format, self.first_format, self.second_format];
+        let words = formats.map(|format| format.words(self.positions()));
+        adam_access(self.buffers(), self.rows as usize * self.cols as usize, words)
     }
 }
 
@@ -245,13 +245,7 @@ impl CompactAdamW {
             ("SECOND", self.second_format.code()),
             ("WEIGHT", self.weight_format.code()),
         ];
-        let buffers = [
-            write(self.weight),
-            read(self.gradient),
-            read(self.step),
-            write(self.first),
-            write(self.second),
-        ];
+        let buffers = self.buffers();
         let params = [
             self.rows,
             self.cols,

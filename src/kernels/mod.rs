@@ -28,6 +28,8 @@ pub mod slots;
 
 pub use slots::{Place, ScratchNeed, Slots};
 
+use crate::device::Capabilities;
+
 /// Names one logical buffer of a plan. All buffers are arrays of 32-bit words; f32 data is held as
 /// its bits, FP8 data four codes to a word (little-endian, each matrix row starting on a word).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +41,10 @@ impl BufferId {
         self.0 as usize
     }
 }
+
+/// Name of one of the ways in which a GPU can run an op. All of them give the same bits, so which one
+/// is used decides nothing but speed.
+pub type Variant = &'static str;
 
 /// Layout of the step-state buffer that kernels read; all words are u32 or f32 bits.
 pub mod step_state {
@@ -219,13 +225,50 @@ impl Op {
         each_op!(self, op => op.cpu(slots));
     }
 
-    /// Dispatches of its shader; with `full_stats` false only amax and scale of the statistics.
-    pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
+    /// Ways in which a GPU of these capabilities can run it, the usual one first. Most have one only.
+    pub fn variants(&self, can: &Capabilities) -> Vec<Variant> {
         match self {
-            Op::Quantise(op) => op.gpu(full_stats),
+            Op::Gemm(op) => op.variants(can),
+            Op::Conv(op) => op.variants(),
+            Op::ConvInputGradient(op) => op.variants(),
+            Op::ConvWeightGradient(op) => op.variants(),
+            Op::Quantise(op) => op.variants(can),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What decides which variant is the fastest, in words; `None` where there is nothing to choose.
+    pub fn speed_key(&self) -> Option<String> {
+        match self {
+            Op::Gemm(op) => Some(op.speed_key()),
+            Op::Conv(op) => op.speed_key(),
+            Op::ConvInputGradient(op) => op.speed_key(),
+            Op::ConvWeightGradient(op) => op.speed_key(),
+            Op::Quantise(op) => Some(op.speed_key()),
+            _ => None,
+        }
+    }
+
+    /// Contents for what it reads, to measure it with; where there are none, zeros do.
+    pub fn sample(&self) -> Vec<(BufferId, Vec<u32>)> {
+        match self {
+            Op::Gemm(op) => op.sample(),
+            Op::Conv(op) => op.sample(),
+            Op::ConvInputGradient(op) => op.sample(),
+            Op::ConvWeightGradient(op) => op.sample(),
+            Op::Quantise(op) => op.sample(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Dispatches of its shader in one of its variants, `None` for the usual one; with `full_stats`
+    /// false only amax and scale of the statistics.
+    pub fn gpu(&self, full_stats: bool, variant: Option<&str>) -> Vec<Dispatch> {
+        match self {
+            Op::Quantise(op) => op.gpu(full_stats, variant),
             Op::ToBf16(op) => op.gpu(),
             Op::FromBf16(op) => op.gpu(),
-            Op::Gemm(op) => op.gpu(),
+            Op::Gemm(op) => op.gpu(variant),
             Op::BiasActivation(op) => op.gpu(),
             Op::ActivationBackward(op) => op.gpu(),
             Op::ColumnSum(op) => op.gpu(),
@@ -239,9 +282,9 @@ impl Op {
             Op::MeanSquaredError(op) => op.gpu(),
             Op::AdamW(op) => op.gpu(),
             Op::SgdMomentum(op) => op.gpu(),
-            Op::Conv(op) => op.gpu(),
-            Op::ConvInputGradient(op) => op.gpu(),
-            Op::ConvWeightGradient(op) => op.gpu(),
+            Op::Conv(op) => op.gpu(variant),
+            Op::ConvInputGradient(op) => op.gpu(variant),
+            Op::ConvWeightGradient(op) => op.gpu(variant),
             Op::ChannelBackward(op) => op.gpu(),
             Op::Add(op) => op.gpu(),
             Op::MaxPool(op) => op.gpu(),

@@ -120,16 +120,14 @@ impl AdamW {
         slots.put(second);
     }
 
+    fn buffers(&self) -> [(BufferId, bool); 5] {
+        adam_buffers(self.weight, self.gradient, self.step, [self.first, self.second])
+    }
+
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
         let len = self.len as usize;
-        vec![
-            Access::update(self.weight, len),
-            Access::read(self.gradient, len),
-            Access::update(self.first, len),
-            Access::update(self.second, len),
-            Access::read(self.step, step_state::WORDS),
-        ]
+        adam_access(self.buffers(), len, [len; 3])
     }
 }
 
@@ -168,16 +166,34 @@ impl SgdMomentum {
     }
 }
 
+/// What the shaders of AdamW bind, in order.
+pub(super) fn adam_buffers(
+    weight: BufferId,
+    gradient: BufferId,
+    step: BufferId,
+    [first, second]: [BufferId; 2],
+) -> [(BufferId, bool); 5] {
+    [write(weight), read(gradient), read(step), write(first), write(second)]
+}
+
+/// What AdamW reads and writes: `len` gradients, and the words of weights and both moments.
+pub(super) fn adam_access(
+    buffers: [(BufferId, bool); 5],
+    len: usize,
+    [weight, first, second]: [usize; 3],
+) -> Vec<Access> {
+    let words = [weight, len, step_state::WORDS, first, second];
+    let access = |((id, written), words): ((BufferId, bool), usize)| match written {
+        true => Access::update(id, words),
+        false => Access::read(id, words),
+    };
+    buffers.into_iter().zip(words).map(access).collect()
+}
+
 impl AdamW {
     /// Dispatches of `shaders/optimizer.wgsl`.
     pub fn gpu(&self) -> Vec<Dispatch> {
-        let buffers = [
-            write(self.weight),
-            read(self.gradient),
-            read(self.step),
-            write(self.first),
-            write(self.second),
-        ];
+        let buffers = self.buffers();
         let params = [
             self.len,
             self.beta1.to_bits(),

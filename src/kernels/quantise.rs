@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::dispatch::{MAX_PARTIALS, SCRATCH, dispatch, format_code, read, write};
-use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, parallel, step_state};
+use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, Variant, parallel, step_state};
+use crate::device::Capabilities;
 use crate::device::shader::LANES;
 use crate::fp8::stats::{self, STAT_WORDS};
 use crate::fp8::tally::{Summary, Tally};
@@ -30,6 +31,12 @@ pub enum ScaleSource {
         /// How the history becomes one amax.
         algorithm: AmaxAlgorithm,
     },
+    /// No codes yet: the amax of these rows is added to that of the earlier ones, which `scales` holds
+    /// as bits. The last rows of the tensor choose its scale, one for all of it, and start its
+    /// statistics.
+    Gather,
+    /// The scale that [`ScaleSource::Gather`] chose; statistics are added to those that it started.
+    Gathered,
 }
 
 /// Quantises `input` `[rows, cols]` to `packed` `[rows, ceil(cols/4)]` words.
@@ -146,8 +153,11 @@ impl Quantise {
 
     /// Whether the scale was chosen when earlier rows of the tensor were quantised.
     fn keeps_scale(&self) -> bool {
-        let delayed = matches!(self.source, ScaleSource::Delayed { .. });
-        self.first_row > 0 && delayed && self.watch.is_some()
+        match self.source {
+            ScaleSource::Delayed { .. } => self.first_row > 0 && self.watch.is_some(),
+            ScaleSource::Gathered => true,
+            ScaleSource::Current | ScaleSource::Gather => false,
+        }
     }
 
     /// amax bits of every block into `amax`; the largest of all is returned.
@@ -201,8 +211,42 @@ impl Quantise {
         if chosen == 0 { live } else { chosen }
     }
 
+    /// Whether it writes the first codes of its tensor.
+    pub fn begins_codes(&self) -> bool {
+        self.first_row == 0 && self.source != ScaleSource::Gather
+    }
+
+    fn ends_tensor(&self) -> bool {
+        self.first_row + self.rows >= self.all_rows
+    }
+
+    /// The native twin of [`ScaleSource::Gather`].
+    fn gather(&self, slots: &mut Slots) {
+        let src = &slots.words(self.input)[..self.rows as usize * self.cols as usize];
+        let mut amax = self.amaxes(src, &mut [0]);
+        let Some(word) = slots.words_mut(self.scales).first_mut() else { return };
+        if self.first_row > 0 {
+            amax = amax.max(*word);
+        }
+        *word = amax;
+        if !self.ends_tensor() {
+            return;
+        }
+        let exponent = Scale::from_amax_bits(amax, self.format, self.margin).exponent;
+        *word = exponent as u32;
+        if let Some(watch) = self.watch {
+            let count = self.all_rows * self.cols;
+            let words = Summary::default().to_words(amax, exponent, count);
+            let start = watch as usize * STAT_WORDS;
+            slots.words_mut(self.stats)[start..start + STAT_WORDS].copy_from_slice(&words);
+        }
+    }
+
     /// Native twin.
     pub fn cpu(&self, slots: &mut Slots) {
+        if self.source == ScaleSource::Gather {
+            return self.gather(slots);
+        }
         let (rows, cols) = (self.rows as usize, self.cols as usize);
         let step = slots.step_word(self.step, step_state::STEP);
         let seed = slots.step_word(self.step, step_state::SEED);
@@ -262,7 +306,7 @@ impl Quantise {
             let words = total.to_words(live, largest, count);
             let start = watch as usize * STAT_WORDS;
             let stats = &mut slots.words_mut(self.stats)[start..start + STAT_WORDS];
-            if self.first_row > 0 {
+            if self.first_row > 0 || self.source == ScaleSource::Gathered {
                 stats::merge_words(stats, &words);
             } else {
                 stats.copy_from_slice(&words);
@@ -282,8 +326,17 @@ impl Quantise {
 
     /// What it reads and writes.
     pub fn access(&self) -> Vec<Access> {
+        let input = Access::read(self.input, self.rows as usize * self.cols as usize);
+        if self.source == ScaleSource::Gather {
+            let earlier = self.first_row > 0;
+            let mut list = vec![input, Access { reads: earlier, ..Access::update(self.scales, 1) }];
+            if let Some(watch) = self.watch.filter(|_| self.ends_tensor()) {
+                list.push(Access::update(self.stats, (watch as usize + 1) * STAT_WORDS));
+            }
+            return list;
+        }
         let mut list = vec![
-            Access::read(self.input, self.rows as usize * self.cols as usize),
+            input,
             Access::write(self.packed, self.packed_words()),
             if self.keeps_scale() {
                 Access::read(self.scales, self.blocks())
@@ -309,10 +362,47 @@ const SMALL_BLOCK: u32 = 128;
 /// Place of `encode_groups` in the shader's parameters.
 const ENCODE_GROUPS: usize = 8;
 
+/// The largest of a workgroup's values is found in a tree, or first in each subgroup.
+const VARIANTS: [Variant; 2] = ["tree", "subgroups"];
+
 impl Quantise {
+    /// Ways to run it, the usual one first.
+    pub fn variants(&self, can: &Capabilities) -> Vec<Variant> {
+        let count = if can.subgroups { VARIANTS.len() } else { 1 };
+        VARIANTS.into_iter().take(count).collect()
+    }
+
+    /// What its speed depends on, for a table of measurements.
+    pub fn speed_key(&self) -> String {
+        let size = |n: u32| n.max(1).checked_next_power_of_two().unwrap_or(n);
+        let (rows, cols) = (size(self.rows), size(self.cols));
+        let whole = self.block_rows >= self.all_rows && self.block_cols >= self.cols;
+        let blocks = match (whole, self.block_rows) {
+            (true, _) => "one block".to_owned(),
+            (false, rows) => format!("blocks of {rows}x{}", self.block_cols.min(cols)),
+        };
+        let source = match self.source {
+            ScaleSource::Current => "",
+            ScaleSource::Delayed { .. } => ", delayed",
+            ScaleSource::Gather => ", amax only",
+            ScaleSource::Gathered => ", scale given",
+        };
+        let random = if self.stochastic { ", stochastic" } else { "" };
+        let watched = if self.watch.is_some() { ", watched" } else { "" };
+        let format = self.format.name();
+        format!("quantise {rows}x{cols} to {format}, {blocks}{source}{random}{watched}")
+    }
+
+    /// Numbers in what it reads.
+    pub fn sample(&self) -> Vec<(BufferId, Vec<u32>)> {
+        let key = hash::key(3, 1, hash::UNWATCHED);
+        let value = |i: u32| ((hash::bits(key, i) >> 8) as f32 / 8_388_608.0 - 1.0).to_bits();
+        vec![(self.input, (0..self.rows * self.cols).map(value).collect())]
+    }
+
     /// Dispatches of `shaders/quantise.wgsl`: scales, codes, and where the tensor is watched its
     /// statistics; with `full_stats` false only amax and scale exponent of them.
-    pub fn gpu(&self, full_stats: bool) -> Vec<Dispatch> {
+    pub fn gpu(&self, full_stats: bool, variant: Option<&str>) -> Vec<Dispatch> {
         let across = self.cols.div_ceil(self.block_cols.max(1));
         let blocks = self.rows.div_ceil(self.block_rows.max(1)) * across;
         let single = self.block_rows >= self.all_rows && self.block_cols >= self.cols;
@@ -320,7 +410,9 @@ impl Quantise {
         let amax_groups = (self.rows * self.cols).div_ceil(8 * LANES).clamp(1, MAX_PARTIALS);
         let encode_groups = words.div_ceil(LANES).clamp(1, MAX_PARTIALS);
         let (history, length, algorithm) = match self.source {
-            ScaleSource::Current => (None, 1, AmaxAlgorithm::Max),
+            ScaleSource::Current | ScaleSource::Gather | ScaleSource::Gathered => {
+                (None, 1, AmaxAlgorithm::Max)
+            }
             ScaleSource::Delayed { history, length, algorithm } => {
                 (Some(history), length.clamp(1, HISTORY_WORDS as u32), algorithm)
             }
@@ -351,6 +443,7 @@ impl Quantise {
             ("FORMAT", format_code(self.format)),
             ("STOCHASTIC", u32::from(self.stochastic)),
             ("SINGLE", u32::from(single)),
+            ("SUBGROUPS", u32::from(variant == Some(VARIANTS[1]))),
         ];
         let call = |entry, params: &[u32], buffers: &[(BufferId, bool)], groups| {
             dispatch("quantise", entry, &constants, buffers, params, groups)
@@ -363,7 +456,22 @@ impl Quantise {
             }
             return calls;
         }
-        if single {
+        if self.source == ScaleSource::Gather {
+            calls.push(call("amax", &params, &[read(self.input), write(SCRATCH)], amax_groups));
+            let mut buffers = vec![read(SCRATCH), write(self.scales)];
+            let entry = match watched && self.ends_tensor() {
+                true => {
+                    buffers.push(write(self.stats));
+                    "gather_watched"
+                }
+                false => "gather",
+            };
+            calls.push(call(entry, &params, &buffers, 1));
+            return calls;
+        }
+        if self.source == ScaleSource::Gathered {
+            // The scale is known, and so is the amax.
+        } else if single {
             calls.push(call("amax", &params, &[read(self.input), write(SCRATCH)], amax_groups));
             let history = history.filter(|_| watched);
             let mut buffers = vec![read(SCRATCH), write(self.scales)];

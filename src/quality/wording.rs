@@ -15,13 +15,8 @@ pub(crate) fn count(n: usize) -> String {
 
 /// `3 rows`, `1 row`.
 pub(crate) fn counted(n: usize, noun: &str) -> String {
-    let plural = match noun.strip_suffix('y') {
-        _ if n == 1 => noun.to_owned(),
-        Some(stem) => format!("{stem}ies"),
-        None if noun.ends_with("ss") => format!("{noun}es"),
-        None => format!("{noun}s"),
-    };
-    format!("{} {plural}", count(n))
+    let noun = if n == 1 { noun.to_owned() } else { crate::text::plural(noun) };
+    format!("{} {noun}", count(n))
 }
 
 /// A share in percent with enough digits to be told from 0 and 100.

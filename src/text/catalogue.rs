@@ -8,16 +8,22 @@ use super::Language;
 use super::pattern::{Hole, Piece, is_figure, parse, with_comma};
 
 /// Texts inside texts are followed this deep.
-const DEPTH: usize = 4;
+const DEPTH: usize = 8;
+/// A pattern with fewer letters than this also fits much that is no text of the program: as a whole
+/// text it counts only with single words for values, or with values that are known.
+const WEAK: usize = 8;
+/// One with fewer than this counts only with values that are known.
+const WEAKEST: usize = 5;
 
-/// The entries of a language as the file has them: those of `tr!`, `trn!` and `key!`, and those of
-/// the layers below the window.
+/// The entries of a language as the file has them.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// Keys that the window names.
+    /// Keys that the window names: those of `tr!`, `trn!` and `key!`.
     pub window: Vec<(String, String)>,
     /// English text that layers below the window make.
     pub messages: Vec<(String, String)>,
+    /// Nouns that they count: English for one, then one and many in this language.
+    pub nouns: Vec<(String, [String; 2])>,
 }
 
 /// Reads the entries of a language; none for English.
@@ -42,7 +48,15 @@ fn read(source: &str) -> Result<Entries, String> {
         };
         section.iter().map(text).collect()
     };
-    Ok(Entries { window: section("window")?, messages: section("messages")? })
+    let (mut nouns, none) = (Vec::new(), toml::Table::new());
+    for (noun, forms) in table.get("nouns").and_then(toml::Value::as_table).unwrap_or(&none) {
+        let form = |i: usize| forms.get(i).and_then(toml::Value::as_str).map(str::to_owned);
+        let (Some(one), Some(many)) = (form(0), form(1)) else {
+            return Err(format!("{noun} has not two forms"));
+        };
+        nouns.push((noun.clone(), [one, many]));
+    }
+    Ok(Entries { window: section("window")?, messages: section("messages")?, nouns })
 }
 
 /// What is looked up in a language.
@@ -51,6 +65,8 @@ pub struct Catalogue {
     exact: HashMap<String, String>,
     /// English with placeholders, the most telling first, and its translation.
     patterns: Vec<(Vec<Piece>, Vec<Piece>)>,
+    /// English without placeholders that is put to the end of other text.
+    ends: Vec<String>,
 }
 
 /// The catalogue of a language, read when it is first asked for; none for English.
@@ -75,8 +91,14 @@ impl Catalogue {
             .filter(|(english, _)| english.iter().any(|p| matches!(p, Piece::Hole(_))))
             .collect();
         patterns.sort_by_key(|(english, _)| std::cmp::Reverse(weight(english)));
-        let exact = entries.messages.into_iter().chain(entries.window).collect();
-        Self { exact, patterns }
+        let nouns = entries.nouns.into_iter().flat_map(|(noun, [one, many])| {
+            let several = super::plural(&noun);
+            [(noun, one), (several, many)]
+        });
+        let ends = entries.messages.iter().map(|(english, _)| english);
+        let ends = ends.filter(|e| is_end(e) && !e.contains('{')).cloned().collect();
+        let exact = nouns.chain(entries.messages).chain(entries.window).collect();
+        Self { exact, patterns, ends }
     }
 
     /// The entry of a key.
@@ -84,8 +106,8 @@ impl Catalogue {
         self.exact.get(key).map(String::as_str)
     }
 
-    /// English text in this language: an entry, an entry with values in it, or its sentences one by
-    /// one; as it is where none is known.
+    /// English text in this language: an entry, an entry with values in it, or what was put
+    /// together from entries; as it is where none is known.
     pub fn shown<'a>(&'a self, text: &'a str) -> Cow<'a, str> {
         self.translated(text, DEPTH).unwrap_or(Cow::Borrowed(text))
     }
@@ -94,24 +116,83 @@ impl Catalogue {
         if let Some(own) = self.exact(text) {
             return Some(Cow::Borrowed(own));
         }
+        let top = depth == DEPTH;
         let depth = depth.checked_sub(1)?;
+        if let Some(own) = self.counted(text) {
+            return Some(Cow::Owned(own));
+        }
+        // A pattern whose values are all known is best; one with a value that is not comes last.
+        let mut partly = None;
         for (english, own) in &self.patterns {
             let mut values = Vec::new();
-            if matches(english, text, &mut values) {
-                return Some(Cow::Owned(self.filled(own, &values, depth)));
+            if !matches(english, text, &mut values) {
+                continue;
+            }
+            let weak = weight(english) < WEAK;
+            if top && weak {
+                let nests = own.iter().any(|p| matches!(p, Piece::Hole(hole) if hole.nested));
+                let words = values.iter().all(|(_, value)| !value.contains(' '));
+                if !nests && !(words && weight(english) >= WEAKEST) {
+                    continue;
+                }
+            }
+            match self.filled(own, &values, depth) {
+                Some((full, true)) => return Some(Cow::Owned(full)),
+                Some((part, false)) if !weak => partly = partly.or(Some(part)),
+                _ => {}
             }
         }
-        ["\n", ". ", "; "]
-            .into_iter()
-            .find_map(|mark| self.parts(text, mark, depth).map(Cow::Owned))
+        self.joined(text, depth).or(partly).map(Cow::Owned)
     }
 
-    /// The parts of a text between marks, if any of them is known.
+    /// `1,332 rows`: a figure before a known word.
+    fn counted(&self, text: &str) -> Option<String> {
+        let (figure, noun) = text.split_once(' ')?;
+        let digits = figure.starts_with(|c: char| c.is_ascii_digit())
+            && figure.chars().all(|c| c.is_ascii_digit() || ",.".contains(c));
+        let own = self.exact(noun).filter(|_| digits)?;
+        Some(format!("{} {own}", with_comma(figure)))
+    }
+
+    /// Text put together from several entries.
+    fn joined(&self, text: &str, depth: usize) -> Option<String> {
+        let lines = self.parts(text, "\n", depth);
+        lines
+            .or_else(|| self.ended(text, depth))
+            .or_else(|| [". ", "; ", ", "].into_iter().find_map(|m| self.parts(text, m, depth)))
+            .or_else(|| {
+                let own = self.translated(text.strip_suffix('.')?, depth)?;
+                Some(format!("{own}."))
+            })
+    }
+
+    /// A text to whose end an entry was put that begins with a space or a comma.
+    fn ended(&self, text: &str, depth: usize) -> Option<String> {
+        let whole = self.ends.iter().filter_map(|end| {
+            let head = text.strip_suffix(end.as_str()).filter(|h| !h.is_empty())?;
+            Some((head, Cow::Borrowed(self.exact(end)?)))
+        });
+        let filled = self.patterns.iter().filter_map(|(english, own)| {
+            let Some(Piece::Text(start)) = english.first() else { return None };
+            let at = is_end(start).then(|| text.rfind(start.as_str())).flatten()?;
+            let (head, tail) = text.split_at(at);
+            let mut values = Vec::new();
+            let fits = !head.is_empty() && matches(english, tail, &mut values);
+            let own = fits.then(|| self.filled(own, &values, depth)).flatten()?;
+            Some((head, Cow::Owned(own.0)))
+        });
+        whole
+            .chain(filled)
+            .find_map(|(head, end)| Some(format!("{}{end}", self.translated(head, depth)?)))
+    }
+
+    /// The parts of a text between marks, if any of them is known; a comma may also stand between
+    /// names, so there all have to be.
     fn parts(&self, text: &str, mark: &str, depth: usize) -> Option<String> {
         if !text.contains(mark) {
             return None;
         }
-        let mut known = false;
+        let (mut known, mut unknown) = (0, 0);
         let count = text.matches(mark).count();
         let parts: Vec<Cow<'_, str>> = text
             .split(mark)
@@ -120,19 +201,35 @@ impl Catalogue {
                 // The full stop that was split off belongs to the sentence.
                 let whole = format!("{part}.");
                 let stopped = mark == ". " && i < count;
-                let own = self.translated(part, depth).map(|t| t.into_owned()).or_else(|| {
+                let own = self.translated(part, depth).map(Cow::into_owned).or_else(|| {
                     let own = stopped.then(|| self.translated(&whole, depth)).flatten()?;
                     Some(own.strip_suffix('.').unwrap_or(&own).to_owned())
                 });
-                known |= own.is_some();
-                own.map_or(Cow::Borrowed(part), Cow::Owned)
+                match own {
+                    Some(own) => {
+                        known += 1;
+                        Cow::Owned(own)
+                    }
+                    None => {
+                        unknown += 1;
+                        Cow::Borrowed(part)
+                    }
+                }
             })
             .collect();
-        known.then(|| parts.join(mark))
+        let enough = known > 0 && (mark != ", " || unknown == 0);
+        enough.then(|| parts.join(mark))
     }
 
-    fn filled(&self, own: &[Piece], values: &[(&Hole, &str)], depth: usize) -> String {
-        let mut out = String::new();
+    /// The translation with values put in, and whether those that are texts were all known; `None`
+    /// where a value that is none reaches over the end of a sentence.
+    fn filled(
+        &self,
+        own: &[Piece],
+        values: &[(&Hole, &str)],
+        depth: usize,
+    ) -> Option<(String, bool)> {
+        let (mut out, mut known) = (String::new(), true);
         for piece in own {
             let hole = match piece {
                 Piece::Text(text) => {
@@ -142,15 +239,27 @@ impl Catalogue {
                 Piece::Hole(hole) => hole,
             };
             let value = values.iter().find(|(h, _)| h.name == hole.name).map_or("", |(_, v)| v);
+            if !hole.nested && (value.contains(". ") || value.contains('\n')) {
+                return None;
+            }
             let nested = if hole.nested { self.translated(value, depth) } else { None };
             match nested {
                 Some(text) => out.push_str(&text),
                 None if is_figure(value) => out.push_str(&with_comma(value)),
-                None => out.push_str(value),
+                None => {
+                    let plain = !value.contains(|c: char| c.is_alphabetic());
+                    known &= !hole.nested || plain || value.starts_with('"');
+                    out.push_str(value);
+                }
             }
         }
-        out
+        Some((out, known))
     }
+}
+
+/// Whether an entry is put to the end of others.
+fn is_end(text: &str) -> bool {
+    text.starts_with([' ', ',', ';'])
 }
 
 /// How much of a pattern is text: what says more is tried first.
@@ -158,7 +267,7 @@ fn weight(pieces: &[Piece]) -> usize {
     pieces
         .iter()
         .map(|p| match p {
-            Piece::Text(text) => text.len(),
+            Piece::Text(text) => text.chars().filter(|c| c.is_alphabetic()).count(),
             Piece::Hole(_) => 0,
         })
         .sum()
@@ -207,41 +316,59 @@ mod tests {
 
     fn german(messages: &[(&str, &str)]) -> Catalogue {
         let own = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
-        Catalogue::new(Entries { messages: messages.iter().map(own).collect(), window: vec![] })
+        Catalogue::new(Entries {
+            messages: messages.iter().map(own).collect(),
+            nouns: vec![("row".into(), ["Zeile".into(), "Zeilen".into()])],
+            ..Entries::default()
+        })
     }
 
     #[test]
     fn text_with_figures_is_found_again() {
         let c = german(&[
-            ("{} rows of {} are empty", "{0} von {1} Zeilen sind leer"),
-            ("{} rows", "{0} Zeilen"),
-            ("1 row", "1 Zeile"),
+            ("{} of {} are empty", "{0!} von {1!} sind leer"),
             ("{n} are equal", "{n!} sind gleich"),
+            ("{} and {} more", "{0} und {1} weitere"),
+            ("Same in {}", "Gleich in {0!}"),
             ("Try again.", "Versuchen Sie es noch einmal."),
+            (", as it grew {n:.0}-fold", ", als es auf das {n}-Fache wuchs"),
+            (" while it slept", ", während es schlief"),
         ]);
-        assert_eq!(c.shown("3 rows of 1,332 are empty"), "3 von 1.332 Zeilen sind leer");
-        assert_eq!(c.shown("7 rows are equal"), "7 Zeilen sind gleich");
+        assert_eq!(
+            c.shown("3 rows of 1,332 rows are empty"),
+            "3 Zeilen von 1.332 Zeilen sind leer"
+        );
         assert_eq!(c.shown("1 row are equal"), "1 Zeile sind gleich");
         assert_eq!(c.shown("7 rows. Try again."), "7 Zeilen. Versuchen Sie es noch einmal.");
         assert_eq!(c.shown("7 rows\nTry again."), "7 Zeilen\nVersuchen Sie es noch einmal.");
         assert_eq!(c.shown("Bad. Try again. Stop"), "Bad. Versuchen Sie es noch einmal. Stop");
+        assert_eq!(
+            c.shown("Same in \"a\", \"b\" and 3 more"),
+            "Gleich in \"a\", \"b\" und 3 weitere"
+        );
+        assert_eq!(
+            c.shown("7 rows are equal, as it grew 9-fold while it slept."),
+            "7 Zeilen sind gleich, als es auf das 9-Fache wuchs, während es schlief."
+        );
         assert_eq!(c.shown("many"), "many");
         assert_eq!(c.shown(""), "");
+        // Too little of it is text to be sure.
+        assert_eq!(c.shown("salt and black pepper more"), "salt and black pepper more");
     }
 
     #[test]
     fn names_from_data_are_left_alone() {
-        let c = german(&[("Score", "Wert"), ("column {name}", "Spalte {name}")]);
-        assert_eq!(c.shown("column Score"), "Spalte Score");
-        assert_eq!(c.shown("column 1.5.2"), "Spalte 1.5.2");
+        let c = german(&[("Score", "Wert"), ("the column {name}", "die Spalte {name}")]);
+        assert_eq!(c.shown("the column Score"), "die Spalte Score");
+        assert_eq!(c.shown("the column 1.5.2"), "die Spalte 1.5.2");
     }
 
     #[test]
     fn the_more_telling_pattern_wins() {
         let c =
-            german(&[("{a} is {b}", "{a} ist {b}"), ("{a} is full of holes", "{a} hat Löcher")]);
-        assert_eq!(c.shown("x is full of holes"), "x hat Löcher");
-        assert_eq!(c.shown("x is is y"), "x ist is y");
+            german(&[("{a} is called {b}", "{a} heißt {b}"), ("{a} is called so", "{a} heißt so")]);
+        assert_eq!(c.shown("x is called so"), "x heißt so");
+        assert_eq!(c.shown("x is called y"), "x heißt y");
     }
 
     #[test]

@@ -103,10 +103,9 @@ pub(super) fn fill(template: &str, values: &[(&str, &dyn Display)], language: La
             continue;
         };
         match hole.precision {
-            None if language == Language::English => {
+            None => {
                 let _ = write!(out, "{value}");
             }
-            None => out.push_str(&super::figure(&value.to_string())),
             Some(digits) => {
                 let figure = if hole.sign {
                     format!("{value:+.digits$}")
@@ -192,6 +191,7 @@ pub(super) fn is_figure(value: &str) -> bool {
     let digits = value.trim_end_matches(|c: char| c.is_alphabetic() || " %°×".contains(c));
     digits.starts_with(|c: char| c.is_ascii_digit() || "+-−".contains(c))
         && digits.contains(['.', ','])
+        && digits.matches('.').count() < 2
         && digits.chars().all(|c| c.is_ascii_digit() || "+-−.,".contains(c))
 }
 
@@ -228,7 +228,7 @@ mod tests {
         for figure in ["97.3 %", "1,332", "-0.5", "2.5 GB"] {
             assert!(is_figure(figure), "{figure}");
         }
-        for other in ["12", "v1.x.2", "a.csv", "", "age, sex"] {
+        for other in ["12", "1.5.2", "v1.x.2", "a.csv", "", "age, sex"] {
             assert!(!is_figure(other), "{other}");
         }
         assert_eq!(with_comma("1,332.5 %, -0.5"), "1.332,5 %, -0,5");

@@ -16,7 +16,7 @@ use crate::data::{
 use crate::engine::{self, Batch, Engine, StepParams};
 use crate::error::{DataError, TrainError};
 use crate::eval::{self, Meaning};
-use crate::metrics::Scores;
+use crate::metrics::{MetricKind, Scores};
 use crate::model::init::{Param, init};
 use crate::plan::{self, PlanConfig};
 
@@ -62,6 +62,9 @@ pub struct CrossValidation {
 /// Mean and spread of one metric over the folds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Spread {
+    /// The metric.
+    #[serde(skip)]
+    pub kind: MetricKind,
     /// Name of the metric.
     pub metric: String,
     /// Mean of the folds.
@@ -83,10 +86,10 @@ impl CrossValidation {
             let mean = folds.iter().sum::<f64>() / n.max(1.0);
             let square: f64 = folds.iter().map(|x| (x - mean).powi(2)).sum();
             let std = if n > 1.0 { (square / (n - 1.0)).sqrt() } else { 0.0 };
-            let name = first.metrics.get(i).map(|m| format!("{:?}", m.0)).unwrap_or_default();
-            Spread { metric: name, mean, std, folds }
+            let kind = first.metrics.get(i)?.0;
+            Some(Spread { kind, metric: format!("{kind:?}"), mean, std, folds })
         };
-        (0..first.metrics.len()).map(spread).collect()
+        (0..first.metrics.len()).filter_map(spread).collect()
     }
 }
 

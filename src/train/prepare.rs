@@ -19,7 +19,7 @@ use crate::data::preprocess::EmbeddingWidth;
 use crate::data::{Dataset, Encoded, Preprocessor, Samples, Schema, Split, TargetData, Task};
 use crate::device::DeviceChoice;
 use crate::engine::preflight::{Limits, preflight};
-use crate::engine::{self, Engine, EngineInfo};
+use crate::engine::{self, Engine};
 use crate::error::{DataError, Place, TrainError};
 use crate::eval::Meaning;
 use crate::eval::attack::Attacker;
@@ -135,22 +135,14 @@ pub fn run(
     let mut shadow = if with_shadow {
         let in_f32 = PlanConfig { precision: Precision::F32, ..plan_config };
         let plan = plan::compile(&encoding.model, &in_f32)?;
-        // On the same device, even where it was a fallback.
-        let device = match engine.info() {
-            EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
-            EngineInfo::Gpu(_) => config.device,
-        };
-        Some(engine::open(device, plan)?.0)
+        Some(engine::open(engine.info().same_device(config.device), plan)?.0)
     } else {
         None
     };
     let judge = match mechanism {
         Some(_) => {
             let judging = PlanConfig { batch: lot, update: config.update, ..plan_config };
-            let device = match engine.info() {
-                EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
-                EngineInfo::Gpu(_) => config.device,
-            };
+            let device = engine.info().same_device(config.device);
             Some(engine::open(device, plan::compile(&encoding.model, &judging)?)?.0)
         }
         None => None,

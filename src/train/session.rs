@@ -25,8 +25,7 @@ use super::run_folder::{RunFolder, RunLock};
 use super::schedule::LearningRate;
 use super::{Control, Event, RunState, StopReason, Summary, TrainConfig};
 use crate::data::rng::Rng;
-use crate::device::DeviceChoice;
-use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
+use crate::engine::{self, Batch, Engine, StepParams};
 use crate::error::{EngineError, TrainError};
 use crate::eval;
 use crate::eval::attack::{Attacker, Method};
@@ -289,11 +288,7 @@ impl<'a> Session<'a> {
         }
         let config = PlanConfig { precision, ..now.config.clone() };
         let plan = plan::compile_adjusted(&now.model, &config, &adjustments)?;
-        // On the same device, even where it was a fallback.
-        let device = match engine.info() {
-            EngineInfo::Cpu { .. } => DeviceChoice::Cpu,
-            EngineInfo::Gpu(_) => self.config.device,
-        };
+        let device = engine.info().same_device(self.config.device);
         let (mut next, _) = engine::open(device, plan)?;
         engine::transfer(engine, next.as_mut())?;
         self.data.engine = next;

@@ -140,23 +140,33 @@ fn steps(state: &AppState, list: &mut Vec<Action>) {
 }
 
 fn files(state: &AppState, list: &mut Vec<Action>) {
-    let blocked = state.open_blocked();
+    let blocked = state.close_blocked();
     let none = state.project().is_none().then_some(tr!("No project is open."));
-    let open = |label: &str, pick| Action::command(label, Command::Pick(pick)).blocked(blocked);
+    let open = |label: &str, pick| Action::command(label, Command::Pick(pick));
     list.push(open(tr!("Open file…"), Pick::DataFile).keys(CTRL, Key::O));
     list.push(open(tr!("Open folder…"), Pick::Folder).keys(CTRL_SHIFT, Key::O));
     let save_as = Action::command(tr!("Save project as…"), Command::Pick(Pick::SaveAs));
-    list.push(save_as.blocked(none.or(blocked)).keys(CTRL_SHIFT, Key::S));
+    list.push(save_as.blocked(none.or(blocked.map(of))).keys(CTRL_SHIFT, Key::S));
     let close = Action::command(tr!("Close the project"), Command::Close);
-    list.push(close.blocked(none.or(blocked)));
+    list.push(close.blocked(none.or(blocked.map(of))).keys(CTRL, Key::W));
+    let tabs = state.tabs();
+    let one = (tabs.len() < 2).then_some(tr!("No other project is open."));
+    let next = Action::command(tr!("Next open project"), Command::NextTab { back: false });
+    list.push(next.blocked(one).keys(CTRL, Key::PageDown));
+    let back = Action::command(tr!("Previous open project"), Command::NextTab { back: true });
+    list.push(back.blocked(one).keys(CTRL, Key::PageUp));
+    for tab in tabs.iter().filter(|t| !t.in_view) {
+        let label = tr!("Show open project {name}", name = tab.name);
+        list.push(Action::command(label, Command::SwitchTo(tab.id)));
+    }
     for recent in &state.prefs.recent {
         let label = tr!("Open recent project {name}", name = recent.name);
-        list.push(Action::command(label, Command::Open(recent.folder.clone())).blocked(blocked));
+        list.push(Action::command(label, Command::Open(recent.folder.clone())));
     }
     for sample in &state.samples {
-        let label = tr!("Open sample {name}", name = sample.name);
+        let label = tr!("Open sample {name}", name = shown(&sample.name));
         let command = Command::OpenSample(sample.id.clone());
-        list.push(Action::command(label, command).blocked(blocked));
+        list.push(Action::command(label, command));
     }
     let export = locked(state, Step::Export);
     list.push(

@@ -8,6 +8,7 @@ pub mod overlay;
 pub mod screens;
 pub mod shell;
 pub mod studio;
+mod tabs;
 pub mod theme;
 pub mod widgets;
 

@@ -10,11 +10,10 @@ use super::icons;
 use super::notifications;
 use super::overlay::{self, Overlay};
 use super::screens::{self, Local};
+use super::tabs;
 use super::theme::{self, radius, size, space};
 use super::widgets::{self, Button, button::focus_ring};
-use crate::app::{
-    AppState, Command, Step, StepStatus, ThemeChoice, Workspace, prefs::LanguageChoice,
-};
+use crate::app::{AppState, Command, Step, StepStatus, ThemeChoice, prefs::LanguageChoice};
 use crate::text::{self, of, shown};
 use crate::tr;
 
@@ -61,7 +60,8 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         below = response.rect.height();
     }
     CentralPanel::default().frame(Frame::new().fill(p.bg)).show(ui, |ui| {
-        screens::show(ui, state, local, out);
+        // Each project keeps its own places in lists and pages.
+        ui.push_id(state.tab(), |ui| screens::show(ui, state, local, out));
     });
     for (name, content) in local.camera.work(ui.ctx()) {
         out.push(Command::SaveFile { name, content });
@@ -241,20 +241,8 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.set_min_height(size::BUTTON);
         ui.spacing_mut().item_spacing.x = space::XS;
-        match &state.workspace {
-            Workspace::Open(project) => {
-                let name = egui::RichText::new(&project.project.name).font(theme::strong());
-                let room = (ui.available_width() - 440.0).max(40.0);
-                ui.allocate_ui_with_layout(
-                    Vec2::new(room, size::BUTTON),
-                    egui::Layout::left_to_right(egui::Align::Center),
-                    |ui| ui.add(egui::Label::new(name).truncate()),
-                );
-            }
-            _ => {
-                widgets::muted(ui, tr!("No project open"));
-            }
-        }
+        let room = (ui.available_width() - 440.0).max(40.0);
+        tabs::show(ui, state, room, out);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
             notifications::bell(ui, state, out);
@@ -417,7 +405,7 @@ fn drop_files(ui: &Ui, state: &AppState, local: &Local, out: &mut Vec<Command>) 
     let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop"));
     let painter = ui.ctx().layer_painter(layer);
     painter.rect_filled(rect, CornerRadius::ZERO, p.bg.gamma_multiply(0.85));
-    let text = state.open_blocked().map_or(tr!("Drop it here to open it"), of);
+    let text = tr!("Drop it here to open it");
     let centre = egui::Align2::CENTER_CENTER;
     painter.text(rect.center(), centre, text, theme::title(), p.accent);
 }

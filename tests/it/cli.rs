@@ -278,6 +278,20 @@ fn a_project_exports_its_newest_run() {
 }
 
 #[test]
+fn a_run_outside_its_project_asks_for_the_data_where_it_needs_them() {
+    let p = penguins();
+    let out = p.folder.join("torch");
+    let export = ["export", text(&p.run), "--to", "pytorch", "-o", text(&out)];
+    let error = refused(export);
+    assert!(error.contains("data are needed") && error.contains("--data"), "{error}");
+    let german = concat!(env!("CARGO_MANIFEST_DIR"), "/projects/german_credit");
+    let error = refused(export.into_iter().chain(["--data", german]));
+    assert!(error.contains("trained on 344 rows, and the data have 1000"), "{error}");
+    done(export.into_iter().chain(["--data", text(&p.folder)]));
+    assert!(out.join("train.py").is_file());
+}
+
+#[test]
 fn prediction_tables_and_models_that_do_not_fit_are_refused() {
     let p = penguins();
     let temp = tempfile::tempdir().unwrap();
@@ -525,6 +539,41 @@ fn info_names_every_adapter_with_a_passed_self_test() {
     assert!(text.contains("self-test: passed"), "{text}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn measured_speeds_of_kernels_are_shown_and_forgotten() {
+    let temp = tempfile::tempdir().unwrap();
+    let done = |args: &[&str]| {
+        let cache = temp.path().join("cache");
+        let ran = ran(program().args(args).env("XDG_CACHE_HOME", cache).output().unwrap());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
+    done(&["samples", "penguins", text(temp.path())]);
+    let folder = temp.path().join("penguins");
+    let train = ["train", text(&folder), "--device", "gpu", "--epochs", "1", "--quiet"];
+    let trained = |said: &str| {
+        let mut program = program();
+        program.args(train).env("XDG_CACHE_HOME", temp.path().join("cache"));
+        let ran = ran(program.env("FP8_STUDIO_TUNING", said).output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    trained("off");
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
+    trained("on");
+    let shown = done(&["info", "--tuning"]);
+    for part in ["gemm ", "quantise ", "16x16", "subgroups", " µs  used", "gpu-tuning.json"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&done(&["info", "--tuning", "--json"])).unwrap();
+    assert!(json["tuning"]["measured"][0]["choices"].as_object().unwrap().len() > 3);
+    assert!(done(&["info", "--clear-tuning"]).contains("forgotten"));
+    assert!(done(&["info", "--clear-tuning"]).contains("There were no"));
+    assert!(done(&["info", "--tuning"]).contains("nothing was measured yet"));
+}
+
 #[test]
 fn samples_are_listed() {
     let list = done(["samples"]).out;
@@ -647,4 +696,28 @@ fn a_run_tells_what_it_found_out_about_itself() {
     assert_eq!(insight["guard_actions"], serde_json::json!([]));
     assert!(insight["memory"]["measured"]["weight"].as_u64().unwrap() > 1000);
     assert!(insight["shadow"]["loss"][1].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_profile_has_every_kernel_of_a_step_and_shares_of_one() {
+    let fast = ["bench", "--batch", "8", "--seconds", "0.01"];
+    let ran = done(fast.iter().chain(&["--profile", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let profiles = report["profiles"].as_array().unwrap();
+    assert_eq!(profiles.len(), report["runs"].as_array().unwrap().len());
+    for profile in profiles {
+        let kernels = profile["kernels"].as_array().unwrap();
+        let share: f64 = kernels.iter().map(|k| k["share"].as_f64().unwrap()).sum();
+        assert!((share - 1.0).abs() < 1e-9, "{share}");
+        // Forward, and the gradient of the weights: 784 inputs, 512 outputs, 8 rows.
+        if profile["name"] != "fp8 mx, lean" {
+            for name in ["Gemm 8 × 512 × 784", "Gemm 512 × 784 × 8"] {
+                let gemm = kernels.iter().find(|k| k["name"] == name);
+                assert_eq!(gemm.and_then(|k| k["calls"].as_u64()), Some(1), "{name}: {profile}");
+            }
+        }
+    }
+    let error = refused(fast.iter().chain(&["--profile", "--device", "gpu"]));
+    assert!(error.contains("--device"), "{error}");
+    refused(["bench", "--seconds", "-1"]);
 }

@@ -1,7 +1,10 @@
 //! Whole plans on both engines.
 
+use std::time::Duration;
+
 use fp8_studio::device::{self, DeviceChoice};
 use fp8_studio::engine::cpu::CpuEngine;
+use fp8_studio::engine::pace::Pacer;
 use fp8_studio::engine::wgpu::WgpuEngine;
 use fp8_studio::engine::{self, Batch, Engine, EngineInfo, StepParams, host};
 use fp8_studio::error::EngineError;
@@ -255,6 +258,46 @@ fn steps_together_or_alone_give_the_same_bits() {
     }
     assert_eq!(outcome[0], outcome[1]);
     assert_eq!(outcome[0], outcome[2]);
+}
+
+/// A device on which nothing is fast enough gets one kernel call at a time, one that is fast whole
+/// steps; the numbers are the same.
+#[test]
+fn submissions_of_any_size_give_the_same_bits() {
+    let model = model(Activation::Relu, true, Head::Classes { count: 4 });
+    let (batches, steps) = batches(&model);
+    let run = |target: Duration| {
+        let plan = plan(&model, restless(), Optimizer::default());
+        let mut engine = WgpuEngine::open(plan, true).unwrap();
+        engine.set_pace(Pacer::new(target));
+        engine.load_params(&init(&model, 2)).unwrap();
+        engine.train(&batches[..1], &steps[..1]).unwrap();
+        let first = engine.pace().largest();
+        engine.set_pace(Pacer::new(target));
+        while engine.pace().calls() > 1 && target.is_zero() {
+            engine.prepare_eval().unwrap();
+        }
+        let before = engine.pace().largest();
+        let losses = engine.train(&batches[1..], &steps[1..]).unwrap();
+        engine.prepare_eval().unwrap();
+        let (outputs, loss) = engine.evaluate(&batches[0]).unwrap();
+        let params = engine.read_params().unwrap();
+        let bits: Vec<u32> = losses
+            .iter()
+            .chain(params.iter().flat_map(|p| &p.values))
+            .chain(&outputs)
+            .chain([&loss])
+            .map(|v| v.to_bits())
+            .collect();
+        (bits, engine.stats().unwrap(), first, before, engine.pace().largest())
+    };
+    let (bits, stats, first, before, largest) = run(Duration::ZERO);
+    // Only the very first submissions, sized without knowing the device, hold more than one call.
+    assert!(first <= 8 && before <= 8 && largest == before, "{first} {before} {largest}");
+    let (many, many_stats, _, _, largest) = run(Duration::from_secs(3600));
+    assert!(largest > 60, "{largest}");
+    assert_eq!(bits, many);
+    assert_eq!(stats, many_stats);
 }
 
 #[test]

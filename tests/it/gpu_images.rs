@@ -25,7 +25,7 @@ fn case(gpu: Gpu, make: impl FnOnce(&mut Layout) -> Op) -> Gpu {
     let mut layout = Layout::default();
     let op = make(&mut layout);
     let mut pair = layout.pair(gpu);
-    pair.run(&op).unwrap();
+    pair.run_variants(&op).unwrap();
     pair.into_gpu()
 }
 
@@ -111,6 +111,11 @@ fn shapes() -> Vec<ConvShape> {
         shape(2, (6, 7), (6, 10), 3, (2, 1), 2),
         shape(2, (6, 5), (3, 3), 3, (1, 1), 3),
         shape(3, (9, 8), (37, 37), 3, (2, 1), 37),
+        // Channels of images, of outputs, and of both come in fours.
+        shape(2, (9, 7), (8, 5), 3, (2, 1), 1),
+        shape(2, (8, 6), (3, 12), 3, (1, 1), 1),
+        shape(2, (6, 8), (8, 40), 3, (1, 1), 2),
+        shape(2, (8, 8), (12, 68), 3, (1, 0), 1),
         shape(9, (16, 16), (2, 3), 3, (1, 1), 1),
         shape(9, (16, 16), (5, 5), 3, (1, 1), 5),
     ]

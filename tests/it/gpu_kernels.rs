@@ -303,10 +303,22 @@ enum Stored {
     Bf16,
     Whole(Format),
     Blocks(Format, [u32; 2]),
+    /// One scale for all elements with the same place outside the sum.
+    Rows(Format),
 }
 
 /// An operand with random content, quantised natively.
 fn operand(l: &mut Layout, rows: u32, cols: u32, transpose: bool, stored: Stored) -> Operand {
+    inner(l, (rows, cols), transpose, stored, true)
+}
+
+fn inner(
+    l: &mut Layout,
+    (rows, cols): (u32, u32),
+    transpose: bool,
+    stored: Stored,
+    inner_is_col: bool,
+) -> Operand {
     let (rows, cols) = if transpose { (cols, rows) } else { (rows, cols) };
     let values = scaled(rows * cols, 31 + rows + cols, 2.0);
     let (format, [block_rows, block_cols]) = match stored {
@@ -326,6 +338,8 @@ fn operand(l: &mut Layout, rows: u32, cols: u32, transpose: bool, stored: Stored
         }
         Stored::Whole(format) => (format, [rows.max(1), cols.max(1)]),
         Stored::Blocks(format, block) => (format, block),
+        Stored::Rows(format) if inner_is_col != transpose => (format, [1, cols.max(1)]),
+        Stored::Rows(format) => (format, [rows.max(1), 1]),
     };
     let q = Quantise {
         input: BufferId(0),
@@ -360,8 +374,22 @@ fn product(gpu: Gpu, [m, n, k]: [u32; 3], transposed: [bool; 2], stored: [Stored
     case(gpu, |l| {
         let a = operand(l, m, k, transposed[0], stored[0]);
         let b = operand(l, k, n, transposed[1], stored[1]);
-        Op::Gemm(Gemm { a, b, out: l.out((m * n) as usize), m, n, k })
+        Op::Gemm(Gemm { a, b, out: l.out((m * n) as usize), m, n, k, all_m: m })
     })
+}
+
+/// Runs a product in every variant that its shape and the adapter allow, all bit for bit alike.
+fn every_variant(gpu: Gpu, size: [u32; 3], transposed: [bool; 2], stored: [Stored; 2]) -> Gpu {
+    let [m, n, k] = size;
+    let mut layout = Layout::default();
+    let a = operand(&mut layout, m, k, transposed[0], stored[0]);
+    let b = inner(&mut layout, (k, n), transposed[1], stored[1], false);
+    let out = layout.out((m * n) as usize);
+    let op = Op::Gemm(Gemm { a, b, out, m, n, k, all_m: m });
+    let mut pair = layout.pair(gpu);
+    let count = pair.run_variants(&op).unwrap();
+    assert!(count > 1 || m.max(n) <= 16, "{size:?}: {count}");
+    pair.into_gpu()
 }
 
 const STORED: [[Stored; 2]; 8] = [
@@ -407,11 +435,38 @@ fn products_with_more_tiles_than_one_dimension_holds() {
 }
 
 #[test]
+fn products_have_the_same_bits_in_every_variant() {
+    let mut gpu = gpu();
+    assert!(gpu.capabilities().f16, "the adapter that tests run on computes with f16");
+    let scaled = [
+        STORED[0],
+        STORED[1],
+        STORED[2],
+        STORED[4],
+        STORED[7],
+        [Stored::Blocks(Format::E4M3, [1, 32]), Stored::Blocks(Format::E4M3, [128, 128])],
+        [Stored::Rows(Format::E5M2), Stored::Rows(Format::E4M3)],
+    ];
+    for size in [[1, 1, 1], [63, 65, 17], [64, 64, 32], [17, 130, 33], [129, 66, 70]] {
+        for transposed in TRANSPOSES {
+            for stored in scaled {
+                gpu = every_variant(gpu, size, transposed, stored);
+            }
+        }
+    }
+    // Sums that are cut into parts, which no tile ends with.
+    for stored in scaled {
+        gpu = every_variant(gpu, [13, 37, 1301], [true, false], stored);
+        gpu = every_variant(gpu, [37, 12, 777], [false, true], stored);
+    }
+}
+
+#[test]
 fn a_wrong_factor_is_noticed() {
     let mut layout = Layout::default();
     let a = operand(&mut layout, 20, 30, false, Stored::Whole(Format::E4M3));
     let b = operand(&mut layout, 30, 10, false, Stored::Whole(Format::E4M3));
-    let op = Op::Gemm(Gemm { a, b, out: layout.out(200), m: 20, n: 10, k: 30 });
+    let op = Op::Gemm(Gemm { a, b, out: layout.out(200), m: 20, n: 10, k: 30, all_m: 20 });
     let mut pair = layout.pair(gpu());
     pair.run(&op).unwrap();
     // One code of 600 is one step off.

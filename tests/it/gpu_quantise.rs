@@ -50,7 +50,7 @@ fn setup(
 const HISTORY: BufferId = BufferId(5);
 
 fn check(s: &mut Setup) {
-    s.pair.run(&Op::Quantise(s.op)).unwrap();
+    assert_eq!(s.pair.run_variants(&Op::Quantise(s.op)).unwrap(), 2);
 }
 
 const SHAPES: [[u32; 2]; 14] = [
@@ -213,6 +213,49 @@ fn rows_quantised_a_few_at_a_time_give_the_bytes_of_one_call() {
             assert_eq!(stats, whole.2, "{cols} {block:?}");
             assert_eq!(history, whole.3[..3 * HISTORY_WORDS], "{cols} {block:?}");
         }
+    }
+}
+
+#[test]
+fn an_amax_gathered_from_parts_gives_the_bytes_of_one_call() {
+    const CUTS: [u32; 4] = [0, 64, 69, 70];
+    let mut gpu = gpu();
+    for (cols, watch) in [(1, Some(2)), (33, Some(0)), (130, None)] {
+        let (all_rows, from_stats) = (CUTS[3], watch.unwrap_or(0) as usize * STAT_WORDS);
+        let input = wild((all_rows * cols) as usize, cols);
+        let part = |cut: &[u32]| &input[(cut[0] * cols) as usize..(cut[1] * cols) as usize];
+        let mut s = setup(gpu, [all_rows, cols], [all_rows, cols], Format::E5M2, watch, &input);
+        s.op.stochastic = true;
+        check(&mut s);
+        let whole = s.pair.slots.words(s.op.packed)[..s.op.packed_words()].to_vec();
+        let scale = s.pair.slots.words(s.op.scales)[0];
+        let stats = s.pair.slots.words(s.op.stats)[from_stats..from_stats + STAT_WORDS].to_vec();
+        // The same memory takes the parts one after the other.
+        let mut packed: Vec<u32> = Vec::new();
+        for source in [ScaleSource::Gather, ScaleSource::Gathered] {
+            for cut in CUTS.windows(2) {
+                s.pair.write(s.op.input, part(cut));
+                s.op.rows = cut[1] - cut[0];
+                (s.op.first_row, s.op.all_rows, s.op.source) = (cut[0], all_rows, source);
+                check(&mut s);
+                if source == ScaleSource::Gathered {
+                    packed.extend(&s.pair.slots.words(s.op.packed)[..s.op.packed_words()]);
+                } else if cut[1] < all_rows {
+                    // Not yet a scale, but the bits of the amax so far.
+                    let most = part(&[0, cut[1]]).iter().map(|b| b & 0x7fff_ffff);
+                    let most = most.filter(|a| *a < 0x7f80_0000).max().unwrap_or(0);
+                    assert_eq!(s.pair.slots.words(s.op.scales)[0], most);
+                }
+            }
+        }
+        assert_eq!(packed, whole, "{cols}");
+        assert_eq!(s.pair.slots.words(s.op.scales)[0], scale);
+        if watch.is_some() {
+            let own = &s.pair.slots.words(s.op.stats)[from_stats..from_stats + STAT_WORDS];
+            // All but the energies, which are sums in another order.
+            assert_eq!([&own[..7], &own[9..]].concat(), [&stats[..7], &stats[9..]].concat());
+        }
+        gpu = s.pair.into_gpu();
     }
 }
 

@@ -151,6 +151,41 @@ impl Pair {
         Ok(())
     }
 
+    /// Runs an op in all its variants, from the same bits each: as [`Pair::run`] does it, and all leave
+    /// the same bits. Returns their number.
+    pub fn run_variants(&mut self, op: &Op) -> Result<usize, String> {
+        let variants = op.variants(self.memory.gpu().capabilities());
+        let (Some(key), false) = (op.speed_key(), variants.is_empty()) else {
+            return self.run(op).map(|()| 1);
+        };
+        let all: Vec<BufferId> = (0..self.count as u32).map(BufferId).collect();
+        let before: Vec<Vec<u32>> = all.iter().map(|id| self.slots.words(*id).to_vec()).collect();
+        let mut usual: Option<Vec<Vec<u32>>> = None;
+        for name in &variants {
+            self.memory.choose(key.clone(), (*name).to_owned());
+            let launches = self.memory.prepare(std::slice::from_ref(op), self.slots.full_stats);
+            self.memory.run(&launches.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+            let read = |id: &BufferId| self.memory.read(*id).map_err(|e| e.to_string());
+            let after = all.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let usual = usual.get_or_insert_with(|| after.clone());
+            for (i, (usual, own)) in usual.iter().zip(&after).enumerate() {
+                compare(usual, own, Match::Bits).map_err(|e| {
+                    format!("{name} differs from {}: {key}, buffer {i}: {e}", variants[0])
+                })?;
+            }
+            for (id, words) in all.iter().zip(&before) {
+                self.write(*id, words);
+            }
+            self.run(op).map_err(|e| format!("{name}: {e}"))?;
+            if Some(name) != variants.last() {
+                for (id, words) in all.iter().zip(&before) {
+                    self.write(*id, words);
+                }
+            }
+        }
+        Ok(variants.len())
+    }
+
     pub fn into_gpu(self) -> Gpu {
         self.memory.into_gpu()
     }

@@ -57,7 +57,7 @@ fn plan(precision: Precision, row_clip: Option<f32>) -> Plan {
 fn engines(plan: &Plan) -> Vec<Box<dyn Engine>> {
     let mut all: Vec<Box<dyn Engine>> = vec![
         Box::new(CpuEngine::open(plan.clone()).unwrap()),
-        Box::new(WgpuEngine::on(gpu(), plan.clone()).unwrap()),
+        Box::new(WgpuEngine::on(gpu(), plan.clone(), None).unwrap()),
     ];
     for engine in &mut all {
         engine.load_params(&init(&model(), 5)).unwrap();

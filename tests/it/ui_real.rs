@@ -5,20 +5,21 @@ use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use fp8_studio::app::{Library, Store};
+use fp8_studio::app::{Library, Pick, Store};
 use fp8_studio::ui::{Options, StudioApp};
-
-use super::ui_support::Answers;
 
 #[test]
 fn a_sample_is_trained_and_exported_by_clicking() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("penguins.safetensors");
-    let services = Arc::new(Answers { library: Library::at(dir.path()), export_to: model.clone() });
+    let services = Arc::new(Library::at(dir.path()));
+    let answer = model.clone();
+    let dialogs =
+        Arc::new(move |what: Pick, _: &str| (what == Pick::ExportTo).then(|| answer.clone()));
     let store = Store::at(dir.path());
-    let mut w = Harness::builder()
-        .with_size([1280.0, 800.0])
-        .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
+    let mut w = Harness::builder().with_size([1280.0, 800.0]).build_eframe(|cc| {
+        StudioApp::new(&cc.egui_ctx, services, dialogs, store, &Options::default())
+    });
     press(&mut w, "Open sample Penguins");
     press(&mut w, "Next: Check");
     press(&mut w, "Next: Configure");
@@ -39,7 +40,7 @@ fn a_sample_is_trained_and_exported_by_clicking() {
     assert!(header.starts_with('{'), "{header}");
 }
 
-fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -> bool) {
+pub(super) fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -> bool) {
     let end = Instant::now() + Duration::from_secs(120);
     loop {
         w.run_steps(2);
@@ -58,7 +59,7 @@ fn wait(w: &mut Harness<'_, StudioApp>, done: impl Fn(&Harness<'_, StudioApp>) -
 }
 
 /// Waits until the control can be pressed, and presses it.
-fn press(w: &mut Harness<'_, StudioApp>, label: &str) {
+pub(super) fn press(w: &mut Harness<'_, StudioApp>, label: &str) {
     let ready = |w: &Harness<'_, StudioApp>| {
         w.query_all_by_label(label).any(|n| {
             let node = n.accesskit_node();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::kittest::Queryable;
+use fp8_studio::app::prefs::LanguageChoice;
 use fp8_studio::app::{Command, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice};
 use fp8_studio::error::UserError;
 use fp8_studio::project::Project;
@@ -85,9 +86,23 @@ fn pictures_of_every_step() {
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
-            walk(folder, theme, zoom, &tag);
+            walk(folder, &Preferences { theme, zoom, ..Default::default() }, &tag);
         }
     }
+}
+
+/// The same in German, whose words are longer.
+#[test]
+#[ignore = "makes pictures for people to look at"]
+fn pictures_of_every_step_in_german() {
+    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    let german = Preferences { language: LanguageChoice::German, ..Default::default() };
+    let light = Preferences { theme: ThemeChoice::Light, ..german.clone() };
+    walk(folder, &light, "german-light-100");
+    let dark = Preferences { theme: ThemeChoice::Dark, zoom: 2.0, ..german };
+    walk(folder, &dark, "german-dark-200");
 }
 
 /// What lies below the first screenful: safeguards in Configure, groups in Train, sealing in Export.
@@ -122,7 +137,7 @@ fn safeguards(mut w: Window, folder: &Path, tag: &str) {
     take(&mut w, folder, &format!("{tag}-8-export"));
 }
 
-fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
+fn walk(folder: &Path, wanted: &Preferences, tag: &str) {
     let script = Arc::new(Script::default());
     let birds = std::path::PathBuf::from("/home/ada/birds");
     script.saved.lock().unwrap().insert(birds.clone(), project("Garden birds", "birds.csv"));
@@ -132,10 +147,10 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
         finding(Severity::Warning, "11 rows are exact copies of others", "Copies in training and test rows make the result look better than it is. Remove them from the file.", &[], &[3, 60, 117]),
         finding(Severity::Info, "\"bill_length_mm\" has 7 missing values (2 %)", "They are filled with the mean of the training rows.", &["bill_length_mm"], &[3, 60]),
     ]);
-    let prefs = move |recent: bool| {
-        let birds = birds.clone();
+    let prefs = |recent: bool| {
+        let (birds, wanted) = (birds.clone(), wanted.clone());
         move |store: &fp8_studio::app::Store| {
-            let mut prefs = Preferences { theme, zoom, ..Default::default() };
+            let mut prefs = wanted;
             if recent {
                 prefs.remember(&birds, "Garden birds");
             }
@@ -199,7 +214,8 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
     w.click("Save model file…");
     take(&mut w, folder, &format!("{tag}-7-export-done"));
-    w.click("For small devices (ONNX, 8-bit integers)");
+    let [name, term] = ["For small devices", "ONNX, 8-bit integers"].map(|t| w.said(t));
+    w.click(&format!("{name} ({term})"));
     take(&mut w, folder, &format!("{tag}-7-export-int8"));
     w.click("Save model file…");
     take(&mut w, folder, &format!("{tag}-7-export-int8-done"));
@@ -227,16 +243,16 @@ fn walk(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     safeguards(tall, folder, tag);
     let mut w = Window::with([1280.0, 800.0], script, prefs(true));
     take(&mut w, folder, &format!("{tag}-1-home-recent"));
-    more(folder, theme, zoom, tag);
+    more(folder, wanted, tag);
 }
 
 /// Runs, trying the model, and what opens over the window.
-fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
+fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     let script = Arc::new(Script::default());
     script.history.lock().unwrap().extend(runs());
     script.past.lock().unwrap().extend(epochs(30, 0.02));
     let mut w = Window::with([1280.0, 800.0], script, |store| {
-        store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
+        store.save(wanted).unwrap();
     });
     w.click("Open sample Penguins");
     w.harness.state_mut().state.apply(Command::Go(Step::Train));
@@ -247,9 +263,9 @@ fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     for name in ["mx fast", "Careful one", "2025-03-01 10-20-00"] {
         w.click(&format!("Compare {name}"));
     }
-    w.node("Also what is the same in all").scroll_to_me();
+    w.node(&w.said("Also what is the same in all")).scroll_to_me();
     take(&mut w, folder, &format!("{tag}-8-runs-compared"));
-    w.node("Queue 9 runs").scroll_to_me();
+    w.node(&w.said("Queue 9 runs")).scroll_to_me();
     take(&mut w, folder, &format!("{tag}-8-runs-sweep"));
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();
@@ -268,15 +284,18 @@ fn more(folder: &Path, theme: ThemeChoice, zoom: f32, tag: &str) {
     w.harness.key_press(egui::Key::F1);
     w.harness.run_steps(6);
     take(&mut w, folder, &format!("{tag}-9-glossary"));
-    w.click("Close Glossary");
+    w.harness.key_press(egui::Key::Escape);
+    w.harness.run_steps(4);
     keys(&mut w, egui::Key::Slash);
     take(&mut w, folder, &format!("{tag}-9-shortcuts"));
-    w.click("Close Keyboard shortcuts");
+    w.harness.key_press(egui::Key::Escape);
+    w.harness.run_steps(4);
     keys(&mut w, egui::Key::P);
     take(&mut w, folder, &format!("{tag}-9-playground"));
-    w.harness.query_all_by_label("Scale of the tensor").next().unwrap().scroll_to_me();
+    w.harness.query_all_by_label(&w.said("Scale of the tensor")).next().unwrap().scroll_to_me();
     take(&mut w, folder, &format!("{tag}-9-playground-tensor"));
-    w.click("Close FP8 playground");
+    w.harness.key_press(egui::Key::Escape);
+    w.harness.run_steps(4);
     w.click("Help");
     take(&mut w, folder, &format!("{tag}-9-help"));
     w.click("Take the tour");

@@ -371,20 +371,6 @@ fn serious_findings_block_training_until_accepted() {
 }
 
 #[test]
-fn nothing_else_opens_while_it_trains() {
-    let mut w = Window::new();
-    w.click("Open sample Penguins");
-    w.click("Next: Check");
-    w.click("Next: Configure");
-    w.click("Start training");
-    play(&w.run(), 2);
-    w.harness.state_mut().state.apply(Command::Open("/tmp/other.csv".into()));
-    w.settle();
-    w.see("Training is running. Stop it first.");
-    assert_eq!(w.harness.state().state.project().unwrap().project.name, "Penguins");
-}
-
-#[test]
 fn preferences_outlive_the_window() {
     let mut w = Window::new();
     w.click("Larger");

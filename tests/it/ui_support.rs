@@ -1,7 +1,7 @@
 //! A scripted library for tests of the window: a small table, and a run whose events are sent by
 //! the test.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
+use fp8_studio::app::folds::Folds;
+use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
-    Engines, ExportRequest, Interrupted, Library, PastRun, Pick, PrecisionChoice, Sample, Services,
+    Dialogs, Engines, ExportRequest, Interrupted, PastRun, Pick, PrecisionChoice, Sample, Services,
     Store, Wake,
 };
+use fp8_studio::data::import::Parts;
 use fp8_studio::data::{
     Column, ColumnType, Dataset, ImageSet, ImportNote, Progress, Samples, Schema, Table,
 };
@@ -26,7 +29,9 @@ use fp8_studio::eval::calibration::reliability;
 use fp8_studio::eval::curves::thresholds;
 use fp8_studio::eval::evaluation::{Baseline, CalibrationReport, ClassCurve, measure};
 use fp8_studio::eval::groups::groupings;
-use fp8_studio::eval::privacy::{Attack, Attribute, Membership, Privacy, Risk};
+use fp8_studio::eval::privacy::{
+    Attack, Attribute, Inversion, Inverted, Membership, Privacy, Risk,
+};
 use fp8_studio::eval::robustness::{Attacked, Changed, Robustness, referrals};
 use fp8_studio::eval::verdict::{Arm, How, Verdict};
 use fp8_studio::eval::{
@@ -42,6 +47,8 @@ use fp8_studio::model::{Head, ImageShape, InputSpec};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
+use fp8_studio::text::{Catalogue, entries};
+use fp8_studio::train::crossval::Spread;
 use fp8_studio::train::estimate::Estimate;
 use fp8_studio::train::event::TensorReport;
 use fp8_studio::train::guard::{Action, Measure, Trouble};
@@ -95,6 +102,8 @@ pub struct Script {
     pub deleted: Mutex<Vec<PastRun>>,
     pub tried: Mutex<Vec<Input>>,
     pub fail_trial: Mutex<Option<UserError>>,
+    pub parts: Mutex<Parts>,
+    pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
 pub fn error(what: &str, advice: &str, row: u64) -> UserError {
@@ -436,6 +445,38 @@ impl Services for Script {
         Ok((record, epochs(30, 0.0)))
     }
 
+    fn cross_validate(
+        &self,
+        data: &Dataset,
+        _: &Schema,
+        _: &Project,
+        k: usize,
+        _: &Progress,
+    ) -> Result<Folds, UserError> {
+        let spread = |kind: MetricKind, mean: f64| Spread {
+            kind,
+            metric: format!("{kind:?}"),
+            mean,
+            std: 0.0125,
+            folds: (0..k).map(|i| mean + 0.01 * (i as f64 - (k - 1) as f64 / 2.0)).collect(),
+        };
+        let spreads = vec![spread(MetricKind::Accuracy, 0.97), spread(MetricKind::LogLoss, 0.09)];
+        Ok(Folds { k, rows: data.len() * 4 / 5, spreads })
+    }
+
+    fn parts(&self, _: &Path) -> Parts {
+        self.parts.lock().unwrap().clone()
+    }
+
+    fn queue(&self, project: &Path) -> VecDeque<Queued> {
+        self.queues.lock().unwrap().get(project).cloned().unwrap_or_default()
+    }
+
+    fn save_queue(&self, project: &Path, queue: &VecDeque<Queued>) -> Result<(), UserError> {
+        self.queues.lock().unwrap().insert(project.to_owned(), queue.clone());
+        Ok(())
+    }
+
     fn note_run(&self, run: &Path, notes: &RunNotes) -> Result<(), UserError> {
         let mut history = self.history.lock().unwrap();
         if let Some(found) = history.iter_mut().find(|r| r.folder == run) {
@@ -465,12 +506,16 @@ impl Services for Script {
         self.tried.lock().unwrap().push(input.clone());
         Ok(answer(data, input))
     }
+}
 
+impl Dialogs for Script {
     fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
         let key = match what {
             Pick::DataFile => "file",
             Pick::Folder => "folder",
             Pick::ExportTo => "export",
+            Pick::KeyFile => "key",
+            Pick::SealTo => "seal",
             Pick::ReportTo => "report",
             Pick::FileTo => "plot",
             Pick::SaveAs => "project",
@@ -503,6 +548,20 @@ fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     let preflight = preflight(&model, &plan, config.shadow, limits).unwrap();
     let engine = EngineInfo::Cpu { threads: 2, simd: "avx512".into() };
     Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
+}
+
+/// A picture of stripes, down or across, as made from weights.
+fn made_for((class, across): (&str, usize)) -> Inverted {
+    let stripe = |i: usize| if (i / [1, 8][across]) % 2 == 0 { 230 } else { 25 };
+    Inverted {
+        class: class.into(),
+        confidence: 0.97,
+        average: 0.62,
+        training: 0.71,
+        others: 0.7,
+        pictures: 68,
+        pixels: (0..64).map(stripe).collect(),
+    }
 }
 
 /// An evaluation of 68 rows, of which every ninth is answered wrongly.
@@ -593,6 +652,10 @@ fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
                 gap: Interval { low: -0.06, high: 0.12 },
                 rows: [240, 68],
             }],
+            inversion: Some(Inversion {
+                shape: [8, 8, 1],
+                classes: ["female", "male"].into_iter().zip([0, 1]).map(made_for).collect(),
+            }),
             risk: Risk::Unknown,
             statement: "There are too few rows to tell.".into(),
         },
@@ -986,6 +1049,7 @@ pub fn finish(run: &Run, reason: StopReason) {
 pub struct Window {
     pub harness: Harness<'static, StudioApp>,
     pub script: Arc<Script>,
+    words: Catalogue,
     _dir: tempfile::TempDir,
 }
 
@@ -1003,11 +1067,15 @@ impl Window {
         let store = Store::at(dir.path());
         prepare(&store);
         let services: Arc<dyn Services> = Arc::clone(&script) as _;
-        let harness = Harness::builder()
-            .with_size(size)
-            .with_max_steps(64)
-            .build_eframe(|cc| StudioApp::new(&cc.egui_ctx, services, store, &Options::default()));
-        let mut window = Self { harness, script, _dir: dir };
+        let dialogs: Arc<dyn Dialogs> = Arc::clone(&script) as _;
+        let harness = Harness::builder().with_size(size).with_max_steps(64).build_eframe(|cc| {
+            StudioApp::new(&cc.egui_ctx, services, dialogs, store, &Options::default())
+        });
+        let language = harness.state().state.language();
+        let mut words = entries(language).unwrap();
+        words.messages.append(&mut words.window);
+        let words = Catalogue::new(words);
+        let mut window = Self { harness, script, words, _dir: dir };
         window.settle();
         window
     }
@@ -1028,7 +1096,13 @@ impl Window {
         }
     }
 
+    /// An English label, or one in the language of the window, in that language.
+    pub fn said(&self, label: &str) -> String {
+        self.words.shown(label).into_owned()
+    }
+
     pub fn click(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.node(label);
         assert!(!node.accesskit_node().is_disabled(), "{label} is disabled");
         node.scroll_to_me();
@@ -1039,6 +1113,7 @@ impl Window {
 
     /// Presses the first of several controls with this name.
     pub fn click_first(&mut self, label: &str) {
+        let label = &self.said(label);
         let node = self.harness.query_all_by_label(label).next().unwrap();
         node.click_accesskit();
         self.settle();
@@ -1077,99 +1152,5 @@ impl Window {
 
     pub fn run(&self) -> Run {
         self.script.runs.lock().unwrap().last().cloned().expect("no run was started")
-    }
-}
-
-/// The real library, with the file dialogs answered.
-pub struct Answers {
-    pub library: Library,
-    pub export_to: PathBuf,
-}
-
-impl Services for Answers {
-    fn samples(&self) -> Vec<Sample> {
-        self.library.samples()
-    }
-    fn open_sample(&self, id: &str) -> Result<Project, UserError> {
-        self.library.open_sample(id)
-    }
-    fn open_project(&self, path: &Path) -> Result<Project, UserError> {
-        self.library.open_project(path)
-    }
-    fn save_project(&self, project: &Project) -> Result<(), UserError> {
-        self.library.save_project(project)
-    }
-    fn open_data(&self, project: &Project, progress: &Progress) -> Result<Dataset, UserError> {
-        self.library.open_data(project, progress)
-    }
-    fn suggest_target(&self, data: &Dataset) -> Option<String> {
-        self.library.suggest_target(data)
-    }
-    fn schema(
-        &self,
-        data: &Dataset,
-        target: Option<&str>,
-        types: &BTreeMap<String, ColumnType>,
-    ) -> Result<Schema, UserError> {
-        self.library.schema(data, target, types)
-    }
-    fn check(
-        &self,
-        data: &Dataset,
-        schema: &Schema,
-        project: &Project,
-        progress: &Progress,
-    ) -> Result<Report, UserError> {
-        self.library.check(data, schema, project, progress)
-    }
-    fn estimate(
-        &self,
-        data: &Dataset,
-        schema: &Schema,
-        project: &Project,
-        progress: &Progress,
-    ) -> Result<Estimate, UserError> {
-        self.library.estimate(data, schema, project, progress)
-    }
-    fn engines(&self) -> Engines {
-        self.library.engines()
-    }
-    fn start(&self, job: Job, wake: Wake) -> Result<RunHandle, UserError> {
-        self.library.start(job, wake)
-    }
-    fn new_run(&self, project: &Path) -> PathBuf {
-        self.library.new_run(project)
-    }
-    fn interrupted(&self, project: &Path) -> Vec<Interrupted> {
-        self.library.interrupted(project)
-    }
-    fn past_events(&self, run: &Path) -> Vec<Event> {
-        self.library.past_events(run)
-    }
-    fn evaluate(
-        &self,
-        run: &Path,
-        data: &Dataset,
-        progress: &Progress,
-    ) -> Result<Evaluation, UserError> {
-        self.library.evaluate(run, data, progress)
-    }
-    fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError> {
-        self.library.compare(job, progress)
-    }
-    fn report(
-        &self,
-        run: &Path,
-        evaluation: &Evaluation,
-        verdict: Option<&Verdict>,
-        to: &Path,
-    ) -> Result<(), UserError> {
-        self.library.report(run, evaluation, verdict, to)
-    }
-    fn export(&self, request: &ExportRequest) -> Result<ExportReport, UserError> {
-        self.library.export(request)
-    }
-    fn pick(&self, what: Pick, _: &str) -> Option<PathBuf> {
-        (what == Pick::ExportTo).then(|| self.export_to.clone())
     }
 }

@@ -1,7 +1,6 @@
 //! Fixes of findings, acceptances, and tables from the clipboard.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::app::columns::{self, ColumnSummary};
 use crate::app::{AppState, CheckState, Outcome, Preview, SchemaState, Tone};
@@ -145,14 +144,9 @@ impl AppState {
 
     /// Keeps what was copied in a spreadsheet as a file of its own and opens that.
     pub(super) fn paste(&mut self, text: String) {
-        if let Some(why) = self.open_blocked() {
-            self.notifications.push(Tone::Warning, why, "");
-            return;
-        }
         let folder = project::home().join("pasted");
         let now = jiff::Timestamp::now().to_string().replace([':', '.'], "-");
         let path = folder.join(format!("pasted {now}.tsv"));
-        self.edited = self.edited.or(Some(Instant::now()));
         let wanted = path.clone();
         self.tasks.spawn(
             "Keeping the pasted table",

@@ -292,6 +292,12 @@ pub struct BenchArgs {
     /// Rows per training step
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub batch: usize,
+    /// Seconds that each run is timed, at least
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Where the time of a step on the processor goes, kernel by kernel
+    #[arg(long)]
+    pub profile: bool,
     /// Results as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -547,6 +553,9 @@ pub struct ExportArgs {
     /// File to write [default: `model` and the usual ending]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// What the run was trained on, where its folder does not lie in that project
+    #[arg(long, value_name = "PROJECT|DATA")]
+    pub data: Option<PathBuf>,
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<FormatArg>,
@@ -717,6 +726,12 @@ pub struct InfoArgs {
     /// As JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// Also how fast each variant of each kernel was on the graphics processors measured so far
+    #[arg(long)]
+    pub tuning: bool,
+    /// Forget those measurements; they are made again when needed
+    #[arg(long, conflicts_with_all = ["tuning", "json"])]
+    pub clear_tuning: bool,
 }
 
 /// `samples`.

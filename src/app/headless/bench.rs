@@ -1,5 +1,7 @@
 //! `fp8-studio bench`.
 
+mod profile;
+
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -13,11 +15,9 @@ use crate::fp8::{Precision, Recipe, hash};
 use crate::model::init::init;
 use crate::model::{Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{
-    MasterFormat, MomentFormat, Optimizer, PlanConfig, UpdateOptions, compile, memory,
+    MasterFormat, MomentFormat, Optimizer, Plan, PlanConfig, UpdateOptions, compile, memory,
 };
 
-/// How long each run is timed, at least.
-const MEASURE: Duration = Duration::from_secs(2);
 /// Steps before the timed ones.
 const WARM_UP: u64 = 5;
 /// Most steps that are timed.
@@ -30,6 +30,8 @@ struct Report {
     model: &'static str,
     batch: usize,
     runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profiles: Vec<profile::Profile>,
 }
 
 #[derive(Serialize)]
@@ -69,17 +71,35 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), UserError> {
         }
     };
     let choice = args.device.map_or(DeviceChoice::Cpu, DeviceChoice::from);
+    if args.profile && choice != DeviceChoice::Cpu {
+        return Err(UserError::new(
+            "Only the processor tells how long each kernel takes",
+            "Leave --profile or --device out.",
+        ));
+    }
+    let measure = Duration::try_from_secs_f64(args.seconds).map_err(|e| {
+        UserError::new(format!("--seconds {}: {e}", args.seconds), "Give a number above 0.")
+    })?;
     let mut report = None;
     for (name, precision, lean) in cases() {
-        let (engine, run) = time(choice, &model, (name, precision, lean), args.batch)?;
+        let (engine, run) = time(choice, &model, (name, precision, lean), args.batch, measure)?;
         let report = report.get_or_insert(Report {
             version: env!("CARGO_PKG_VERSION"),
             engine,
             model: title,
             batch: args.batch,
             runs: Vec::new(),
+            profiles: Vec::new(),
         });
         report.runs.push(run);
+        if args.profile {
+            report.profiles.push(profile::of(
+                &model,
+                (name, precision, lean),
+                args.batch,
+                measure,
+            )?);
+        }
     }
     match report {
         Some(report) if args.json => terminal::json(&report),
@@ -93,13 +113,9 @@ fn time(
     model: &ModelSpec,
     (name, precision, lean): (&'static str, Precision, bool),
     rows: usize,
+    measure: Duration,
 ) -> Result<(EngineInfo, Run), EngineError> {
-    let mut update = UpdateOptions { lean, ..UpdateOptions::default() };
-    if lean {
-        (update.moments, update.master) = (MomentFormat::Fp8, MasterFormat::Bf16);
-    }
-    let config = PlanConfig { batch: rows, precision, optimizer: Optimizer::default(), update };
-    let (mut engine, _) = engine::open(choice, compile(model, &config)?)?;
+    let (mut engine, _) = engine::open(choice, plan(model, (precision, lean), rows)?)?;
     engine.load_params(&init(model, 1))?;
     let batch = batch(model, rows);
     let mut step = 0;
@@ -118,7 +134,7 @@ fn time(
     }
     // Several steps at once, of which only the last gathers all statistics, as in training.
     let (begin, mut times) = (Instant::now(), Vec::new());
-    while begin.elapsed() < MEASURE && times.len() < MOST_STEPS {
+    while times.is_empty() || (begin.elapsed() < measure && times.len() < MOST_STEPS) {
         times.push(train(engine.as_mut(), 8)?);
     }
     times.sort_by(f64::total_cmp);
@@ -126,6 +142,19 @@ fn time(
     let rows_per_second = 1e3 * rows as f64 / milliseconds.max(1e-9);
     let memory_bytes = memory::total(&engine.memory());
     Ok((engine.info(), Run { name, milliseconds, rows_per_second, memory_bytes }))
+}
+
+fn plan(
+    model: &ModelSpec,
+    (precision, lean): (Precision, bool),
+    rows: usize,
+) -> Result<Plan, EngineError> {
+    let mut update = UpdateOptions { lean, ..UpdateOptions::default() };
+    if lean {
+        (update.moments, update.master) = (MomentFormat::Fp8, MasterFormat::Bf16);
+    }
+    let config = PlanConfig { batch: rows, precision, optimizer: Optimizer::default(), update };
+    compile(model, &config)
 }
 
 /// Random inputs, half of them zero as pixels are.
@@ -166,5 +195,6 @@ fn text(report: &Report) -> String {
             share(run.memory_bytes as f64, |r| r.memory_bytes as f64),
         ]);
     }
-    text + &terminal::table(&rows)
+    let profiles = report.profiles.iter().map(profile::Profile::text);
+    text + &terminal::table(&rows) + &profiles.collect::<String>()
 }

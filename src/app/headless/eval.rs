@@ -369,6 +369,25 @@ fn private(e: &Evaluation) -> String {
         }
         out += &format!("\n{}", terminal::table(&rows));
     }
+    if let Some(inversion) = &p.inversion {
+        let mut rows = vec![cells([
+            "Picture made from the weights for",
+            "confidence",
+            "like the average",
+            "a training picture",
+            "another picture",
+        ])];
+        for c in &inversion.classes {
+            rows.push(cells([
+                &c.class,
+                &format!("{:.1} %", 100.0 * c.confidence),
+                &format!("{:.2}", c.average),
+                &format!("{:.2}", c.training),
+                &format!("{:.2}", c.others),
+            ]));
+        }
+        out += &format!("\n{}", terminal::table(&rows));
+    }
     out + &format!("\nPrivacy risk {}: {}\n", p.risk.word(), p.statement)
 }
 

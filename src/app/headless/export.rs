@@ -13,7 +13,10 @@ use crate::train::run_folder::{self, RunFolder};
 
 /// Exports and shows what was written.
 pub(super) fn run(args: &ExportArgs) -> Result<(), UserError> {
-    let (run, project) = newest(&args.source)?;
+    let (run, mut project) = newest(&args.source)?;
+    if let Some(data) = &args.data {
+        project = Some(super::source::open_project(data)?);
+    }
     let format = match (args.to, &args.output) {
         (Some(to), _) => to.into(),
         (None, None) => ExportFormat::Safetensors,
@@ -63,10 +66,10 @@ fn data(project: &Project) -> Option<Dataset> {
 /// project.
 pub(super) fn newest(source: &Path) -> Result<(RunFolder, Option<Project>), UserError> {
     if source.join(run_folder::RECORD).is_file() {
-        // Runs lie in the folder `runs` of their project.
+        // Runs lie in the folder `runs` of their project, unless they were told otherwise.
         let full = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
         let folder = full.parent().and_then(Path::parent);
-        let project = folder.and_then(|f| Project::open(f).ok());
+        let project = folder.and_then(|f| Project::load(f).ok());
         return Ok((RunFolder::open(source)?, project));
     }
     let project = super::source::open_project(source)?;

@@ -1,11 +1,14 @@
 //! `fp8-studio info`.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::args::InfoArgs;
 use super::{describe, terminal};
 use crate::device::{self, AdapterInfo, SelfTest};
 use crate::engine::EngineInfo;
+use crate::engine::tune::{self, Tuned};
 use crate::error::UserError;
 
 #[derive(Serialize)]
@@ -14,6 +17,17 @@ struct Report {
     /// What `--device auto` uses.
     engine: EngineInfo,
     adapters: Vec<Adapter>,
+    /// With `--tuning`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Tuning>,
+}
+
+/// Measured speeds of kernels.
+#[derive(Serialize)]
+struct Tuning {
+    /// Where they are kept; none where the system names no folder for it.
+    file: Option<PathBuf>,
+    measured: Vec<Tuned>,
 }
 
 #[derive(Serialize)]
@@ -26,6 +40,10 @@ struct Adapter {
 
 /// Tests every adapter and shows the results.
 pub(super) fn run(args: &InfoArgs) -> Result<(), UserError> {
+    let file = tune::file();
+    if args.clear_tuning {
+        return clear(file.as_deref());
+    }
     let adapters: Vec<Adapter> = device::inspect()
         .into_iter()
         .map(|i| Adapter { info: i.info, self_test: i.self_test.map_err(|e| e.to_string()) })
@@ -35,8 +53,52 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), UserError> {
         Some(a) => EngineInfo::Gpu(a.info.clone()),
         None => crate::engine::cpu::info(),
     };
-    let report = Report { version: env!("CARGO_PKG_VERSION"), engine, adapters };
+    let measured = || file.as_deref().map(tune::measurements).unwrap_or_default();
+    let tuning = args.tuning.then(|| Tuning { measured: measured(), file: file.clone() });
+    let report = Report { version: env!("CARGO_PKG_VERSION"), engine, adapters, tuning };
     if args.json { terminal::json(&report) } else { terminal::out(&text(&report)) }
+}
+
+fn clear(file: Option<&Path>) -> Result<(), UserError> {
+    let Some(file) = file else {
+        return terminal::out("No measurements are kept on this system.\n");
+    };
+    match tune::clear(file) {
+        Ok(true) => {
+            terminal::out(&format!("Measured speeds of kernels forgotten: {}\n", file.display()))
+        }
+        Ok(false) => terminal::out("There were no measured speeds of kernels.\n"),
+        Err(e) => Err(UserError::new(
+            format!("The measured speeds in {} cannot be removed: {e}.", file.display()),
+            "Close other programs that use the file, or remove it by hand.",
+        )),
+    }
+}
+
+fn tuning(of: &Tuning) -> String {
+    let mut text = "\nMeasured speeds of kernels, the fastest first\n".to_owned();
+    if let Some(file) = &of.file {
+        text += &format!("  kept in {}\n", file.display());
+    }
+    if of.measured.is_empty() {
+        text += "  nothing was measured yet: it is when a model first trains on a GPU\n";
+    }
+    for tuned in &of.measured {
+        text += &format!("\n{}\n", describe::adapter(&tuned.adapter));
+        for (key, choice) in &tuned.choices {
+            text += &format!("  {key}\n");
+            let mut times: Vec<_> = choice.microseconds.iter().collect();
+            times.sort_by(|a, b| a.1.total_cmp(b.1));
+            for (name, time) in times {
+                let used = if *name == choice.chosen { "  used" } else { "" };
+                text += &format!("    {name:<16} {time:>12.1} µs{used}\n");
+            }
+            for (name, why) in &choice.unusable {
+                text += &format!("    {name:<16} not used: {why}\n");
+            }
+        }
+    }
+    text
 }
 
 fn text(report: &Report) -> String {
@@ -67,6 +129,9 @@ fn text(report: &Report) -> String {
         if a.info.software {
             text += "  used only when asked for with --device gpu\n";
         }
+    }
+    if let Some(of) = &report.tuning {
+        text += &tuning(of);
     }
     text
 }

@@ -11,13 +11,12 @@ use serde::Serialize;
 use super::args::{PrecisionArg, TrainArgs};
 use super::source::{self, Source};
 use super::{describe, terminal};
-use crate::app::{checking, settings};
-use crate::data::{Progress, Split};
+use crate::app::{checking, folds, settings};
+use crate::data::Progress;
 use crate::error::{Place, UserError};
 use crate::fp8::Precision;
 use crate::plan::memory;
-use crate::project::Gate;
-use crate::train::crossval::{self, Study};
+use crate::project::{Gate, Project};
 use crate::train::insight::{Insight, Tone};
 use crate::train::run_folder::{self, RunFolder};
 use crate::train::worker::Start;
@@ -117,20 +116,9 @@ fn cross_validate(args: &TrainArgs, source: &Source, k: usize) -> Result<(), Use
     let mut config = source.project.train.clone();
     let data = DataSize::of(&source.dataset, Some(&source.schema), &source.project.split);
     apply(args, data, &mut config)?;
-    let split = source.project.split_config();
-    let parts = Split::make(&source.dataset, &source.schema, &split)?;
-    // The test rows stay locked away; folds are made of all others.
-    let mut rows = [parts.train, parts.validation].concat();
-    rows.sort_unstable();
-    let study = Study {
-        dataset: &source.dataset,
-        schema: &source.schema,
-        prep: &source.project.prep,
-        split: &split,
-        config: &config,
-    };
-    let result = crossval::run(&study, &rows, k, &Progress::default())?;
-    let spreads = result.spreads();
+    let project = Project { train: config, ..source.project.clone() };
+    let found = folds::run(&source.dataset, &source.schema, &project, k, &Progress::default())?;
+    let spreads = found.spreads;
     if args.json {
         return terminal::json(&spreads);
     }
@@ -147,7 +135,7 @@ fn cross_validate(args: &TrainArgs, source: &Source, k: usize) -> Result<(), Use
     }
     terminal::out(&format!(
         "{k} folds of {} rows; the test rows were left alone.\n{}",
-        terminal::count(rows.len()),
+        terminal::count(found.rows),
         terminal::table(&table)
     ))
 }

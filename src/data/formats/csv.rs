@@ -38,7 +38,7 @@ pub const MAX_RAGGED: f64 = 0.25;
 /// Bytes parsed by one thread at a time.
 const CHUNK: usize = 4 << 20;
 /// Bytes of text above which a sample of the rows is read.
-const LARGE: usize = 1 << 30;
+pub(crate) const LARGE: usize = 1 << 30;
 /// Bytes of text of that sample.
 const SAMPLE: usize = 160 << 20;
 

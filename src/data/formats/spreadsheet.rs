@@ -241,6 +241,23 @@ fn sheets<'a, R: Reader<Book<'a>>>(
     }
 }
 
+/// Names of the sheets of a workbook; none where it cannot be read.
+pub(crate) fn names(bytes: &[u8], kind: Kind) -> Vec<String> {
+    fn of<'a, R: Reader<Cursor<&'a [u8]>>>(bytes: &'a [u8]) -> Vec<String> {
+        open_workbook_from_rs::<R, _>(Cursor::new(bytes))
+            .map_or_else(|_| Vec::new(), |book| book.sheet_names())
+    }
+    let read = || {
+        Ok(match kind {
+            Kind::Xlsx => of::<calamine::Xlsx<_>>(bytes),
+            Kind::Xlsb => of::<calamine::Xlsb<_>>(bytes),
+            Kind::Xls => of::<calamine::Xls<_>>(bytes),
+            Kind::Ods => of::<calamine::Ods<_>>(bytes),
+        })
+    };
+    guarded("workbook", read).unwrap_or_default()
+}
+
 fn choose(
     mut sheets: Vec<Sheet>,
     options: &ImportOptions,

@@ -107,6 +107,13 @@ fn rows(
     build::table(columns, lines, notes)
 }
 
+/// Names of the tables and views of a database; none where it cannot be read.
+pub(crate) fn names(path: &Path) -> Vec<String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags);
+    db.map_err(failed).and_then(|db| tables(&db)).unwrap_or_default()
+}
+
 /// Tables and views that are not the database's own.
 fn tables(db: &Connection) -> Result<Vec<String>, DataError> {
     let sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') \

@@ -2,11 +2,13 @@
 //! row may hold, and how it can be copied.
 
 mod attributes;
+mod inversion;
 mod membership;
 
 use serde::Serialize;
 
 pub use attributes::{Attribute, MOST_ROWS as MOST_ATTRIBUTE_ROWS};
+pub use inversion::{Inversion, Inverted, MOST_CLASSES as MOST_INVERTED_CLASSES};
 pub use membership::{Attack, Membership};
 
 use super::evaluation::Options;
@@ -51,6 +53,8 @@ pub struct Privacy {
     pub membership: Option<Membership>,
     /// What can be inferred of single columns; empty for pictures.
     pub attributes: Vec<Attribute>,
+    /// Pictures made from the weights; `None` for tables and without training pictures.
+    pub inversion: Option<Inversion>,
     /// How high the risk is.
     pub risk: Risk,
     /// The same in plain words.
@@ -94,9 +98,17 @@ pub fn look(mut subject: Subject<'_>, progress: &Progress) -> Result<Privacy, Ex
     let guaranteed = subject.predictor.model().info().privacy;
     let membership = membership::look(&mut subject, progress)?;
     let attributes = attributes::look(&mut subject, progress)?;
-    let risk = membership.as_ref().map_or(Risk::Unknown, Membership::risk);
-    let statement = statement(guaranteed.as_ref(), membership.as_ref(), &attributes, risk);
-    Ok(Privacy { guaranteed, membership, attributes, risk, statement })
+    let inversion = inversion::look(&mut subject, progress)?;
+    let mut risk = membership.as_ref().map_or(Risk::Unknown, Membership::risk);
+    if risk != Risk::High && inversion.as_ref().and_then(Inversion::leaks) == Some(true) {
+        risk = Risk::Some;
+    }
+    let mut statement = statement(guaranteed.as_ref(), membership.as_ref(), &attributes, risk);
+    if let Some(inversion) = &inversion {
+        statement.push(' ');
+        statement += inversion.statement();
+    }
+    Ok(Privacy { guaranteed, membership, attributes, inversion, risk, statement })
 }
 
 fn statement(

@@ -55,10 +55,20 @@ pub(super) fn export(
     let data = options.data.ok_or_else(|| {
         refuse(
             "The data are needed to go on with training elsewhere",
-            "Export from the project folder, with its data where they were.",
+            "Export from the project folder, or name it or its data with --data.",
         )
     })?;
     let record = &run.record;
+    if data.len() != record.dataset_rows {
+        return Err(refuse(
+            format!(
+                "The run was trained on {} rows, and the data have {}",
+                record.dataset_rows,
+                data.len()
+            ),
+            "Training can only go on with the same rows: name the data of that run.",
+        ));
+    }
     let staging = tempfile::tempdir()
         .map_err(|source| ExportError::Io { path: std::env::temp_dir(), source })?;
     let model = staging.path().join(MODEL);

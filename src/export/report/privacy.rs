@@ -1,6 +1,10 @@
 //! What the model gives away, in the report.
 
-use super::html::{heading, paragraph, table};
+use base64ct::{Base64, Encoding};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::html::{escape, heading, paragraph, table};
 use crate::eval::Evaluation;
 use crate::eval::privacy::EXTRACTION;
 
@@ -60,8 +64,46 @@ pub fn section(e: &Evaluation) -> String {
         ];
         out += &table(&head, &rows);
     }
+    if let Some(inversion) = &p.inversion {
+        let rows: Vec<Vec<String>> = inversion
+            .classes
+            .iter()
+            .map(|c| {
+                vec![
+                    c.class.clone(),
+                    format!("{:.1} %", 100.0 * c.confidence),
+                    format!("{:.2}", c.average),
+                    format!("{:.2}", c.training),
+                    format!("{:.2}", c.others),
+                ]
+            })
+            .collect();
+        let head = [
+            "picture made from the weights for",
+            "confidence",
+            "correlation with the average picture",
+            "with the most alike training picture",
+            "with the most alike other picture",
+        ];
+        out += &table(&head, &rows);
+        for c in &inversion.classes {
+            out += &picture(&c.pixels, inversion.shape, &c.class).unwrap_or_default();
+        }
+    }
     if let Some(spent) = &p.guaranteed {
         out += &paragraph(&format!("{}.", spent.describe()));
     }
     out + &EXTRACTION.iter().map(|a| paragraph(a)).collect::<String>()
+}
+
+/// A picture in the page itself.
+fn picture(pixels: &[u8], [width, height, channels]: [usize; 3], name: &str) -> Option<String> {
+    let kind = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png).write_image(pixels, width as u32, height as u32, kind).ok()?;
+    let data = Base64::encode_string(&png);
+    let name = escape(name);
+    Some(format!(
+        "<img alt=\"made for {name}\" title=\"{name}\" style=\"width:84px;image-rendering:pixelated;margin:2px\" src=\"data:image/png;base64,{data}\">"
+    ))
 }

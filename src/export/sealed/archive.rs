@@ -1,7 +1,7 @@
 //! A folder as one zip file, and back.
 
 use std::io::{Cursor, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::ExportError;
 
@@ -18,8 +18,33 @@ fn zip_fault(path: &Path) -> impl Fn(zip::result::ZipError) -> ExportError + '_ 
 /// # Errors
 /// A file cannot be read.
 pub fn pack(folder: &Path) -> Result<Vec<u8>, ExportError> {
+    pack_with(folder, Vec::new())
+}
+
+/// What is put into an archive beside the files of a folder.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// This content; a file of the folder with the same name is left out.
+    Bytes(Vec<u8>),
+    /// A file, or a folder with all below it.
+    Path(PathBuf),
+}
+
+/// As [`pack`], with more under the names given.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn pack_with(folder: &Path, more: Vec<(String, Part)>) -> Result<Vec<u8>, ExportError> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    add(&mut zip, folder, "")?;
+    let replaced: Vec<&str> = more.iter().map(|(name, _)| name.as_str()).collect();
+    add(&mut zip, folder, "", &replaced)?;
+    for (name, part) in &more {
+        match part {
+            Part::Bytes(bytes) => put(&mut zip, name, bytes, folder)?,
+            Part::Path(path) if path.is_dir() => add(&mut zip, path, &format!("{name}/"), &[])?,
+            Part::Path(path) => put(&mut zip, name, &std::fs::read(path).map_err(io(path))?, path)?,
+        }
+    }
     Ok(zip.finish().map_err(zip_fault(folder))?.into_inner())
 }
 
@@ -27,10 +52,8 @@ fn add(
     zip: &mut zip::ZipWriter<Cursor<Vec<u8>>>,
     folder: &Path,
     below: &str,
+    replaced: &[&str],
 ) -> Result<(), ExportError> {
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated)
-        .last_modified_time(zip::DateTime::default());
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io(folder))? {
         entries.push(entry.map_err(io(folder))?);
@@ -40,17 +63,41 @@ fn add(
         let path = entry.path();
         let kind = entry.file_type().map_err(io(&path))?;
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if replaced.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            add(zip, &path, &format!("{name}/"))?;
+            add(zip, &path, &format!("{name}/"), replaced)?;
         } else if kind.is_file() {
             let mut bytes = Vec::new();
             let read = std::fs::File::open(&path).and_then(|mut f| f.read_to_end(&mut bytes));
             read.map_err(io(&path))?;
-            zip.start_file(name.as_str(), options).map_err(zip_fault(&path))?;
-            zip.write_all(&bytes).map_err(io(&path))?;
+            put(zip, &name, &bytes, &path)?;
         }
     }
     Ok(())
+}
+
+fn put(
+    zip: &mut zip::ZipWriter<Cursor<Vec<u8>>>,
+    name: &str,
+    bytes: &[u8],
+    about: &Path,
+) -> Result<(), ExportError> {
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip::DateTime::default());
+    zip.start_file(name, options).map_err(zip_fault(about))?;
+    zip.write_all(bytes).map_err(io(about))
+}
+
+/// The names of all files in an archive.
+///
+/// # Errors
+/// The archive is damaged.
+pub fn names(archive: &[u8]) -> Result<Vec<String>, ExportError> {
+    let zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(zip_fault(Path::new("")))?;
+    Ok(zip.file_names().filter_map(|n| n.ok().map(|n| n.into_owned())).collect())
 }
 
 /// Whether these are the first bytes of a zip file.

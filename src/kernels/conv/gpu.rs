@@ -4,8 +4,9 @@ use super::super::activation::code;
 use super::super::channel::signs_dispatch;
 use super::super::dispatch::{SCRATCH, SCRATCH_WORDS, dispatch, groups, read, write};
 use super::super::gemm::Operand;
-use super::super::{BufferId, Dispatch};
+use super::super::{BufferId, Dispatch, Variant};
 use super::{Conv, ConvInputGradient, ConvShape, ConvWeightGradient, Kept};
+use crate::fp8::hash;
 
 /// Rows of a tile.
 const TILE_M: u32 = 64;
@@ -21,13 +22,48 @@ struct Call {
     tile_n: u32,
 }
 
-/// Columns of a tile for `n` columns.
-fn tile_width(n: u32) -> u32 {
+/// Columns of a tile and the variant of that name.
+const WIDTHS: [(u32, Variant); 3] = [(16, "64x16"), (32, "64x32"), (64, "64x64")];
+
+/// Columns of a tile for `n` columns where nothing has been measured.
+fn usual_width(n: u32) -> u32 {
     match n {
         0..=16 => 16,
         17..=32 => 32,
         _ => 64,
     }
+}
+
+/// Columns of a tile in a variant; an unknown one is the usual one.
+fn tile_width(n: u32, variant: Option<&str>) -> u32 {
+    let named = |(_, name): &&(u32, Variant)| variant == Some(*name);
+    WIDTHS.iter().find(named).map_or_else(|| usual_width(n), |(width, _)| *width)
+}
+
+/// Variants that make sense for `n` columns, the usual one first.
+fn variants(shape: &ConvShape, n: u32) -> Vec<Variant> {
+    if shape.is_depthwise() {
+        return Vec::new();
+    }
+    let usual = usual_width(n);
+    let all = WIDTHS.iter().filter(|(width, _)| *width <= usual);
+    all.rev().map(|(_, name)| *name).collect()
+}
+
+/// What the speed of a product depends on.
+fn speed_key(what: &str, shape: &ConvShape, (a, b): (&Operand, &Operand), end: &str) -> String {
+    let operand = |o: &Operand| {
+        let (format, scale) = o.constants();
+        let kind = ["f32", "e4m3", "e5m2", "bf16"].get(format as usize).unwrap_or(&"?");
+        format!("{kind}{}", if scale > 1 { "/blocks" } else { "" })
+    };
+    let rows = shape.rows.max(1).checked_next_power_of_two().unwrap_or(shape.rows);
+    let ConvShape { height, width, channels, out_channels, kernel, stride, groups, .. } = shape;
+    let (a, b) = (operand(a), operand(b));
+    format!(
+        "{what} {rows}x{height}x{width}x{channels} to {out_channels}, {kernel}x{kernel}, stride \
+         {stride}, groups {groups}, {a} by {b}{end}"
+    )
 }
 
 impl Call {
@@ -37,9 +73,9 @@ impl Call {
         [m, n, k]: [u32; 3],
         parts: (u32, u32),
         (left, right): (&Operand, &Operand),
+        tile_n: u32,
     ) -> Self {
-        let tile_n = tile_width(n);
-        let ((l_format, l_single), (r_format, r_single)) = (left.constants(), right.constants());
+        let ((a_format, a_scale), (b_format, b_scale)) = (left.constants(), right.constants());
         let constants = vec![
             ("HEIGHT", shape.height),
             ("WIDTH", shape.width),
@@ -53,10 +89,12 @@ impl Call {
             ("GROUPS", shape.groups),
             ("GROUP_CHANNELS", shape.group_channels() as u32),
             ("GROUP_OUTPUTS", shape.group_outputs() as u32),
-            ("L_FORMAT", l_format),
-            ("L_SINGLE", l_single),
-            ("R_FORMAT", r_format),
-            ("R_SINGLE", r_single),
+            ("A_FORMAT", a_format),
+            ("A_SCALE", a_scale),
+            ("A_WIDE", 0),
+            ("B_FORMAT", b_format),
+            ("B_SCALE", b_scale),
+            ("B_WIDE", 0),
             ("TILE_N", tile_n),
             ("THREADS", 4 * tile_n),
         ];
@@ -64,6 +102,13 @@ impl Call {
         params.extend(left.params().into_iter().skip(1));
         params.extend(right.params().into_iter().skip(1));
         Self { constants, params, tile_n }
+    }
+
+    /// Says which operand has the four neighbours of one load at the same place of the filter.
+    fn quads(mut self, a: bool, b: bool) -> Self {
+        self.constants.push(("A_QUADS", a.into()));
+        self.constants.push(("B_QUADS", b.into()));
+        self
     }
 
     fn with(mut self, constants: &[(&'static str, u32)]) -> Self {
@@ -79,9 +124,45 @@ impl Call {
 /// Constants of kernels that keep nothing.
 const PLAIN: [(&str, u32); 4] = [("ACTIVATION", 0), ("POOL", 0), ("BIAS", 0), ("KEEP", 0)];
 
+/// Some place of its window for every value of a pooling.
+fn winners(shape: &ConvShape) -> Vec<u32> {
+    let pixels = shape.rows * (shape.out_height / 2) * (shape.out_width / 2);
+    let words = pixels * shape.out_channels.div_ceil(4);
+    (0..words).map(|i| hash::mix(i) & 0x0303_0303).collect()
+}
+
+/// Whether the channels of every group of images, and of outputs, come in fours.
+fn fours(shape: &ConvShape) -> (bool, bool) {
+    let whole = |all: u32, group: usize| all.is_multiple_of(4) && group.is_multiple_of(4);
+    (
+        whole(shape.channels, shape.group_channels()),
+        whole(shape.out_channels, shape.group_outputs()),
+    )
+}
+
 impl Conv {
-    /// Dispatches of its shader.
-    pub fn gpu(&self) -> Vec<Dispatch> {
+    /// Ways to run it that make sense for its shape, the usual one first.
+    pub fn variants(&self) -> Vec<Variant> {
+        variants(&self.shape, self.shape.group_outputs() as u32)
+    }
+
+    /// What its speed depends on, for a table of measurements.
+    pub fn speed_key(&self) -> Option<String> {
+        let end = if self.pool { ", pooled" } else { "" };
+        let operands = (&self.x, &self.weight);
+        (!self.shape.is_depthwise()).then(|| speed_key("conv", &self.shape, operands, end))
+    }
+
+    /// Numbers in what it reads.
+    pub fn sample(&self) -> Vec<(BufferId, Vec<u32>)> {
+        let mut list = [self.x.sample(1), self.weight.sample(2)].concat();
+        let bias = |i: u32| ((i % 7) as f32 * 0.25 - 0.75).to_bits();
+        list.extend(self.bias.map(|id| (id, (0..self.shape.out_channels).map(bias).collect())));
+        list
+    }
+
+    /// Dispatches of its shader in one of its variants.
+    pub fn gpu(&self, variant: Option<&str>) -> Vec<Dispatch> {
         let shape = &self.shape;
         let pixels = self.result_pixels() as u32;
         let m = shape.rows * pixels * if self.pool { 4 } else { 1 };
@@ -91,7 +172,10 @@ impl Conv {
             Kept::Pre(id) => (1, id),
             Kept::Winners(id) => (2, id),
         };
-        let call = Call::new(shape, [m, n, k], (1, k), (&self.x, &self.weight)).with(&[
+        let (images, _) = fours(shape);
+        let tile_n = tile_width(n, variant);
+        let call = Call::new(shape, [m, n, k], (1, k), (&self.x, &self.weight), tile_n);
+        let call = call.quads(images, images).with(&[
             ("ACTIVATION", code(self.activation)),
             ("POOL", self.pool.into()),
             ("BIAS", self.bias.is_some().into()),
@@ -123,13 +207,36 @@ impl Conv {
 }
 
 impl ConvInputGradient {
-    /// Dispatches of its shader.
-    pub fn gpu(&self) -> Vec<Dispatch> {
+    /// Ways to run it that make sense for its shape, the usual one first.
+    pub fn variants(&self) -> Vec<Variant> {
+        variants(&self.shape, self.shape.group_channels() as u32)
+    }
+
+    /// What its speed depends on, for a table of measurements.
+    pub fn speed_key(&self) -> Option<String> {
+        let end = if self.winners.is_some() { ", of pooled" } else { "" };
+        let operands = (&self.grad, &self.weight);
+        let key = || speed_key("conv input gradient", &self.shape, operands, end);
+        (!self.shape.is_depthwise()).then(key)
+    }
+
+    /// Numbers in what it reads.
+    pub fn sample(&self) -> Vec<(BufferId, Vec<u32>)> {
+        let mut list = [self.grad.sample(1), self.weight.sample(2)].concat();
+        list.extend(self.winners.map(|id| (id, winners(&self.shape))));
+        list
+    }
+
+    /// Dispatches of its shader in one of its variants.
+    pub fn gpu(&self, variant: Option<&str>) -> Vec<Dispatch> {
         let shape = &self.shape;
         let m = shape.rows * shape.height * shape.width;
         let n = shape.group_channels() as u32;
         let k = shape.kernel * shape.kernel * shape.group_outputs() as u32;
-        let call = Call::new(shape, [m, n, k], (1, k), (&self.grad, &self.weight))
+        let (images, outputs) = fours(shape);
+        let tile_n = tile_width(n, variant);
+        let call = Call::new(shape, [m, n, k], (1, k), (&self.grad, &self.weight), tile_n)
+            .quads(outputs, images)
             .with(&PLAIN)
             .with(&[("UNPOOL", self.winners.is_some().into())]);
         let buffers = [
@@ -151,24 +258,52 @@ impl ConvInputGradient {
 }
 
 impl ConvWeightGradient {
-    /// Dispatches of its shader.
-    pub fn gpu(&self) -> Vec<Dispatch> {
+    /// Ways to run it that make sense for its shape, the usual one first.
+    pub fn variants(&self) -> Vec<Variant> {
+        variants(&self.shape, self.shape.filter_len() as u32)
+    }
+
+    /// What its speed depends on, for a table of measurements.
+    pub fn speed_key(&self) -> Option<String> {
+        let end = if self.winners.is_some() { ", of pooled" } else { "" };
+        let operands = (&self.grad, &self.x);
+        let key = || speed_key("conv weight gradient", &self.shape, operands, end);
+        (!self.shape.is_depthwise()).then(key)
+    }
+
+    /// Numbers in what it reads.
+    pub fn sample(&self) -> Vec<(BufferId, Vec<u32>)> {
+        let mut list = [self.grad.sample(1), self.x.sample(2)].concat();
+        list.extend(self.winners.map(|id| (id, winners(&self.shape))));
+        list
+    }
+
+    /// Dispatches of its shader in one of its variants.
+    pub fn gpu(&self, variant: Option<&str>) -> Vec<Dispatch> {
         let shape = &self.shape;
         let (m, n) = (shape.group_outputs() as u32, shape.filter_len() as u32);
         let k = shape.rows * shape.out_pixels() as u32;
         let depthwise = shape.is_depthwise();
-        let tiles = if depthwise {
-            shape.channels.div_ceil(16) * n
-        } else {
-            m.div_ceil(TILE_M) * n.div_ceil(tile_width(n)) * shape.groups
+        let tile_n = tile_width(n, variant);
+        let tiles = |width: u32| {
+            if depthwise {
+                shape.channels.div_ceil(16) * n
+            } else {
+                m.div_ceil(TILE_M) * n.div_ceil(width) * shape.groups
+            }
         };
         let len = shape.out_channels * n;
         let most = (SCRATCH_WORDS as u32 / len.max(1)).min(k.div_ceil(MIN_PART));
-        let wanted = WANTED_GROUPS.div_ceil(tiles.max(1)).min(most);
+        // The same parts, and so the same sums, in every variant.
+        let wanted = WANTED_GROUPS.div_ceil(tiles(usual_width(n)).max(1)).min(most);
+        let tiles = tiles(tile_n);
         // Whole steps of the kernels' inner loops.
         let part_k = k.div_ceil(wanted.max(1)).next_multiple_of(16).max(16);
         let parts = k.div_ceil(part_k).max(1);
-        let mut call = Call::new(shape, [m, n, k], (parts, part_k), (&self.grad, &self.x))
+        let (images, outputs) = fours(shape);
+        let operands = (&self.grad, &self.x);
+        let mut call = Call::new(shape, [m, n, k], (parts, part_k), operands, tile_n)
+            .quads(outputs, images)
             .with(&PLAIN)
             .with(&[("UNPOOL", self.winners.is_some().into())]);
         let alone = parts == 1;

@@ -162,7 +162,7 @@ enum Saved {
 fn gemm(a: Operand, b: Operand, out: BufferId) -> Result<Op, EngineError> {
     let (m, k) = if a.transpose { (a.cols, a.rows) } else { (a.rows, a.cols) };
     let n = if b.transpose { b.rows } else { b.cols };
-    let gemm = Gemm { a, b, out, m, n, k };
+    let gemm = Gemm { a, b, out, m, n, k, all_m: m };
     gemm.check()?;
     Ok(Op::Gemm(gemm))
 }

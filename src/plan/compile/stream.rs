@@ -23,6 +23,8 @@ struct Candidate {
     ops: usize,
     staging: BufferId,
     cols: usize,
+    /// The scale needs the amax of all rows, so they are all made twice: to find it, and for the codes.
+    twice: bool,
 }
 
 /// The parts of buffers made so far, by their first row and number of rows.
@@ -57,9 +59,22 @@ impl Compiler<'_> {
             if let Some(staging) = self.buffers.get_mut(c.staging.index()) {
                 staging.words = rows as usize * c.cols;
             }
-            for from in (0..self.rows).step_by(rows as usize) {
-                let range = (from, rows.min(self.rows - from));
-                out.extend(group.iter().map(|op| self.cut(op.clone(), range, &mut parts)));
+            let sources: &[_] = if c.twice {
+                &[Some(ScaleSource::Gather), Some(ScaleSource::Gathered)]
+            } else {
+                &[None]
+            };
+            for source in sources {
+                for from in (0..self.rows).step_by(rows as usize) {
+                    let range = (from, rows.min(self.rows - from));
+                    out.extend(group.iter().map(|op| {
+                        let mut op = self.cut(op.clone(), range, &mut parts);
+                        if let (Op::Quantise(q), Some(source)) = (&mut op, source) {
+                            q.source = *source;
+                        }
+                        op
+                    }));
+                }
             }
             done = c.at + c.ops;
         }
@@ -83,25 +98,24 @@ impl Compiler<'_> {
             let slope = usize::from(matches!(
                 ops.get(at + 1), Some(Op::ChannelBackward(slope)) if slope.grad == staging
             ));
-            let cols = match ops.get(at + 1 + slope) {
+            let (cols, twice) = match ops.get(at + 1 + slope) {
                 Some(Op::Quantise(q)) if q.input == staging && q.all_rows == self.rows => {
-                    // A scale of the whole tensor must be known before.
-                    let whole = q.block_rows > 1;
+                    let whole = q.block_rows >= q.rows && q.block_cols >= q.cols;
                     let known = matches!(q.source, ScaleSource::Delayed { .. });
-                    if (whole && !known) || q.watch.is_none() {
+                    if (q.block_rows > 1 && !whole) || q.watch.is_none() {
                         continue;
                     }
-                    q.cols
+                    (q.cols, whole && !known)
                 }
                 Some(Op::ToBf16(copy)) if copy.input == staging && copy.rows == self.rows => {
-                    copy.cols
+                    (copy.cols, false)
                 }
                 _ => continue,
             };
             let ops = 2 + slope;
             let transient = self.buffers.get(staging.index()).is_some_and(|b| !b.persistent);
             if transient && users.get(&staging) == Some(&ops) {
-                list.push(Candidate { at, ops, staging, cols: cols as usize });
+                list.push(Candidate { at, ops, staging, cols: cols as usize, twice });
             }
         }
         list

@@ -3,6 +3,7 @@
 use egui::{Label, Ui};
 
 use crate::text::of;
+use crate::tr;
 use crate::ui::glossary::{TERMS, search};
 use crate::ui::theme::space;
 use crate::ui::widgets::{muted, strong};
@@ -34,17 +35,17 @@ pub fn show(ui: &mut Ui, local: &mut Local) {
     let field = ui
         .add(
             egui::TextEdit::singleline(&mut local.text)
-                .hint_text("Find a term")
+                .hint_text(tr!("Find a term"))
                 .desired_width((ui.available_width() - 18.0).max(80.0))
                 .margin(egui::Margin::symmetric(8, 7)),
         )
-        .accessible_name("Find a term");
+        .accessible_name(tr!("Find a term"));
     if std::mem::take(&mut local.fresh) {
         field.request_focus();
     }
     let found = search(&local.text);
     if found.is_empty() {
-        muted(ui, "No term matches. Try a shorter word.");
+        muted(ui, tr!("No term matches. Try a shorter word."));
     }
     for term in found {
         ui.vertical(|ui| {

@@ -5,6 +5,7 @@ use egui::{Align2, CornerRadius, Label, RichText, Sense, Slider, Stroke, Ui, Vec
 use crate::app::AppState;
 use crate::fp8::Format;
 use crate::fp8::stats::{HISTOGRAM_BINS, HISTOGRAM_MIN_EXPONENT};
+use crate::text::{figure, of};
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::exponents::{self, superscript};
 use crate::ui::widgets::field::{slider, text_field};
@@ -104,11 +105,11 @@ fn scale_slider(ui: &mut Ui, name: &str, scale: &mut i32) {
 /// A number in words short enough for a card, at single precision: more digits would be noise.
 fn show_number(x: f64) -> String {
     let x = x as f32;
-    match x.abs() {
+    figure(match x.abs() {
         _ if x == 0.0 => "0".to_owned(),
         a if !(1e-4..1e7).contains(&a) => format!("{x:e}"),
         _ => x.to_string(),
-    }
+    })
 }
 
 fn one(ui: &mut Ui, format: Format, x: f32, scale: i32) {
@@ -302,14 +303,14 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
         local.tensor = None;
     }
     ui.horizontal_wrapped(|ui| {
-        let shown = local.tensor.clone().unwrap_or_else(|| BELL.to_owned());
+        let shown = local.tensor.clone().unwrap_or_else(|| of(BELL).to_owned());
         let before = local.tensor.clone();
         egui::ComboBox::from_id_salt("playground-tensor")
             .width(230.0)
             .truncate()
             .selected_text(shown)
             .show_ui(ui, |ui| {
-                ui.selectable_value(&mut local.tensor, None, BELL);
+                ui.selectable_value(&mut local.tensor, None, of(BELL));
                 for name in &names {
                     ui.selectable_value(&mut local.tensor, Some((*name).to_owned()), *name);
                 }

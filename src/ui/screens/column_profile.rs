@@ -6,6 +6,7 @@ use egui_plot::{Bar, BarChart, Plot};
 use super::count;
 use crate::app::{Command, ProjectState};
 use crate::quality::profile::{Profile, Spread};
+use crate::text::figure;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme;
@@ -42,7 +43,11 @@ fn figures(ui: &mut Ui, profile: &Profile) {
         fact(ui, tr!("Missing"), &count(profile.missing));
         fact(ui, tr!("Different"), &count(profile.distinct));
         if let Some((strength, measure)) = profile.association {
-            fact(ui, &tr!("Link with the target ({measure})", measure), &format!("{strength:.2}"));
+            fact(
+                ui,
+                &tr!("Link with the target ({measure})", measure),
+                &figure(format!("{strength:.2}")),
+            );
         }
     });
     if let Some(spread) = &profile.spread {

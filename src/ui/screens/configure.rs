@@ -31,6 +31,7 @@ use crate::{key, tr};
 pub struct Local {
     hidden: Draft,
     rate: Draft,
+    folds: super::folds::Local,
 }
 
 /// A text being typed, and the value it was made from.
@@ -108,6 +109,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 learning(ui, config, &wrong, local, out);
                 watching::card(ui, config, out);
                 super::safeguards::show(ui, project, config, out);
+                super::folds::show(ui, state, project, &mut local.folds, out);
             },
             |ui, out| {
                 engine(ui, state, config, out);
@@ -158,7 +160,7 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                 egui::ComboBox::from_id_salt("split column")
                     .width(width)
                     .selected_text(
-                        split.column.clone().unwrap_or_else(|| "Choose a column…".into()),
+                        split.column.clone().unwrap_or_else(|| tr!("Choose a column…").into()),
                     )
                     .truncate()
                     .show_ui(ui, |ui| {
@@ -169,19 +171,41 @@ fn split_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                     });
             });
         }
-        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        // As a column says, the shares are the column's.
+        if split.method != SplitMethod::Given {
+            let given = match &project.dataset.samples {
+                Samples::Table(table) => table.test_start().is_some(),
+                Samples::Images(images) => images.test_start.is_some(),
+            };
+            if !given {
+                share(ui, tr!("For the test"), &mut split.test, 0.9 - split.validation);
+            }
+            share(ui, tr!("To validate"), &mut split.validation, 0.9 - split.test);
+        }
         small(
             ui,
             tr!(
-                "{test} for the test, {validation} to validate; the test rows are not looked at before the end.",
-                test = percent(split.test),
-                validation = percent(split.validation)
+                "To validate: rows that tell while training when to stop. The test rows are not looked at before the end."
             ),
         );
     });
     if split != project.project.split {
         out.push(Command::SetSplit(Box::new(split)));
     }
+}
+
+/// A share of the rows.
+fn share(ui: &mut Ui, name: &str, share: &mut f64, most: f64) {
+    ui.horizontal(|ui| {
+        let label = small(ui, name);
+        let mut percent = (*share * 100.0).round();
+        let most = (most * 100.0).round().clamp(1.0, 50.0);
+        let drag = DragValue::new(&mut percent).range(1.0..=most).speed(0.25).suffix(" %");
+        let changed = ui.label_inputs_by(label.id, |ui| ui.add(drag).changed());
+        if changed {
+            *share = percent / 100.0;
+        }
+    });
 }
 
 fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {

@@ -15,8 +15,8 @@ use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::page::grid;
 use crate::ui::widgets::{
-    self, Button, Mood, badge, banner, card, failed, loading, page, section, segmented, small,
-    split, stat, strong, title,
+    self, Button, Mood, badge, banner, card, failed, loading, page, save, section, segmented,
+    small, split, stat, strong, title,
 };
 
 /// Rows drawn at their place in the table, whatever its length.
@@ -34,6 +34,7 @@ enum View {
 #[derive(Debug, Default)]
 pub struct Local {
     view: View,
+    reading: super::reading::Local,
     pictures: Option<Pictures>,
 }
 
@@ -86,6 +87,9 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 }
             });
         }
+        Workspace::Asleep { name, .. } => {
+            loading(ui, &tr!("Opening {name}…", name), None, |_| {});
+        }
         Workspace::Failed { retry, error } => {
             failed(ui, tr!("This could not be opened"), error, |ui| {
                 if Button::primary(tr!("Open another file…")).pressed(ui) {
@@ -99,6 +103,8 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
                 }
             });
         }
+        // Asks for its passphrase on a screen of its own.
+        Workspace::Sealed { .. } => {}
         Workspace::Open(project) => open(ui, project, local, out),
     }
 }
@@ -110,18 +116,19 @@ fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Co
             widgets::muted(ui, project.project.description.as_str());
         }
         figures(ui, project);
+        let Local { view, reading, pictures } = local;
         split(
             ui,
             300.0,
             out,
             |ui, out| match &project.dataset.samples {
-                Samples::Table(table) => table_part(ui, project, table, local, out),
-                Samples::Images(images) => image_part(ui, project, images, local),
+                Samples::Table(table) => table_part(ui, project, table, view, out),
+                Samples::Images(images) => image_part(ui, project, images, pictures),
             },
             |ui, out| {
                 super::column_profile::show(ui, project, out);
                 target_card(ui, project, out);
-                notes_card(ui, project);
+                super::reading::show(ui, project, reading, out);
             },
         );
     });
@@ -261,49 +268,11 @@ fn target_card(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
     });
 }
 
-fn notes_card(ui: &mut Ui, project: &ProjectState) {
-    let notes = &project.dataset.notes;
-    if notes.is_empty() {
-        return;
-    }
-    card(ui, |ui| {
-        let repairs = notes.iter().filter(|n| n.repair).count();
-        ui.horizontal(|ui| {
-            strong(ui, tr!("How it was read"));
-            if repairs > 0 {
-                badge(ui, Mood::Warn, Some(icons::WARNING), &tr!("{repairs} repaired", repairs));
-            }
-        });
-        let p = theme::palette(ui);
-        for note in notes {
-            ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 6.0;
-                let (glyph, colour) = if note.repair {
-                    (icons::WARNING, p.warning)
-                } else {
-                    (icons::CHECK, p.success)
-                };
-                widgets::icon(ui, glyph, 16.0, colour);
-                ui.vertical(|ui| {
-                    ui.spacing_mut().item_spacing.y = 0.0;
-                    ui.add(Label::new(shown(&note.text)).wrap());
-                    if !note.rows.is_empty() {
-                        let rows: Vec<String> =
-                            note.rows.iter().take(8).map(u64::to_string).collect();
-                        let more = if note.rows.len() > 8 { ", …" } else { "" };
-                        small(ui, tr!("Row {rows}{more}", rows = rows.join(", "), more));
-                    }
-                });
-            });
-        }
-    });
-}
-
 fn table_part(
     ui: &mut Ui,
     project: &ProjectState,
     table: &Table,
-    local: &mut Local,
+    view: &mut View,
     out: &mut Vec<Command>,
 ) {
     if table.rows() == 0 {
@@ -319,10 +288,10 @@ fn table_part(
     }
     card(ui, |ui| {
         let choices = [(View::Columns, tr!("Columns")), (View::Rows, tr!("Rows"))];
-        if let Some(view) = segmented(ui, local.view, &choices) {
-            local.view = view;
+        if let Some(chosen) = segmented(ui, *view, &choices) {
+            *view = chosen;
         }
-        match local.view {
+        match *view {
             View::Columns => columns_list(ui, project, out),
             View::Rows => rows_list(ui, project, table),
         }
@@ -545,14 +514,19 @@ pub fn cell(ui: &mut Ui, raw: &str, missing: bool) {
     }
 }
 
-fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mut Local) {
+fn image_part(
+    ui: &mut Ui,
+    project: &ProjectState,
+    images: &ImageSet,
+    local: &mut Option<Pictures>,
+) {
     card(ui, |ui| {
         section(ui, tr!("A look at the images"), "");
         let of = std::sync::Arc::as_ptr(&project.dataset);
-        if local.pictures.as_ref().is_none_or(|p| p.of != of) {
-            local.pictures = Some(Pictures { of, textures: textures(ui, images) });
+        if local.as_ref().is_none_or(|p| p.of != of) {
+            *local = Some(Pictures { of, textures: textures(ui, images) });
         }
-        let Some(pictures) = &local.pictures else { return };
+        let Some(pictures) = local else { return };
         let step = images.len().div_ceil(PICTURES).max(1);
         ui.horizontal_wrapped(|ui| {
             for (i, texture) in pictures.textures.iter().enumerate() {
@@ -578,13 +552,21 @@ fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mu
         });
     });
     card(ui, |ui| {
-        section(ui, tr!("Classes"), tr!("How many images there are of each."));
         let mut counts = vec![0usize; images.classes.len()];
         for label in &images.labels {
             if let Some(n) = counts.get_mut(*label as usize) {
                 *n += 1;
             }
         }
+        let id = ui.make_persistent_id("classes");
+        let from = ui.cursor().min;
+        ui.horizontal_wrapped(|ui| {
+            section(ui, tr!("Classes"), tr!("How many images there are of each."));
+            save::menu(ui, id, tr!("Images of each class"), || {
+                let rows = images.classes.iter().zip(&counts);
+                save::csv(&["class", "images"], rows.map(|(c, n)| [c.clone(), n.to_string()]))
+            });
+        });
         let most = counts.iter().copied().max().unwrap_or(1).max(1) as f32;
         for (class, n) in images.classes.iter().zip(counts) {
             ui.horizontal(|ui| {
@@ -606,6 +588,9 @@ fn image_part(ui: &mut Ui, project: &ProjectState, images: &ImageSet, local: &mu
                 small(ui, count(n));
             });
         }
+        let drawn =
+            egui::Rect::from_min_max(from, egui::pos2(ui.max_rect().max.x, ui.cursor().min.y));
+        save::drawn(ui, id, drawn);
     });
     ui.add_space(space::XS);
 }

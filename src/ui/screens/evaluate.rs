@@ -17,6 +17,7 @@ use crate::app::{
 };
 use crate::deploy::cost::Assumptions;
 use crate::eval::Evaluation;
+use crate::text::shown;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -44,6 +45,7 @@ pub struct Local {
     groups: groups::Local,
     try_it: try_it::Local,
     costs: Assumptions,
+    bin: Option<usize>,
 }
 
 impl Local {
@@ -138,8 +140,12 @@ fn found_page(
         );
     }
     overview::headline(ui, found);
+    if let Some((folds, true)) = project.folds_found() {
+        let text = tr!("Cross-validation: {result}", result = folds.in_words());
+        banner(ui, Mood::Neutral, icons::INFO, &text, "", |_| {});
+    }
     for note in &found.notes {
-        banner(ui, Mood::Neutral, icons::INFO, note, "", |_| {});
+        banner(ui, Mood::Neutral, icons::INFO, &shown(note), "", |_| {});
     }
     let choices = [
         (Tab::Overview, tr!("All figures")),
@@ -159,7 +165,7 @@ fn found_page(
         Tab::TryIt => try_it::show(ui, project, found, &mut local.try_it, out),
         Tab::Mistakes => mistakes::show(ui, project, found, &mut local.mistakes),
         Tab::Groups => groups::show(ui, project, found, &mut local.groups, out),
-        Tab::Confidence => confidence::show(ui, found),
+        Tab::Confidence => confidence::show(ui, project, found, &mut local.bin),
         Tab::Robust => robust::show(ui, found),
         Tab::Privacy => privacy::show(ui, found),
         Tab::Fp8 => fp8::show(ui, state, project, &mut local.costs, out),

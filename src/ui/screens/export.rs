@@ -2,11 +2,12 @@
 
 use egui::{Label, RichText, Ui};
 
-use super::{bytes, count};
+use super::{bytes, count, sealed};
 use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport, Variant};
+use crate::text::of;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -38,7 +39,7 @@ pub fn action(state: &AppState) -> Option<Action> {
 }
 
 /// Draws the step.
-pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+pub fn show(ui: &mut Ui, state: &AppState, local: &mut sealed::Local, out: &mut Vec<Command>) {
     let Workspace::Open(project) = &state.workspace else { return };
     page(ui, "export", |ui| {
         title(ui, tr!("Take your model along"));
@@ -65,7 +66,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         match &project.export {
             ExportState::None => {
                 formats(ui, project.export_format, out);
-                seal(ui, &project.export_passphrase, out);
+                seal(ui, &project.export_passphrase, &mut local.show, out);
                 what_you_get(ui, project.export_format);
             }
             ExportState::Writing(_) => {
@@ -83,16 +84,17 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 let (heading, text) = widgets::state::error_texts(error);
                 banner(ui, Mood::Bad, icons::WARNING_CIRCLE, &heading, text.trim(), |_| {});
                 formats(ui, project.export_format, out);
-                seal(ui, &project.export_passphrase, out);
+                seal(ui, &project.export_passphrase, &mut local.show, out);
                 what_you_get(ui, project.export_format);
             }
             ExportState::Done(report) => {
                 written(ui, report);
                 section(ui, tr!("Another format"), "");
                 formats(ui, project.export_format, out);
-                seal(ui, &project.export_passphrase, out);
+                seal(ui, &project.export_passphrase, &mut local.show, out);
             }
         }
+        sealed::seal_project(ui, project, local, out);
     });
 }
 
@@ -102,7 +104,7 @@ fn formats(ui: &mut Ui, current: ExportFormat, out: &mut Vec<Command>) {
         .into_iter()
         .map(|format| {
             let (name, term, purpose) = format.words();
-            (format, name.to_owned(), term.to_owned(), purpose.to_owned())
+            (format, of(name).to_owned(), of(term).to_owned(), of(purpose).to_owned())
         })
         .collect();
     if let Some(format) = choice_cards(ui, Some(current), &choices) {
@@ -111,22 +113,18 @@ fn formats(ui: &mut Ui, current: ExportFormat, out: &mut Vec<Command>) {
 }
 
 /// A passphrase, if the file is to be sealed.
-fn seal(ui: &mut Ui, current: &Secret, out: &mut Vec<Command>) {
+fn seal(ui: &mut Ui, current: &Secret, show: &mut bool, out: &mut Vec<Command>) {
     card(ui, |ui| {
         labelled(
             ui,
             tr!("Seal it with a passphrase"),
-            tr!("encryption (age); empty for none"),
+            tr!("encryption (age); empty for none; a public key (age1…) does too"),
             tr!(
                 "Only who knows the passphrase can open the file. Nobody can find it again for you."
             ),
             |ui| {
                 let mut text = current.0.clone();
-                let field = egui::TextEdit::singleline(&mut text)
-                    .password(true)
-                    .desired_width(260.0)
-                    .margin(egui::Margin::symmetric(8, 6));
-                if ui.add(field).changed() {
+                if sealed::passphrase(ui, &mut text, show).changed() {
                     out.push(Command::SetExportPassphrase(Secret(text)));
                 }
                 if !current.0.is_empty() {

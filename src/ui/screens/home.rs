@@ -4,6 +4,7 @@ use egui::{Label, RichText, Ui, Vec2};
 
 use crate::app::services::Sample;
 use crate::app::{AppState, Command, Interrupted, Pick, Step, Workspace};
+use crate::text::shown;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -30,7 +31,7 @@ pub fn action(state: &AppState) -> Option<Action> {
 pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     page(ui, "home", |ui| {
         for run in &state.interrupted {
-            interrupted(ui, state, run, out);
+            interrupted(ui, run, out);
         }
         title(ui, tr!("What would you like to learn from?"));
         widgets::muted(
@@ -40,7 +41,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             ),
         );
         ui.add_space(space::XS);
-        open_buttons(ui, state, out);
+        open_buttons(ui, out);
         ui.add_space(space::M);
         if !state.samples.is_empty() {
             section(
@@ -56,7 +57,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     });
 }
 
-fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<Command>) {
+fn interrupted(ui: &mut Ui, run: &Interrupted, out: &mut Vec<Command>) {
     let heading = tr!("Training of {project} was cut off", project = run.record.project);
     let text = tr!(
         "It began {started} and can go on from its last checkpoint.",
@@ -64,7 +65,7 @@ fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<C
     );
     banner(ui, Mood::Warn, icons::CLOCK_COUNTER_CLOCKWISE, &heading, &text, |ui| {
         let resume = Button::primary(tr!("Resume")).small().icon(icons::PLAY);
-        if resume.blocked(state.open_blocked()).pressed(ui) {
+        if resume.pressed(ui) {
             out.push(Command::Resume(Box::new(run.clone())));
         }
         if Button::secondary(tr!("Not now")).small().pressed(ui) {
@@ -73,19 +74,18 @@ fn interrupted(ui: &mut Ui, state: &AppState, run: &Interrupted, out: &mut Vec<C
     });
 }
 
-fn open_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    let blocked = state.open_blocked();
+fn open_buttons(ui: &mut Ui, out: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         let file = Button::secondary(tr!("Open file…")).icon(icons::FILE_CSV).hint(tr!(
             "Table, workbook, database, ZIP archive, IDX, or a project.toml; or paste cells"
         ));
-        if file.blocked(blocked).pressed(ui) {
+        if file.pressed(ui) {
             out.push(Command::Pick(Pick::DataFile));
         }
         let folder = Button::secondary(tr!("Open folder…"))
             .icon(icons::FOLDER_OPEN)
             .hint(tr!("A project, or a folder with one folder of images per class"));
-        if folder.blocked(blocked).pressed(ui) {
+        if folder.pressed(ui) {
             out.push(Command::Pick(Pick::Folder));
         }
         small(ui, tr!("or drop a file on this window"));
@@ -118,31 +118,31 @@ fn sample_icon(name: &str) -> char {
 }
 
 fn samples(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    let blocked = state.open_blocked();
     let p = theme::palette(ui);
     grid(ui, state.samples.len(), 230.0, |ui, index, width| {
         // As high as the longest description needs.
         let text_height = |s: &Sample| {
             let room = width - 2.0 * space::L;
-            let text = s.description.clone();
+            let text = shown(&s.description).into_owned();
             ui.painter().layout(text, theme::small(), p.muted, room).size().y
         };
         let height = state.samples.iter().map(text_height).fold(0.0, f32::max) + 74.0;
         let Some(sample) = state.samples.get(index) else { return };
-        let Sample { id, name, description, .. } = sample;
+        let id = &sample.id;
+        let (name, description) = (shown(&sample.name), shown(&sample.description));
         let label = tr!("Open sample {name}", name);
-        let response = clickable_card(ui, Vec2::new(width, height), &label, blocked, false, |ui| {
+        let response = clickable_card(ui, Vec2::new(width, height), &label, None, false, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = space::S;
                 widgets::icon(ui, sample_icon(id), 24.0, p.accent);
-                strong(ui, name.as_str());
+                strong(ui, &*name);
             });
             ui.add(
-                Label::new(RichText::new(description).font(theme::small()).color(p.muted)).wrap(),
+                Label::new(RichText::new(&*description).font(theme::small()).color(p.muted)).wrap(),
             );
         });
-        if response.on_hover_text(description).clicked() {
+        if response.on_hover_text(&*description).clicked() {
             out.push(Command::OpenSample(id.clone()));
         }
     });
@@ -153,7 +153,6 @@ fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         card(ui, |ui| widgets::muted(ui, tr!("Projects that you open will be listed here.")));
         return;
     }
-    let blocked = state.open_blocked();
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
         for recent in &state.prefs.recent {
@@ -165,7 +164,6 @@ fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                     ui,
                     size,
                     &label,
-                    blocked,
                     &recent.name,
                     &format!("{}  ·  {}", day_and_time(&recent.opened), recent.folder.display()),
                 );
@@ -181,58 +179,28 @@ fn recent(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     });
 }
 
-fn row(
-    ui: &mut Ui,
-    size: Vec2,
-    label: &str,
-    blocked: Option<&str>,
-    name: &str,
-    below: &str,
-) -> egui::Response {
+fn row(ui: &mut Ui, size: Vec2, label: &str, name: &str, below: &str) -> egui::Response {
     let p = theme::palette(ui);
-    let response = ui
-        .add_enabled_ui(blocked.is_none(), |ui| {
-            let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
-            let corner = egui::CornerRadius::same(theme::radius::M);
-            if response.hovered() {
-                ui.painter().rect_filled(rect, corner, p.hover);
-            }
-            widgets::button::focus_ring(ui, &response, corner);
-            let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-            let centre = egui::Align2::CENTER_CENTER;
-            let at = egui::pos2(rect.min.x + 20.0, rect.center().y);
-            painter.text(
-                at,
-                centre,
-                icons::CLOCK_COUNTER_CLOCKWISE,
-                theme::icon_font(20.0),
-                p.muted,
-            );
-            let x = rect.min.x + 42.0;
-            let line = |text: &str, font, colour| {
-                let mut job = egui::text::LayoutJob::simple_singleline(text.into(), font, colour);
-                job.wrap = egui::text::TextWrapping::truncate_at_width(rect.width() - 50.0);
-                painter.layout_job(job)
-            };
-            painter.galley(
-                egui::pos2(x, rect.min.y + 6.0),
-                line(name, theme::strong(), p.text),
-                p.text,
-            );
-            painter.galley(
-                egui::pos2(x, rect.min.y + 25.0),
-                line(below, theme::small(), p.muted),
-                p.muted,
-            );
-            response
-        })
-        .inner;
-    response
-        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, blocked.is_none(), label));
-    match blocked {
-        Some(why) => response.on_disabled_hover_text(why),
-        None => response.on_hover_cursor(egui::CursorIcon::PointingHand),
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
+    let corner = egui::CornerRadius::same(theme::radius::M);
+    if response.hovered() {
+        ui.painter().rect_filled(rect, corner, p.hover);
     }
+    widgets::button::focus_ring(ui, &response, corner);
+    let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+    let centre = egui::Align2::CENTER_CENTER;
+    let at = egui::pos2(rect.min.x + 20.0, rect.center().y);
+    painter.text(at, centre, icons::CLOCK_COUNTER_CLOCKWISE, theme::icon_font(20.0), p.muted);
+    let x = rect.min.x + 42.0;
+    let line = |text: &str, font, colour| {
+        let mut job = egui::text::LayoutJob::simple_singleline(text.into(), font, colour);
+        job.wrap = egui::text::TextWrapping::truncate_at_width(rect.width() - 50.0);
+        painter.layout_job(job)
+    };
+    painter.galley(egui::pos2(x, rect.min.y + 6.0), line(name, theme::strong(), p.text), p.text);
+    painter.galley(egui::pos2(x, rect.min.y + 25.0), line(below, theme::small(), p.muted), p.muted);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, label));
+    response.on_hover_cursor(egui::CursorIcon::PointingHand)
 }
 
 /// An RFC 3339 time as day and time.

@@ -6,7 +6,7 @@ use egui::Ui;
 use super::bytes;
 use crate::app::{Command, LiveRun};
 use crate::plan::{Purpose, memory};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::train::Control;
 use crate::train::guard::Action;
@@ -122,7 +122,7 @@ pub fn shadow(ui: &mut Ui, run: &LiveRun) {
             let head = [tr!("Gradient of layer"), tr!("Cosine to f32")];
             table(ui, "cosines", &head, run.cosines.len(), |ui, row, column| {
                 let Some((layer, cosine)) = run.cosines.get(row) else { return };
-                small(ui, if column == 0 { layer.clone() } else { format!("{cosine:.4}") });
+                small(ui, if column == 0 { layer.clone() } else { figure(format!("{cosine:.4}")) });
             });
             small(ui, tr!("At the same weights and rows; 1 is the same direction."));
         };
@@ -206,7 +206,7 @@ pub fn what_if(ui: &mut Ui, run: &LiveRun, tensor: &str) {
                 };
                 format!("{} {:?}{note}", a.recipe, a.format)
             }
-            1 => a.score.sqnr_db.map_or("–".to_owned(), |db| format!("{db:.1} dB")),
+            1 => a.score.sqnr_db.map_or("–".to_owned(), |db| figure(format!("{db:.1} dB"))),
             2 => share(a.score.saturated),
             _ => share(a.score.flushed),
         };

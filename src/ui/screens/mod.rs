@@ -6,16 +6,21 @@ pub mod configure;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+mod folds;
 mod gradients;
 pub mod home;
 pub mod insight;
 mod live_groups;
+mod reading;
 pub mod run;
 pub mod runs;
 mod safeguards;
+pub mod sealed;
 pub mod tensors;
 pub mod train;
 pub mod watching;
+
+use std::borrow::Borrow;
 
 use egui::Ui;
 
@@ -24,7 +29,8 @@ use std::path::PathBuf;
 use super::overlay::Local as Overlays;
 use super::shell::Action;
 use super::widgets::save::Camera;
-use crate::app::{AppState, Command, Step};
+use crate::app::{AppState, Command, Step, Workspace};
+use crate::metrics::MetricKind;
 use crate::text::figure;
 use crate::tr;
 
@@ -43,6 +49,8 @@ pub struct Local {
     pub runs: runs::Local,
     /// Evaluate.
     pub evaluate: evaluate::Local,
+    /// Passphrases being typed.
+    pub sealed: sealed::Local,
     /// What is open over the window.
     pub overlay: Overlays,
     /// Plots on their way to files.
@@ -62,7 +70,14 @@ pub fn dropped(state: &AppState, local: &Local, path: PathBuf) -> Command {
 pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Command>) {
     match state.step {
         Step::Home => home::show(ui, state, out),
-        Step::Data => data::show(ui, state, &mut local.data, out),
+        Step::Data => match &state.workspace {
+            Workspace::Sealed { path, opening, error } => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let (opening, error) = (opening.is_some(), error.as_ref());
+                sealed::show(ui, &name, opening, error, &mut local.sealed, out);
+            }
+            _ => data::show(ui, state, &mut local.data, out),
+        },
         Step::Check => check::show(ui, state, &mut local.check, out),
         Step::Configure => configure::show(ui, state, &mut local.configure, out),
         Step::Train => {
@@ -76,7 +91,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
             }
         }
         Step::Evaluate => evaluate::show(ui, state, &mut local.evaluate, out),
-        Step::Export => export::show(ui, state, out),
+        Step::Export => export::show(ui, state, &mut local.sealed, out),
     }
 }
 
@@ -106,13 +121,18 @@ pub fn count(n: usize) -> String {
     out
 }
 
+/// A value of a metric as it is shown.
+pub fn score(kind: impl Borrow<MetricKind>, value: f64) -> String {
+    figure(kind.borrow().format(value))
+}
+
 /// A number of seconds in words.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".to_owned();
     }
     if seconds < 9.95 {
-        return figure(&format!("{seconds:.1} s")).into_owned();
+        return figure(format!("{seconds:.1} s"));
     }
     let s = seconds.round() as u64;
     match s {
@@ -130,7 +150,7 @@ pub fn bytes(n: u64) -> String {
         1_000_000..=999_999_999 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
     };
-    figure(&text).into_owned()
+    figure(text)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::text::{of, shown, within};
 use crate::tr;
 use crate::train::{StopReason, Summary};
 use crate::ui::icons;
+use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::page::{column, fact, grid};
 use crate::ui::widgets::plot::{Curves, format_value};
@@ -59,7 +60,7 @@ pub fn figures(ui: &mut Ui, run: &LiveRun) {
         if let Some((kind, value)) = last.metric {
             facts.push((
                 tr!("Validation {kind}", kind = in_a_sentence(kind)),
-                kind.format(value),
+                score(kind, value),
                 tr!("after epoch {epoch}", epoch = last.epoch),
             ));
         }
@@ -178,18 +179,18 @@ pub fn in_words(project: &ProjectState, summary: &Summary) -> (String, String) {
             )
         }
         _ => {
-            format!("{}: {}.", of(kind.label()), kind.format(value))
+            format!("{}: {}.", of(kind.label()), score(kind, value))
         }
     };
     let error = summary.test.get(MetricKind::Mae).map_or(String::new(), |e| {
-        tr!(" On average it is off by {e}.", e = MetricKind::Mae.format(e))
+        tr!(" On average it is off by {e}.", e = score(MetricKind::Mae, e))
     });
     (
         answer + &error,
         tr!(
             "Always answering with the mean would reach {kind} {baseline}. {measured}",
             kind = of(kind.label()),
-            baseline = kind.format(summary.baseline),
+            baseline = score(kind, summary.baseline),
             measured
         ),
     )
@@ -205,7 +206,7 @@ pub fn result(ui: &mut Ui, project: &ProjectState, summary: &Summary) {
                 ui.vertical(|ui| {
                     ui.set_width(150.0);
                     ui.spacing_mut().item_spacing.y = 0.0;
-                    let text = kind.format(*value);
+                    let text = score(kind, *value);
                     let text = RichText::new(text).font(theme::display()).color(p.success);
                     ui.add(Label::new(text).extend());
                     small(ui, tr!("test {kind}", kind = in_a_sentence(*kind)));
@@ -274,7 +275,8 @@ pub fn log(ui: &mut Ui, run: &LiveRun) {
             .show_rows(ui, height, run.log.len(), |ui, rows| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 for line in run.log.range(rows) {
-                    let text = RichText::new(line).monospace().color(theme::palette(ui).muted);
+                    let text =
+                        RichText::new(shown(line)).monospace().color(theme::palette(ui).muted);
                     ui.add(Label::new(text).truncate().selectable(true));
                 }
             });

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use egui::{Frame, Margin, Panel, Ui};
 
 use crate::app::{AppState, Command, LiveRun, ProjectState, RunCommand, Workspace};
+use crate::text::of;
 use crate::tr;
 use crate::train::RunNotes;
 use crate::ui::icons;
 use crate::ui::theme;
-use crate::ui::widgets::{self, Button, card, empty, page, section, segmented, small, title};
+use crate::ui::widgets::{self, Button, card, empty, page, section, segmented, title};
 
 /// How the list is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,13 +115,15 @@ fn queue(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
                 tr!("{n} runs are waiting", n)
             };
             section(ui, &heading, "");
+            let idle = !project.run.as_ref().is_some_and(LiveRun::active);
+            let start = Button::secondary(tr!("Start the waiting runs")).small().icon(icons::PLAY);
+            if idle && start.blocked(project.train_blocked().map(of)).pressed(ui) {
+                out.push(Command::Runs(RunCommand::StartQueue));
+            }
             if Button::secondary(tr!("Clear the queue")).small().pressed(ui) {
                 out.push(Command::Runs(RunCommand::ClearQueue));
             }
         });
-        if !project.run.as_ref().is_some_and(LiveRun::active) {
-            small(ui, tr!("They start when what blocks training is solved."));
-        }
         for (index, waiting) in project.history.queue.iter().take(8).enumerate() {
             ui.horizontal(|ui| {
                 let remove = tr!("Take {name} off the queue", name = waiting.notes.name);

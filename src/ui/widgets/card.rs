@@ -7,7 +7,7 @@ use egui::{
 
 use super::button::focus_ring;
 use super::{Mood, icon};
-use crate::text::{figure, shown};
+use crate::text::shown;
 use crate::ui::glossary;
 use crate::ui::theme::{self, radius, space};
 
@@ -128,7 +128,6 @@ pub fn banner(
 /// A figure with its name and an explanation below.
 pub fn stat(ui: &mut Ui, width: f32, name: &str, value: &str, below: &str) -> Response {
     let p = theme::palette(ui);
-    let value = &*figure(value);
     let height = 84.0;
     let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::hover());
     let corner = CornerRadius::same(radius::L);

@@ -5,6 +5,7 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, Sense, Stroke, Ui, Vec2, W
 use super::{save, small, strong};
 use crate::fp8::Format;
 use crate::fp8::stats::HISTOGRAM_MIN_EXPONENT;
+use crate::text::figure;
 use crate::tr;
 use crate::ui::theme::{self, space};
 
@@ -216,7 +217,7 @@ fn spoken(bins: &[u32], format: Format, scale: i32, whole: u64) -> String {
             .map(|(_, n)| u64::from(*n))
             .sum();
         let share = n as f64 / whole.max(1) as f64 * 100.0;
-        text += &format!("; {share:.1} % {}", fate.name());
+        text += &figure(format!("; {share:.1} % {}", fate.name()));
     }
     text
 }

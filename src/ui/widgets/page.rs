@@ -4,7 +4,6 @@
 use egui::{Align, Layout, Rect, ScrollArea, Ui, UiBuilder, Vec2};
 
 use super::muted;
-use crate::text::figure;
 use crate::ui::glossary;
 use crate::ui::theme::{self, size, space};
 
@@ -103,7 +102,7 @@ pub fn fact(ui: &mut Ui, name: &str, value: &str) {
     let mut job = egui::text::LayoutJob::default();
     let format = |font, color| egui::TextFormat { font_id: font, color, ..Default::default() };
     job.append(name, 0.0, format(theme::body(), p.muted));
-    job.append(&figure(value), space::S, format(theme::strong(), p.text));
+    job.append(value, space::S, format(theme::strong(), p.text));
     let shown = ui.add(egui::Label::new(job).extend());
     if let Some(term) = glossary::find(name) {
         glossary::explain(shown, term);

@@ -358,7 +358,8 @@ impl<'a> Curves<'a> {
                 }
                 let value = format_value(from_axis(point.y), percent, whole);
                 let x = from_x(point.x);
-                let x = if log_x { format_value(x, false, false) } else { format!("{x:.2}") };
+                let x =
+                    if log_x { format_value(x, false, false) } else { figure(format!("{x:.2}")) };
                 Some(format!("{name}: {value}\n{x_name}: {x}"))
             });
         if self.zero && !log {
@@ -407,7 +408,8 @@ impl<'a> Curves<'a> {
                 let newest = last.map_or(String::new(), |[_, y]| {
                     format!(" {}", format_value(*y, self.percent, self.whole))
                 });
-                small(ui, format!("{}{newest}", curve.name));
+                // A name and its value stay in one line.
+                small(ui, unbroken(&format!("{}{newest}", curve.name)));
                 ui.add_space(space::XS);
             }
             if let Some((_, name)) = self.band {
@@ -425,7 +427,7 @@ impl<'a> Curves<'a> {
             if let Some((.., name)) = &self.mark {
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
-                small(ui, name.clone());
+                small(ui, unbroken(name));
             }
         });
         reset
@@ -531,6 +533,12 @@ fn log_marks((from, to): (f64, f64)) -> Vec<GridMark> {
         .collect()
 }
 
+/// A short text that does not go on in another line.
+fn unbroken(text: &str) -> String {
+    let short = text.chars().count() <= 32;
+    if short { text.replace(' ', "\u{a0}") } else { text.to_owned() }
+}
+
 /// The mark of separate points in a legend.
 fn mark_of(ui: &Ui, at: egui::Pos2, index: usize, colour: egui::Color32) {
     let shape = SHAPES.get(index % SHAPES.len()).copied().unwrap_or(MarkerShape::Circle);
@@ -580,7 +588,7 @@ fn round_step(step: f64) -> f64 {
 
 /// A value as short as it can be told apart on an axis.
 pub fn format_value(value: f64, percent: bool, whole: bool) -> String {
-    figure(&digits(value, percent, whole)).into_owned()
+    figure(digits(value, percent, whole))
 }
 
 fn digits(value: f64, percent: bool, whole: bool) -> String {

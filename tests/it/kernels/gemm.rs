@@ -107,7 +107,7 @@ fn case([m, n, k]: [u32; 3], stores: [Store; 2], transposes: [bool; 2]) -> Case 
     let (left, a) = operand(&mut memory, stores[0], a_shape, transposes[0], 1 + m);
     let (right, b) = operand(&mut memory, stores[1], b_shape, transposes[1], 2 + n);
     let out = memory.out((m * n) as usize);
-    let op = Gemm { a: left, b: right, out, m, n, k };
+    let op = Gemm { a: left, b: right, out, m, n, k, all_m: m };
     op.check().unwrap();
     Case { memory, op, a, b }
 }
@@ -250,9 +250,9 @@ fn backward_products_are_the_slopes_of_the_forward_product() {
         let w_in = Operand::f32(memory.f32(&w), out, inner, false);
         let dx = memory.out(x.len());
         let dw = memory.out(w.len());
-        let dgrad = Gemm { a: dy, b: w_in, out: dx, m: rows, n: inner, k: out };
+        let dgrad = Gemm { a: dy, b: w_in, out: dx, m: rows, n: inner, k: out, all_m: rows };
         let turned = Operand { transpose: true, ..dy };
-        let wgrad = Gemm { a: turned, b: x_in, out: dw, m: out, n: inner, k: rows };
+        let wgrad = Gemm { a: turned, b: x_in, out: dw, m: out, n: inner, k: rows, all_m: out };
         memory.run(backend, &Op::Gemm(dgrad));
         memory.run(backend, &Op::Gemm(wgrad));
         let dx_want = slopes(&x, |x| loss(x, &wide(&w)));

@@ -2,17 +2,21 @@
 
 use egui::Ui;
 
-use crate::eval::Evaluation;
-use crate::eval::calibration::Reliability;
+use super::rows;
+use crate::app::ProjectState;
+use crate::eval::calibration::{Bin, Reliability};
+use crate::eval::{Evaluation, Outcomes};
 use crate::metrics::MetricKind;
+use crate::text::figure;
 use crate::tr;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::widgets::plot::Curves;
 use crate::ui::widgets::table::table;
-use crate::ui::widgets::{card, section, small};
+use crate::ui::widgets::{Button, Kind, card, section, small};
 
 /// Draws the part.
-pub fn show(ui: &mut Ui, found: &Evaluation) {
+pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, chosen: &mut Option<usize>) {
     let Some(report) = &found.calibration else {
         card(ui, |ui| {
             section(
@@ -61,8 +65,8 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
                 ui,
                 match column {
                     0 => name.clone(),
-                    1 => kind.format(r.ece),
-                    _ => kind.format(r.mce),
+                    1 => score(kind, r.ece),
+                    _ => score(kind, r.mce),
                 },
             );
         });
@@ -76,22 +80,52 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
             );
         }
     });
+    let bins: Vec<_> = report.model.bins.iter().filter(|b| b.rows > 0).collect();
     card(ui, |ui| {
-        section(ui, tr!("How sure it is, and how often that is right"), "");
-        let bins: Vec<_> = report.model.bins.iter().filter(|b| b.rows > 0).collect();
+        section(
+            ui,
+            tr!("How sure it is, and how often that is right"),
+            tr!("Press a number of rows to see them."),
+        );
         let head = [tr!("How sure"), tr!("Rows"), tr!("Mean"), tr!("Right")];
         table(ui, "bins", &head, bins.len(), |ui, row, column| {
             let Some(b) = bins.get(row) else { return };
-            let percent = |v: f64| format!("{:.1} %", 100.0 * v);
+            let percent = |v: f64| figure(format!("{:.1} %", 100.0 * v));
+            let range = tr!("{from} to {to}", from = percent(b.from), to = percent(b.to));
+            if column == 1 {
+                let rows = count(b.rows as usize);
+                let name = tr!("{rows} rows, {range} sure", rows, range);
+                let button = Button::new(Kind::Quiet, &rows).small().name(&name);
+                if button.chosen(*chosen == Some(row)).pressed(ui) {
+                    *chosen = (*chosen != Some(row)).then_some(row);
+                }
+                return;
+            }
             small(
                 ui,
                 match column {
-                    0 => tr!("{from} to {to}", from = percent(b.from), to = percent(b.to)),
-                    1 => count(b.rows as usize),
+                    0 => range,
                     2 => percent(b.confidence),
                     _ => percent(b.accuracy),
                 },
             );
         });
     });
+    if let Some(b) = chosen.and_then(|i| bins.get(i)) {
+        let heading = tr!(
+            "Rows of which it is {from:.0} to {to:.0} % sure",
+            from = 100.0 * b.from,
+            to = 100.0 * b.to
+        );
+        rows::show(ui, project, found, &heading, &of_bin(found, b));
+    }
+}
+
+/// Places of the rows of a bin: those whose likeliest class has such a probability.
+fn of_bin(found: &Evaluation, bin: &Bin) -> Vec<usize> {
+    let Outcomes::Classes(c) = &found.outcomes else { return Vec::new() };
+    let classes = c.classes.len().max(1);
+    let sure = |row: &[f64]| row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let rows = c.probabilities.chunks(classes).map(sure).enumerate();
+    rows.filter(|(_, p)| bin.holds(*p)).map(|(i, _)| i).collect()
 }

@@ -6,11 +6,12 @@ use crate::app::{AppState, Command, ProjectState, TaskInfo, VerdictState};
 use crate::deploy::cost::Assumptions;
 use crate::eval::Verdict;
 use crate::eval::verdict::Arm;
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::bytes;
 use crate::ui::screens::run::engine_name;
+use crate::ui::screens::score;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{self, Button, Mood, banner, card, labelled, section, small};
@@ -106,7 +107,7 @@ fn done(ui: &mut Ui, v: &Verdict) {
         let named: Vec<String> = v
             .arms
             .iter()
-            .map(|a| format!("{}: {}, {}", a.name, v.metric.format(a.score), bytes(a.file_bytes)))
+            .map(|a| format!("{}: {}, {}", a.name, score(v.metric, a.score), bytes(a.file_bytes)))
             .collect();
         small(ui, named.join(" · "));
     });
@@ -147,7 +148,7 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
             } else {
                 tr!("paid while it works")
             };
-            let name = tr!("An hour of {name}", name = place.name);
+            let name = tr!("An hour of {name}", name = shown(place.name));
             labelled(ui, &name, term, tr!("In your currency"), |ui| {
                 drag(ui, &mut place.per_hour, 0.0, 0.01);
             });
@@ -165,13 +166,14 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
         table(ui, "costs", &head, a.places.len(), |ui, row, column| {
             let Some(place) = a.places.get(row) else { return };
             let [x, y] = [fp8, f32].map(|arm| a.cost(place, arm.fastest(), arm.train_seconds));
-            let training = |c: Option<f64>| c.map_or("–".to_owned(), |c| format!("{c:.6}"));
+            let training =
+                |c: Option<f64>| c.map_or("–".to_owned(), |c| figure(format!("{c:.6}")));
             small(
                 ui,
                 match column {
-                    0 => place.name.to_owned(),
-                    1 => format!("{:.6}", x.per_thousand),
-                    2 => format!("{:.6}", y.per_thousand),
+                    0 => shown(place.name).into_owned(),
+                    1 => figure(format!("{:.6}", x.per_thousand)),
+                    2 => figure(format!("{:.6}", y.per_thousand)),
                     3 => training(x.per_training),
                     4 => training(y.per_training),
                     _ => format!("{:.0}", x.machines),
@@ -202,16 +204,16 @@ fn figures(ui: &mut Ui, v: &Verdict) {
         let none = || "–".to_owned();
         let text = match column {
             0 => a.name.to_owned(),
-            1 => v.metric.format(a.score),
-            2 => format!("{:+.4}", a.difference),
-            3 => format!("{:+.4}", a.loss_gap),
+            1 => score(v.metric, a.score),
+            2 => figure(format!("{:+.4}", a.difference)),
+            3 => figure(format!("{:+.4}", a.loss_gap)),
             4 => a.ece.map_or_else(none, |e| format_value(e, true, false)),
             5 => a
                 .worst_slice
                 .as_ref()
                 .map_or_else(none, |(_, value)| format_value(*value, v.metric.is_share(), false)),
             6 => format_value(a.agreement, true, false),
-            7 => a.train_seconds.map_or_else(none, |s| format!("{s:.1} s")),
+            7 => a.train_seconds.map_or_else(none, |s| figure(format!("{s:.1} s"))),
             8 => format!("{:.0} µs", a.latency_p50),
             9 => format!("{:.0} µs", a.latency_p95),
             10 => a
@@ -226,8 +228,8 @@ fn figures(ui: &mut Ui, v: &Verdict) {
         let hover = match (column, &a.worst_slice) {
             (1, _) => tr!(
                 "95 % range {low} to {high}",
-                low = v.metric.format(a.interval.low),
-                high = v.metric.format(a.interval.high)
+                low = score(v.metric, a.interval.low),
+                high = score(v.metric, a.interval.high)
             ),
             (2, _) => tr!(
                 "95 % range {low:+.4} to {high:+.4}",

@@ -10,11 +10,12 @@ use crate::eval::fairness::{Estimate, Fairness, Mitigation};
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
-use crate::text::of;
+use crate::text::{self, of, shown};
 use crate::tr;
 use crate::train::{Fair, TrainConfig};
 use crate::ui::icons;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::theme::space;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::plot::format_value;
@@ -261,7 +262,7 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
         all.len(),
         |ui, row, column| {
             let Some((name, meaning, value)) = all.get(row) else { return };
-            let figure = |v: f64| format!("{v:.3}");
+            let figure = |v: f64| text::figure(format!("{v:.3}"));
             let text = match (column, value) {
                 (0, _) => {
                     ui.add(Label::new(*name).truncate()).on_hover_text(*meaning);
@@ -283,8 +284,8 @@ fn gaps(ui: &mut Ui, f: &Fairness) {
 }
 
 fn treated(ui: &mut Ui, t: &Treated) {
-    strong(ui, tr!("What {how} changed", how = t.how));
-    let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
+    strong(ui, tr!("What {how} changed", how = shown(&t.how)));
+    let pair = |[a, b]: [f64; 2]| text::figure(format!("{a:.3} → {b:.3}"));
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
         fact(ui, tr!("Demographic parity difference"), &pair(t.demographic_parity_difference));
@@ -302,7 +303,7 @@ fn treated(ui: &mut Ui, t: &Treated) {
 
 fn mitigation(ui: &mut Ui, m: &Mitigation) {
     strong(ui, tr!("What a threshold of its own for every group would change"));
-    let pair = |[a, b]: [f64; 2]| format!("{a:.3} → {b:.3}");
+    let pair = |[a, b]: [f64; 2]| text::figure(format!("{a:.3} → {b:.3}"));
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
         fact(ui, tr!("Demographic parity difference"), &pair(m.demographic_parity_difference));
@@ -359,9 +360,9 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
                     return;
                 }
                 1 => count(slice.rows),
-                2 => kind.format(slice.value),
+                2 => score(kind, slice.value),
                 3 => range(kind, slice.interval),
-                4 => kind.format(slice.rest),
+                4 => score(kind, slice.rest),
                 _ => {
                     let name = slice.name();
                     let open = local.slice.as_ref() == Some(&name);
@@ -409,9 +410,9 @@ fn all(ui: &mut Ui, found: &Evaluation) {
                 }
                 1 if slice.p.is_none() => tr!("{rows} (few)", rows = count(slice.rows)),
                 1 => count(slice.rows),
-                2 => kind.format(slice.value),
+                2 => score(kind, slice.value),
                 3 => range(kind, slice.interval),
-                _ => kind.format(slice.rest),
+                _ => score(kind, slice.rest),
             };
             small(ui, text);
         });

@@ -8,8 +8,9 @@ use crate::eval::curves::{Threshold, cheapest};
 use crate::eval::evaluation::ClassCurve;
 use crate::eval::{Confusion, Evaluation, Outcomes, ValueOutcomes};
 use crate::metrics::MetricKind;
-use crate::text::of;
+use crate::text::{figure, of};
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
 use crate::ui::widgets::page::{column, fact};
@@ -89,7 +90,7 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
     card(ui, |ui| {
         section(
             ui,
-            TITLE,
+            of(TITLE),
             tr!(
                 "Rows are true classes, columns what the model called them. Press a cell to see its rows."
             ),
@@ -102,7 +103,7 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
             return;
         }
         let id = ui.make_persistent_id(TITLE);
-        save::menu(ui, id, TITLE, || confusion_csv(confusion));
+        save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
         let name = 110.0;
         let side = ((ui.available_width() - name) / n.max(1) as f32).clamp(26.0, 96.0);
         let high = side.min(44.0);
@@ -256,10 +257,10 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
             fact(
                 ui,
                 tr!("Errors then cost, per 100 rows"),
-                &format!("{:.2}", 100.0 * best.cost(a, b)),
+                &figure(format!("{:.2}", 100.0 * best.cost(a, b))),
             );
             if let Some(usual) = usual {
-                fact(ui, tr!("At 50 %"), &format!("{:.2}", 100.0 * usual.cost(a, b)));
+                fact(ui, tr!("At 50 %"), &figure(format!("{:.2}", 100.0 * usual.cost(a, b))));
             }
             fact(ui, tr!("Found"), &format_value(best.recall(), true, false));
             fact(ui, tr!("False alarms"), &format_value(best.false_alarms(), true, false));
@@ -311,7 +312,7 @@ fn curves(ui: &mut Ui, found: &Evaluation) {
                 format!(
                     "{}: {} ({})",
                     of(kind.label()),
-                    kind.format(m.value),
+                    score(kind, m.value),
                     super::overview::range(kind, m.interval)
                 ),
             );

@@ -4,17 +4,18 @@ use egui::{Label, RichText, Ui};
 
 use crate::eval::{Evaluation, Interval, Measured, Part};
 use crate::metrics::MetricKind;
-use crate::text::{of, within};
+use crate::text::{of, shown, within};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{self, Mood, badge, card, section, small};
 
 /// An interval as shown.
 pub fn range(kind: MetricKind, interval: Interval) -> String {
-    tr!("{low} to {high}", low = kind.format(interval.low), high = kind.format(interval.high))
+    tr!("{low} to {high}", low = score(kind, interval.low), high = score(kind, interval.high))
 }
 
 fn whole_percent(share: f64) -> String {
@@ -34,7 +35,7 @@ pub fn in_words(found: &Evaluation) -> String {
         ),
         MetricKind::R2 => {
             let off = found.get(MetricKind::Mae).map_or(String::new(), |m| {
-                tr!(" On average it is off by {value}.", value = m.kind.format(m.value))
+                tr!(" On average it is off by {value}.", value = score(m.kind, m.value))
             });
             tr!(
                 "It explains {value} % of what makes {target} differ (between {low} and {high} %).{off}",
@@ -45,7 +46,7 @@ pub fn in_words(found: &Evaluation) -> String {
                 off
             )
         }
-        kind => format!("{}: {}, {}.", of(kind.label()), kind.format(value), range(kind, i)),
+        kind => format!("{}: {}, {}.", of(kind.label()), score(kind, value), range(kind, i)),
     }
 }
 
@@ -57,7 +58,11 @@ pub fn against(found: &Evaluation) -> (String, Mood, &'static str) {
         .iter()
         .filter_map(|b| {
             let m = b.metrics.iter().find(|m| m.kind == main.kind)?;
-            Some(tr!("{name} reaches {value}", name = b.name, value = m.kind.format(m.value)))
+            Some(tr!(
+                "{name} reaches {value}",
+                name = shown(&b.name),
+                value = score(m.kind, m.value)
+            ))
         })
         .collect();
     let text = match parts.len() {
@@ -88,7 +93,7 @@ pub fn headline(ui: &mut Ui, found: &Evaluation) {
                     ui.set_width(150.0);
                     ui.spacing_mut().item_spacing.y = 0.0;
                     let colour = theme::palette(ui).text;
-                    let value = RichText::new(main.kind.format(main.value)).font(theme::display());
+                    let value = RichText::new(score(main.kind, main.value)).font(theme::display());
                     ui.add(Label::new(value.color(colour)).extend());
                     small(ui, within(of(main.kind.label())));
                 });
@@ -128,7 +133,7 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
                         .on_hover_text(of(m.kind.explanation()));
                 }
                 1 => {
-                    widgets::strong(ui, m.kind.format(m.value));
+                    widgets::strong(ui, score(m.kind, m.value));
                 }
                 2 => {
                     small(ui, range(m.kind, m.interval));
@@ -136,7 +141,7 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
                 n => {
                     let baseline = found.baselines.get(n - 3);
                     let same = baseline.and_then(|b| b.metrics.iter().find(|o| o.kind == m.kind));
-                    small(ui, same.map_or("–".to_owned(), |o| m.kind.format(o.value)));
+                    small(ui, same.map_or("–".to_owned(), |o| score(m.kind, o.value)));
                 }
             }
         });
@@ -166,7 +171,7 @@ pub fn figures(ui: &mut Ui, found: &Evaluation) {
                     ui.add(Label::new(if column == 0 { class.as_str() } else { "–" }).truncate());
                 }
                 Some(m) => {
-                    let text = m.kind.format(m.value);
+                    let text = score(m.kind, m.value);
                     small(ui, text).on_hover_text(range(m.kind, m.interval));
                 }
             }

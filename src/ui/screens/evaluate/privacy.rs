@@ -1,10 +1,12 @@
 //! What the model gives away: training rows, single cells, itself.
 
-use egui::{Label, Ui};
+use std::sync::Arc;
 
-use crate::eval::privacy::{EXTRACTION, Privacy, Risk};
+use egui::{Label, TextureHandle, TextureOptions, Ui, Vec2};
+
+use crate::eval::privacy::{EXTRACTION, Inversion, Privacy, Risk};
 use crate::eval::{Evaluation, Interval};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -22,9 +24,10 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
         Risk::Unknown => (Mood::Neutral, icons::INFO),
     };
     let heading = tr!("Risk that training rows are recognised: {risk}", risk = of(p.risk.word()));
-    banner(ui, mood, icon, &heading, &p.statement, |_| {});
+    banner(ui, mood, icon, &heading, &shown(&p.statement), |_| {});
     membership(ui, p);
     attributes(ui, p);
+    inversion(ui, p);
     card(ui, |ui| {
         section(ui, tr!("Private training"), tr!("differential privacy"));
         match &p.guaranteed {
@@ -48,7 +51,7 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
     card(ui, |ui| {
         section(ui, tr!("Against copying the model"), tr!("extraction"));
         for advice in EXTRACTION {
-            ui.add(Label::new(advice).wrap());
+            ui.add(Label::new(of(advice)).wrap());
         }
     });
 }
@@ -88,7 +91,7 @@ fn membership(ui: &mut Ui, p: &Privacy) {
                     ui.add(Label::new(a.name).truncate());
                 }
                 1 => {
-                    small(ui, format!("{:.3}", a.auc));
+                    small(ui, figure(format!("{:.3}", a.auc)));
                 }
                 2 => {
                     small(
@@ -147,5 +150,96 @@ fn attributes(ui: &mut Ui, p: &Privacy) {
                 }
             }
         });
+    });
+}
+
+/// Textures of the pictures last shown.
+#[derive(Clone)]
+struct Drawn {
+    of: Arc<Vec<Vec<u8>>>,
+    handles: Vec<TextureHandle>,
+}
+
+fn drawn(ui: &Ui, found: &Inversion) -> Vec<TextureHandle> {
+    let id = egui::Id::unique("inverted pictures");
+    if let Some(drawn) = ui.data(|d| d.get_temp::<Drawn>(id))
+        && drawn.of.iter().eq(found.classes.iter().map(|c| &c.pixels))
+    {
+        return drawn.handles;
+    }
+    let [width, height, channels] = found.shape;
+    let texture = |pixels: &Vec<u8>| {
+        let size = [width, height];
+        let image = match channels {
+            1 => egui::ColorImage::from_gray(size, pixels),
+            _ => egui::ColorImage::from_rgb(size, pixels),
+        };
+        ui.ctx().load_texture("inverted", image, TextureOptions::NEAREST)
+    };
+    let of: Vec<Vec<u8>> = found.classes.iter().map(|c| c.pixels.clone()).collect();
+    let handles: Vec<TextureHandle> = of.iter().map(texture).collect();
+    let kept = Drawn { of: Arc::new(of), handles: handles.clone() };
+    ui.data_mut(|d| d.insert_temp(id, kept));
+    handles
+}
+
+fn inversion(ui: &mut Ui, p: &Privacy) {
+    let Some(found) = &p.inversion else { return };
+    card(ui, |ui| {
+        section(
+            ui,
+            tr!("What do the weights show?"),
+            tr!(
+                "model inversion: for each class, a grey picture changed until the model is sure of it, without any data."
+            ),
+        );
+        ui.add(Label::new(of(found.statement())).wrap());
+        let side = 84.0;
+        ui.horizontal_wrapped(|ui| {
+            for (texture, class) in drawn(ui, found).iter().zip(&found.classes) {
+                let size = texture.size_vec2();
+                let high = (side * size.y / size.x.max(1.0)).min(2.0 * side);
+                let alt = tr!("Made from the weights for {class}", class = class.class);
+                ui.add(
+                    egui::Image::new(texture)
+                        .fit_to_exact_size(Vec2::new(side, high))
+                        .alt_text(&alt),
+                )
+                .on_hover_text(&alt);
+            }
+        });
+        let head = [
+            tr!("Class"),
+            tr!("Confidence"),
+            tr!("Like the class's average"),
+            tr!("Like a training picture"),
+            tr!("Like another picture"),
+        ];
+        table(ui, "inversion", &head, found.classes.len(), |ui, row, column| {
+            let Some(c) = found.classes.get(row) else { return };
+            match column {
+                0 => {
+                    ui.add(Label::new(&c.class).truncate());
+                }
+                1 => {
+                    small(ui, percent(c.confidence));
+                }
+                2 => {
+                    small(ui, format!("{:.2}", c.average));
+                }
+                3 => {
+                    small(ui, format!("{:.2}", c.training));
+                }
+                _ => {
+                    small(ui, format!("{:.2}", c.others));
+                }
+            }
+        });
+        small(
+            ui,
+            tr!(
+                "Correlations: 1 is the same picture, 0 nothing in common. The most alike of as many training pictures and others of the class are compared."
+            ),
+        );
     });
 }

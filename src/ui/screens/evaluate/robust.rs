@@ -9,6 +9,7 @@ use crate::metrics::MetricKind;
 use crate::text::{of, shown};
 use crate::tr;
 use crate::ui::screens::count;
+use crate::ui::screens::score;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{card, section, small};
@@ -40,7 +41,7 @@ pub fn show(ui: &mut Ui, found: &Evaluation) {
                         0 if f.aimed == 0.0 => tr!("nobody looks").to_owned(),
                         0 => format_value(f.threshold, true, false),
                         1 => format_value(f.referred, true, false),
-                        2 => kind.format(f.accuracy),
+                        2 => score(kind, f.accuracy),
                         _ => range(kind, f.interval),
                     },
                 );
@@ -110,7 +111,7 @@ fn changes(ui: &mut Ui, id: &str, kind: MetricKind, all: &[&Changed]) {
                     ui.add(Label::new(shown(&c.what)).truncate());
                 }
                 1 => {
-                    small(ui, kind.format(c.score));
+                    small(ui, score(kind, c.score));
                 }
                 _ => {
                     small(ui, c.interval.map_or(String::new(), |i| range(kind, i)));

@@ -10,6 +10,7 @@ use crate::data::{ColumnType, Dataset, Samples};
 use crate::deploy::Prediction;
 use crate::deploy::explain::{Answer, Input, Reason, Seen};
 use crate::eval::{Evaluation, Outcomes};
+use crate::text::figure;
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -400,7 +401,14 @@ fn result(ui: &mut Ui, run: &LiveRun, answer: &Answer) {
         order.sort_by(|a, b| of(*b).total_cmp(&of(*a)));
         for class in order.into_iter().take(5) {
             let name = answer.classes.get(class).map_or("", |c| c);
-            bar(ui, name, f64::from(of(class)), 1.0, &format!("{:.1} %", of(class) * 100.0), false);
+            bar(
+                ui,
+                name,
+                f64::from(of(class)),
+                1.0,
+                &figure(format!("{:.1} %", of(class) * 100.0)),
+                false,
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use egui::{Label, RichText, Ui};
 
 use crate::app::history::{self, Line, PastRun};
 use crate::app::{Command, ProjectState, RunCommand};
-use crate::text::of;
+use crate::text::{of, shown};
 use crate::tr;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::plot::Curves;
@@ -122,15 +122,15 @@ fn settings(ui: &mut Ui, runs: &[&PastRun], local: &mut Local) {
                 ),
             );
         });
-        let shown: Vec<&Line> = lines.iter().filter(|l| local.all || l.differs).collect();
-        if shown.is_empty() {
+        let listed: Vec<&Line> = lines.iter().filter(|l| local.all || l.differs).collect();
+        if listed.is_empty() {
             small(ui, tr!("These runs are alike in everything."));
             return;
         }
         let mut head = vec![""];
         head.extend(names.iter().map(String::as_str));
-        table(ui, "compare-table", &head, shown.len(), |ui, row, column| {
-            let Some(line) = shown.get(row) else { return };
+        table(ui, "compare-table", &head, listed.len(), |ui, row, column| {
+            let Some(line) = listed.get(row) else { return };
             cell(ui, line, column);
         });
     });
@@ -139,8 +139,9 @@ fn settings(ui: &mut Ui, runs: &[&PastRun], local: &mut Local) {
 fn cell(ui: &mut Ui, line: &Line, column: usize) {
     let p = theme::palette(ui);
     let Some(index) = column.checked_sub(1) else {
-        let text = RichText::new(&line.name).font(theme::small()).color(p.muted);
-        ui.add(Label::new(text).truncate()).on_hover_text(&line.name);
+        let name = shown(&line.name);
+        let text = RichText::new(&*name).font(theme::small()).color(p.muted);
+        ui.add(Label::new(text).truncate()).on_hover_text(&*name);
         return;
     };
     let Some(value) = line.values.get(index) else { return };

@@ -12,6 +12,7 @@ use crate::text::{of, shown};
 use crate::tr;
 use crate::train::{RunNotes, RunState};
 use crate::ui::icons;
+use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::field::text_field;
 use crate::ui::widgets::{Button, Mood, badge, banner, card, segmented, small};
@@ -134,7 +135,7 @@ fn entry(
             actions(ui, run, &name, (open, training), local, out);
             if let Some((kind, value)) = run.test() {
                 ui.add_space(space::S);
-                let text = RichText::new(kind.format(value)).font(theme::strong());
+                let text = RichText::new(score(kind, value)).font(theme::strong());
                 ui.add(Label::new(text).extend())
                     .on_hover_text(tr!("{kind} on test rows", kind = of(kind.label())));
             }
@@ -149,10 +150,10 @@ fn entry(
                         started = day_and_time(&run.started),
                         precision = shown(&run.config.precision.describe()),
                         learning_rate = run.config.learning_rate,
-                        epochs = run
-                            .summary
-                            .as_ref()
-                            .map_or(String::new(), |s| format!("  ·  {} epochs", s.epochs))
+                        epochs = run.summary.as_ref().map_or(String::new(), |s| tr!(
+                            "  ·  {epochs} epochs",
+                            epochs = s.epochs
+                        ))
                     );
                     let text = RichText::new(&line).font(theme::small()).color(p.muted);
                     ui.add(Label::new(text).truncate()).on_hover_text(line);

@@ -1,8 +1,10 @@
 //! Matrix product with f32, packed bf16 or packed FP8 operands and f32 accumulation.
 
-use super::dispatch::{dispatch, format_code, read, write};
+mod gpu;
+
+use super::dispatch::format_code;
 use super::slots::grow;
-use super::{Access, BufferId, Dispatch, ScratchNeed, Slots, gemm_bf16, parallel};
+use super::{Access, BufferId, ScratchNeed, Slots, gemm_bf16, parallel};
 use crate::error::EngineError;
 use crate::fp8::{Format, Scale, bf16, slice};
 
@@ -61,6 +63,9 @@ pub struct Gemm {
     pub n: u32,
     /// Inner size; 0 gives zeros.
     pub k: u32,
+    /// Rows of the whole result, of which these may be a part: long sums are cut into the same parts
+    /// for each. `m` where this is the only call.
+    pub all_m: u32,
 }
 
 /// Elements that one decoded block of both operands may take, so that scratch stays in cache.
@@ -346,18 +351,21 @@ impl Gemm {
     }
 }
 
-/// Below this many 64 × 64 tiles small ones are used, to give every core of a GPU some work.
-const FEW_TILES: u32 = 8;
-
 impl Operand {
-    /// `FORMAT` in the shader and whether one scale covers the matrix.
+    /// `FORMAT` and `SCALE` in `shaders/shared/operand.wgsl`.
     pub(super) fn constants(&self) -> (u32, u32) {
         match self.storage {
-            Storage::F32 => (0, 1),
-            Storage::Bf16 => (3, 1),
+            Storage::F32 => (0, 0),
+            Storage::Bf16 => (3, 0),
             Storage::Fp8 { format, block_rows, block_cols, .. } => {
-                let single = block_rows >= self.rows && block_cols >= self.cols;
-                (format_code(format), u32::from(single))
+                let scale = if block_cols < self.cols && !block_cols.is_multiple_of(4) {
+                    3
+                } else if block_rows >= self.rows && block_cols >= self.cols {
+                    1
+                } else {
+                    2
+                };
+                (format_code(format), scale)
             }
         }
     }
@@ -377,36 +385,5 @@ impl Operand {
                 [self.rows, self.cols, block_rows, block_cols]
             }
         }
-    }
-}
-
-impl Gemm {
-    /// Dispatches of `shaders/gemm.wgsl`.
-    pub fn gpu(&self) -> Vec<Dispatch> {
-        let large = self.m.div_ceil(64) * self.n.div_ceil(64);
-        let small = self.m <= 32 || self.n <= 32 || large < FEW_TILES;
-        let (entry, size) = if small { ("gemm_16", 16) } else { ("gemm_64", 64) };
-        let ((a_format, a_single), (b_format, b_single)) = (self.a.constants(), self.b.constants());
-        let constants = [
-            ("A_FORMAT", a_format),
-            ("B_FORMAT", b_format),
-            ("A_TRANSPOSED", u32::from(self.a.transpose)),
-            ("B_TRANSPOSED", u32::from(self.b.transpose)),
-            ("A_SINGLE", a_single),
-            ("B_SINGLE", b_single),
-        ];
-        let buffers = [
-            read(self.a.buffer),
-            read(self.a.scales()),
-            read(self.b.buffer),
-            read(self.b.scales()),
-            write(self.out),
-        ];
-        let across = self.n.div_ceil(size);
-        let mut params = vec![self.m, self.n, self.k, across];
-        params.extend(self.a.params());
-        params.extend(self.b.params());
-        let groups = self.m.div_ceil(size) * across;
-        vec![dispatch("gemm", entry, &constants, &buffers, &params, groups)]
     }
 }
