@@ -58,11 +58,7 @@ pub fn against(found: &Evaluation) -> (String, Mood, &'static str) {
         .iter()
         .filter_map(|b| {
             let m = b.metrics.iter().find(|m| m.kind == main.kind)?;
-            Some(tr!(
-                "{name} reaches {value}",
-                name = of(b.name),
-                value = score(m.kind, m.value)
-            ))
+            Some(tr!("{name} reaches {value}", name = of(b.name), value = score(m.kind, m.value)))
         })
         .collect();
     let text = match parts.len() {
