@@ -352,7 +352,7 @@ fn no_data(path: &Path, entries: &[PathBuf]) -> DataError {
     }
     if files == 0 {
         return invalid(
-            "This folder is empty",
+            "This folder holds neither a table nor images: it is empty",
             "Open a table, or a folder that has one folder of images or of texts per class.",
         );
     }

@@ -85,9 +85,18 @@ fn the_row_where_the_weather_changes_is_named() {
     for column in ["sea_level_pressure", "dew_point"] {
         assert!(change.columns.iter().any(|c| c == column), "{change:?}");
     }
-    // Letters, which come in no order, have no such row.
-    let letters = self::report("letter_recognition.csv.gz", "letter", &SplitConfig::default());
-    assert!(of(&letters, "change_point", "").is_none());
+    // Letters, which come in no order, have no such row; neither have the samples.
+    for (path, target) in [
+        ("tests/data/known/letter_recognition.csv.gz", "letter"),
+        ("projects/penguins/penguins.csv", "species"),
+        ("projects/digits/digits.csv", "digit"),
+        ("projects/adult_census/adult_census.csv.gz", "income-per-year"),
+    ] {
+        let dataset = open(&folder(path), &ImportOptions::default(), &Progress::default()).unwrap();
+        let schema = Schema::infer(&dataset, Some(target), &Default::default()).unwrap();
+        let report = check(&dataset, &schema, None, &Progress::default());
+        assert!(of(&report, "change_point", "").is_none(), "{path}");
+    }
 }
 
 /// Every file that once was hard to read, by the ending it is opened with: read, or explained with

@@ -64,10 +64,9 @@ pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
             let rows: Vec<u64> = v.misfit_rows.iter().map(|r| table.line(*r)).collect();
             let kind = if v.kind == Some(ColumnType::Date) { "date" } else { "number" };
             let text = format!(
-                "{} in \"{}\" {}, such as \"{}\", not being a {kind}.",
+                "{} in \"{}\", such as \"{}\", not being a {kind}, counts as missing.",
                 count(v.misfits, "value"),
                 column.name(),
-                if v.misfits == 1 { "counts as missing" } else { "count as missing" },
                 v.misfit
             );
             notes.push(ImportNote::repair(text, &rows));

@@ -41,6 +41,8 @@ pub struct Change {
     pub row: usize,
     /// Rows between two that were looked at: the row is known to this precision.
     pub step: usize,
+    /// Rows on either side that [`Changed::near`] compares.
+    pub near_rows: usize,
     /// Columns that change, most first.
     pub columns: Vec<Changed>,
 }
@@ -210,7 +212,7 @@ pub fn greatest_change(columns: &[Series], rate: f64) -> Option<Change> {
         })
         .collect();
     changed.sort_by(|a, b| b.difference.total_cmp(&a.difference));
-    Some(Change { row, step, columns: changed })
+    Some(Change { row, step, near_rows: near, columns: changed })
 }
 
 #[cfg(test)]

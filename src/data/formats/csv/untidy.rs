@@ -79,6 +79,8 @@ fn without_padding(text: &str, delimiter: u8) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let (mut inside, mut begins, mut at) = (false, true, 0);
+    // Where a mark that closed stands before: another one opens again, as the two stand for one.
+    let mut closed = None;
     while let Some(&b) = bytes.get(at) {
         if begins && !inside && b == b' ' {
             let spaces = bytes[at..].iter().take_while(|b| **b == b' ').count();
@@ -87,8 +89,9 @@ fn without_padding(text: &str, delimiter: u8) -> String {
                 continue;
             }
         }
-        if b == b'"' && (inside || begins) {
+        if b == b'"' && (inside || begins || closed == Some(at)) {
             inside = !inside;
+            closed = (!inside).then_some(at + 1);
         }
         begins = !inside && (b == delimiter || b == b'\n' || b == b'\r');
         out.push(b);
@@ -131,6 +134,9 @@ mod tests {
         let table = "a, b\n1, \"x, \"\"y\"\"\"\n2, \"z\"\n";
         let tidied = padded(table, &of(table)).unwrap();
         assert_eq!(tidied.text, "a, b\n1,\"x, \"\"y\"\"\"\n2,\"z\"\n");
+        // A comma, a space and a mark inside a cell are no padding.
+        let inside = "a,b\n1,\"\\\"\", \"\n2,\"z\"\n";
+        assert!(padded(inside, &of(inside)).is_none());
         assert!(padded("a,b\n1,2\n", &of("a,b\n1,2\n")).is_none());
     }
 }
