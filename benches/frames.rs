@@ -191,9 +191,11 @@ fn apply(window: &mut Window, command: Command) {
 }
 
 fn press(window: &mut Window, label: &str) {
-    let nodes = window.query_all_by_label(label);
-    let button = nodes.filter(|n| egui::accessibility::is_input(n.accesskit_node().role())).last();
-    button.expect("a control of this name").click_accesskit();
+    {
+        let mut nodes = window.query_all_by_label(label);
+        let button = nodes.rfind(|n| egui::accessibility::is_input(n.accesskit_node().role()));
+        button.expect("a control of this name").click_accesskit();
+    }
     some(window, 3);
 }
 
