@@ -719,5 +719,5 @@ fn a_profile_has_every_kernel_of_a_step_and_shares_of_one() {
     }
     let error = refused(fast.iter().chain(&["--profile", "--device", "gpu"]));
     assert!(error.contains("--device"), "{error}");
-    refused(["bench", "--seconds", "-1"]);
+    refused(["bench", "--seconds=-1"]);
 }
