@@ -154,14 +154,14 @@ fn halves_of_the_same_data_raise_no_alarm() {
         [("penguins", "species"), ("adult_census", "income-per-year"), ("german_credit", "class")]
     {
         let all = sample(name);
-        let mut random = Random::new(11);
-        let first: Vec<bool> = (0..all.len()).map(|_| random.next() < 0.5).collect();
+        let first = coin(all.len());
         let w = train(part(&all, |r| first[r]), Some(target), short());
         let found = w.check(&part(&all, |r| !first[r]));
         assert_eq!(drifting(&found), Vec::<&str>::new(), "{name}");
         assert!(found.worst() <= Some(Severity::Info), "{name}: {:#?}", found.alerts);
         assert_eq!(found.advice.action, Action::Nothing, "{name}");
-        assert_eq!(found.timeline.change, None, "{name}");
+        // The penguins stand sorted by species, which is a change within the file.
+        assert_eq!(found.timeline.change.is_some(), name == "penguins", "{name}");
         assert!(found.feedback.is_some() && found.answers.is_some(), "{name}");
     }
 }
@@ -182,11 +182,18 @@ fn pictures_that_became_darker_are_noticed_and_others_are_not() {
     assert!(found.worst() >= Some(Severity::Warning));
 }
 
+/// Half of the rows, by chance.
+fn coin(rows: usize) -> Vec<bool> {
+    let mut random = Random::new(11);
+    (0..rows).map(|_| random.next() < 0.5).collect()
+}
+
 fn penguins() -> (Watched, Dataset) {
     let all = sample("penguins");
-    let w =
-        train(part(&all, |r| r % 2 == 0), Some("species"), TrainConfig { epochs: 30, ..short() });
-    (w, part(&all, |r| r % 2 == 1))
+    // By chance: in the file, females and males take turns.
+    let first = coin(all.len());
+    let config = TrainConfig { epochs: 30, ..short() };
+    (train(part(&all, |r| first[r]), Some("species"), config), part(&all, |r| !first[r]))
 }
 
 fn input_alerts(found: &Found) -> Vec<(&str, Severity)> {
@@ -364,10 +371,11 @@ fn the_command_says_by_its_exit_code_how_bad_it_is() {
         std::fs::write(&path, text).unwrap();
         path
     };
-    let old = write("old.csv", some(&|i| i % 2 == 0));
-    let new = write("new.csv", some(&|i| i % 2 == 1));
+    let first = coin(rows.lines().count());
+    let old = write("old.csv", some(&|i| first[i]));
+    let new = write("new.csv", some(&|i| !first[i]));
     let place = head.split(',').position(|c| c.contains("body_mass")).unwrap();
-    let heavier = some(&|i| i % 2 == 1);
+    let heavier = some(&|i| !first[i]);
     let heavier: Vec<String> = heavier
         .lines()
         .enumerate()
