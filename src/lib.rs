@@ -19,6 +19,7 @@
 //! | [`eval`] | how good the model is |
 //! | [`export`] | model files |
 //! | [`deploy`] | prediction from a model file |
+//! | [`monitor`] | whether new data and answers are still like those of the training |
 //! | [`project`] | the versioned project file |
 //! | [`app`] | application state and the commands that change it |
 //! | [`ui`] | the window |
@@ -35,6 +36,7 @@ pub mod fp8;
 pub mod kernels;
 pub mod metrics;
 pub mod model;
+pub mod monitor;
 pub mod plan;
 pub mod project;
 pub mod quality;

@@ -1,6 +1,7 @@
 //! The versioned project file, `project.toml` in a project folder, and the embedded samples.
 
 mod audit;
+pub mod features;
 mod gate;
 pub mod provenance;
 pub mod report;
@@ -22,6 +23,7 @@ use crate::data::{
     self, ColumnType, Dataset, ImportOptions, Progress, Schema, SplitConfig, SplitMethod, Step,
 };
 use crate::error::{DataError, ProjectError};
+use crate::monitor::Triggers;
 use crate::train::{Architecture, DataSize, TrainConfig};
 
 /// Version written by this program.
@@ -73,6 +75,9 @@ pub struct Project {
     /// Shares that groups should have, by column and value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shares: BTreeMap<String, BTreeMap<String, f64>>,
+    /// When checks of new data say to train again.
+    #[serde(default, skip_serializing_if = "Triggers::is_default")]
+    pub monitor: Triggers,
     /// Licence of the data, as the user knows it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub licence: String,
@@ -206,6 +211,7 @@ impl Project {
             accepted: Vec::new(),
             shares: BTreeMap::new(),
             licence: String::new(),
+            monitor: Triggers::default(),
         })
     }
 
@@ -308,7 +314,8 @@ fn plain(e: &toml::de::Error) -> String {
 }
 
 /// Settings that are left out of a file when they are empty.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 13] = [
+    "monitor",
     "steps",
     "accepted",
     "shares",

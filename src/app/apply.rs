@@ -8,8 +8,8 @@ use super::prefs::{ZOOM_MAX, ZOOM_MIN};
 use super::services::ExportRequest;
 use super::{
     AppState, CheckState, Command, EvaluationState, ExportState, Interrupted, LiveRun,
-    LoadedProject, Outcome, Pick, ProjectState, SchemaState, Services, Step, StepStatus, Tone,
-    VerdictState, Workspace, columns,
+    LoadedProject, MonitorCommand, MonitorState, Outcome, Pick, ProjectState, SchemaState,
+    Services, Step, StepStatus, Tone, VerdictState, Workspace, columns,
 };
 use crate::data::{Progress, Samples};
 use crate::deploy::Input;
@@ -46,6 +46,7 @@ impl AppState {
                     self.step = step;
                     self.return_to = None;
                     self.assess_if_needed();
+                    self.read_checks_if_needed();
                 }
             }
             Command::Pick(what) => self.pick(what),
@@ -132,6 +133,7 @@ impl AppState {
             Command::Report(path) => self.report(path),
             Command::Export(path) => self.export(path),
             Command::Try(input) => self.try_model(input),
+            Command::Monitor(command) => self.monitor(command),
             Command::SaveFile { name, content } => self.save_file(name, content),
             Command::SaveAs(folder) => self.save_as(&folder),
             Command::Runs(command) => self.run_command(command),
@@ -168,6 +170,9 @@ impl AppState {
                 self.try_model(Input::Picture(path));
             }
             Outcome::Picked { what: Pick::SaveAs, path: Some(path) } => self.save_as(&path),
+            Outcome::Picked { what: Pick::NewData | Pick::NewFolder, path: Some(path) } => {
+                self.monitor(MonitorCommand::Check(path));
+            }
             Outcome::Picked { what: what @ (Pick::KeyFile | Pick::SealTo), path: Some(path) } => {
                 self.picked_for_seal(what, path);
             }
@@ -233,6 +238,8 @@ impl AppState {
             Outcome::Evaluated { attempt, result } => self.evaluated(attempt, result),
             Outcome::Compared { attempt, result } => self.compared(attempt, result),
             Outcome::Reported(result) => self.reported(result),
+            Outcome::Monitored { attempt, result } => self.monitored(attempt, result),
+            Outcome::Checks { project, result } => self.checks_read(&project, result),
             Outcome::Tried { attempt, result } => self.tried(attempt, result),
             Outcome::Wrote(result) => self.wrote(result),
             Outcome::SavedAs(result) => self.saved_as(result),
@@ -468,6 +475,7 @@ impl AppState {
                     project.export = ExportState::None;
                     project.evaluation = EvaluationState::None;
                     project.verdict = VerdictState::None;
+                    project.monitoring.state = MonitorState::None;
                 }
                 self.step = Step::Train;
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::columns::ColumnSummary;
 use super::folds::Folds;
 use super::history::{RunCommand, RunOutcome};
+use super::monitoring::{MonitorCommand, Monitored};
 use super::saving::Content;
 use super::services::{Engines, Interrupted};
 use super::unsealing::{Unlock, Unsealed};
@@ -18,6 +19,7 @@ use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
+use crate::monitor::CheckRecord;
 use crate::project::Project;
 use crate::quality::Report;
 use crate::quality::fixes::Fix;
@@ -131,6 +133,8 @@ pub enum Command {
     Export(PathBuf),
     /// Something about the runs of the project.
     Runs(RunCommand),
+    /// Something about watching the model on new data.
+    Monitor(MonitorCommand),
     /// Try the model on one row, text or picture.
     Try(Input),
     /// Write a plot to a file that is asked for.
@@ -285,6 +289,20 @@ pub enum Outcome {
         attempt: u64,
         /// What it takes.
         result: Result<Box<Estimate>, UserError>,
+    },
+    /// New data were checked, or could not be.
+    Monitored {
+        /// Which attempt, to tell a late answer from the one waited for.
+        attempt: u64,
+        /// What was found.
+        result: Result<Box<Monitored>, UserError>,
+    },
+    /// Earlier checks of new data were read, or cannot be.
+    Checks {
+        /// Project folder.
+        project: PathBuf,
+        /// Oldest first.
+        result: Result<Vec<CheckRecord>, UserError>,
     },
     /// A report was written, or not.
     Reported(Result<PathBuf, UserError>),

@@ -71,6 +71,16 @@ impl Dialogs for Desktop {
                     .add_filter("Pictures", &["png", "jpg", "jpeg", "webp", "bmp"])
                     .pick_file(),
             ),
+            Pick::NewData => pollster::block_on(
+                dialog
+                    .set_title("Open new data to check")
+                    .add_filter("Data", data::import::ENDINGS)
+                    .add_filter("All files", &["*"])
+                    .pick_file(),
+            ),
+            Pick::NewFolder => {
+                pollster::block_on(dialog.set_title("Open a folder of new data").pick_folder())
+            }
             Pick::ReportTo => pollster::block_on(
                 dialog
                     .set_title("Save the report")

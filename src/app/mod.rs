@@ -13,6 +13,7 @@ pub mod history;
 pub mod importing;
 pub mod library;
 pub mod live;
+pub mod monitoring;
 pub mod notify;
 pub mod prefs;
 pub mod project_state;
@@ -36,6 +37,7 @@ pub use dialogs::{Desktop, Dialogs};
 pub use history::{PastRun, RunCommand};
 pub use library::Library;
 pub use live::LiveRun;
+pub use monitoring::{MonitorCommand, MonitorState, Monitored, Monitoring};
 pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
 pub use project_state::{
@@ -79,11 +81,13 @@ pub enum Step {
     Evaluate,
     /// Take the model along.
     Export,
+    /// Watch how it does on new data.
+    Monitor,
 }
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Home,
         Self::Data,
         Self::Check,
@@ -91,6 +95,7 @@ impl Step {
         Self::Train,
         Self::Evaluate,
         Self::Export,
+        Self::Monitor,
     ];
 
     /// Name.
@@ -103,6 +108,7 @@ impl Step {
             Self::Train => "Train",
             Self::Evaluate => "Evaluate",
             Self::Export => "Export",
+            Self::Monitor => "Monitor",
         }
     }
 }
@@ -141,6 +147,10 @@ pub enum Pick {
     SaveAs,
     /// A picture to try the model on.
     Picture,
+    /// A file of new data to check.
+    NewData,
+    /// A folder of new data to check.
+    NewFolder,
     /// A file with a secret key.
     KeyFile,
     /// Where to write the sealed project.

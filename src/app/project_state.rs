@@ -8,6 +8,7 @@ use super::estimating::EstimateState;
 use super::folds::FoldsState;
 use super::history::{History, Queued};
 use super::importing::Rereading;
+use super::monitoring::{MonitorState, Monitoring};
 use super::trying::Trial;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
@@ -20,9 +21,9 @@ use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
 use crate::model::{Head, InputSpec};
 use crate::project::{Gate, Project};
-use crate::quality::Report;
 use crate::quality::fixes::Fix;
 use crate::quality::profile::Profile;
+use crate::quality::{Report, Severity};
 use crate::train::{DataSize, RunState};
 
 /// What opening a project gives.
@@ -180,6 +181,8 @@ pub struct ProjectState {
     pub verdict: VerdictState,
     /// The model tried on one row or picture.
     pub trial: Trial,
+    /// How the model does on new data.
+    pub monitoring: Monitoring,
     /// The model file.
     pub export: ExportState,
     /// Format of the next model file.
@@ -216,6 +219,7 @@ impl ProjectState {
             evaluation: EvaluationState::None,
             verdict: VerdictState::None,
             trial: Trial::default(),
+            monitoring: Monitoring::default(),
             export: ExportState::None,
             export_format: ExportFormat::default(),
             export_passphrase: Secret::default(),
@@ -394,6 +398,18 @@ impl ProjectState {
                 _ if self.stale() => StepStatus::Stale,
                 (ExportState::Done(_), _) => StepStatus::Done,
                 (ExportState::None, _) => StepStatus::Open,
+            },
+            Step::Monitor => match (&self.monitoring.state, state) {
+                (_, state) if state != Some(RunState::Done) => {
+                    StepStatus::Locked("Train a model first.")
+                }
+                (MonitorState::Running { .. }, _) => StepStatus::Busy,
+                (MonitorState::Failed(_), _) => StepStatus::Attention,
+                (MonitorState::Done(m), _) if m.found.worst() >= Some(Severity::Warning) => {
+                    StepStatus::Attention
+                }
+                (MonitorState::Done(_), _) => StepStatus::Done,
+                (MonitorState::None, _) => StepStatus::Open,
             },
         }
     }

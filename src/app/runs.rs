@@ -214,6 +214,7 @@ impl AppState {
         project.run = Some(LiveRun::past(record.schema, basis, folder, events, summary));
         project.export = ExportState::None;
         project.evaluation = EvaluationState::None;
+        project.monitoring.state = super::MonitorState::None;
         project.verdict = VerdictState::None;
         if asked {
             self.step = Step::Train;

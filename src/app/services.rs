@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::folds::{self, Folds};
 use super::history::{self, PastRun, Queued};
+use super::monitoring::{self, Monitored};
 use super::{Wake, unsealing};
 use crate::data::import::{self, Parts};
 use crate::data::{ColumnType, Dataset, Progress, Schema};
@@ -16,6 +17,7 @@ use crate::error::UserError;
 use crate::eval::{Evaluation, Verdict};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport};
+use crate::monitor::{self, CheckRecord};
 use crate::project::Project;
 use crate::quality::Report;
 use crate::train::estimate::Estimate;
@@ -186,6 +188,23 @@ pub trait Services: Send + Sync {
     fn try_model(&self, run: &Path, data: &Dataset, input: &Input) -> Result<Answer, UserError> {
         let model = Model::of_run(&RunFolder::open(run)?)?;
         explain(&mut model.predictor()?, data, input)
+    }
+    /// Checks new data with the best model of a run, and keeps the check with the project. `data`:
+    /// what the run was trained on.
+    fn monitor(
+        &self,
+        run: &Path,
+        project: &Project,
+        data: &Dataset,
+        new: &Path,
+        options: &monitor::Options,
+        progress: &Progress,
+    ) -> Result<Monitored, UserError> {
+        monitoring::look(run, project, data, new, options, progress)
+    }
+    /// Earlier checks of new data, oldest first.
+    fn checks(&self, project: &Path) -> Result<Vec<CheckRecord>, UserError> {
+        Ok(monitor::history(project)?)
     }
     /// Trains in FP8, bf16 and f32 and compares.
     fn compare(&self, job: &Job, progress: &Progress) -> Result<Verdict, UserError>;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::preprocess::RecipeMark;
 use crate::data::{Preprocessor, Schema, SplitConfig};
 use crate::engine::{Engine, host};
 use crate::error::{EngineError, ExportError};
@@ -10,6 +11,7 @@ use crate::fp8::{Format, Precision, Recipe, Scale};
 use crate::metrics::Scores;
 use crate::model::init::Param;
 use crate::model::{Head, ModelSpec};
+use crate::monitor::reference::{self, Reference};
 use crate::train::run_folder::{RunFolder, RunRecord};
 use crate::train::{Spent, TrainConfig};
 
@@ -48,6 +50,13 @@ pub struct ModelInfo {
     /// What the training gave away of its rows, where that was bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Spent>,
+    /// Feature recipe that its columns were prepared by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<RecipeMark>,
+    /// The training rows in figures, which new rows are compared with when the model is watched. Not
+    /// of private training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// The data of a training.
@@ -97,12 +106,18 @@ impl ModelInfo {
             origin: Some(Origin { rows: record.dataset_rows, split: record.split.clone() }),
             calibration: None,
             privacy: record.summary.as_ref().and_then(|s| s.privacy),
+            features: record.prep.recipe.clone(),
+            reference: None,
         }
     }
 
     /// As [`ModelInfo::from_record`], with what evaluating the run left in its folder.
     pub fn of_run(run: &RunFolder) -> Self {
-        Self { calibration: run.calibrations(), ..Self::from_record(&run.record) }
+        Self {
+            calibration: run.calibrations(),
+            reference: reference::of_run(run).map(|r| r.thinned()),
+            ..Self::from_record(&run.record)
+        }
     }
 
     /// The parts that must fit each other do: head and classes; sizes are sane.

@@ -22,9 +22,9 @@ mod report;
 mod rng;
 pub mod stats;
 mod thumbs;
-mod wording;
+pub(crate) mod wording;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use checks::Check;
 pub use report::{CheckStatus, Report};
@@ -35,7 +35,7 @@ use crate::data::{Dataset, Progress, Schema, Split};
 use crate::train::crossval::OutOfFold;
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.

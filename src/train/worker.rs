@@ -95,7 +95,13 @@ fn work(
     reporter: &mut Reporter,
     run: impl FnOnce(&Job, &Receiver<Control>, &mut Reporter) -> Result<Ending, TrainError>,
 ) {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| run(job, orders, reporter)));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let ending = run(job, orders, reporter)?;
+        if matches!(ending, Ending::Finished(_)) {
+            keep_reference(job);
+        }
+        Ok::<_, TrainError>(ending)
+    }));
     match result {
         Ok(Ok(Ending::Finished(summary))) => reporter.send(Event::Finished(summary)),
         Ok(Ok(Ending::Cancelled | Ending::Left)) => {}
@@ -113,6 +119,16 @@ fn work(
                 "Please report this. What was saved of the run stays.",
             )));
         }
+    }
+}
+
+/// Keeps the training rows in figures with the run. A run without them is as good as any other.
+fn keep_reference(job: &Job) {
+    let kept = RunFolder::open(&job.folder)
+        .map_err(Into::into)
+        .and_then(|run| crate::monitor::reference::keep(&run, &job.dataset));
+    if let Err(e) = kept {
+        tracing::warn!("no reference is kept with the run: {e}");
     }
 }
 

@@ -125,8 +125,9 @@ fn locked(state: &AppState, step: Step) -> Option<&'static str> {
 }
 
 fn steps(state: &AppState, list: &mut Vec<Action>) {
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
-    for (step, key) in Step::ALL.into_iter().zip(keys) {
+    const KEYS: [Key; 8] =
+        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8];
+    for (step, key) in Step::ALL.into_iter().zip(KEYS) {
         list.push(
             Action::command(tr!("Go to {step}", step = of(step.name())), Command::Go(step))
                 .blocked(locked(state, step))
@@ -172,6 +173,9 @@ fn files(state: &AppState, list: &mut Vec<Action>) {
     list.push(
         Action::command(tr!("Save model file…"), Command::Pick(Pick::ExportTo)).blocked(export),
     );
+    let watch = locked(state, Step::Monitor);
+    let new = Action::command(tr!("Check new data…"), Command::Pick(Pick::NewData));
+    list.push(new.blocked(watch));
     let judged = state
         .project()
         .is_some_and(|p| matches!(p.evaluation, crate::app::EvaluationState::Done(_)));

@@ -152,6 +152,7 @@ fn step_icon(step: Step) -> char {
         Step::Train => icons::CHART_LINE_UP,
         Step::Evaluate => icons::SCALES,
         Step::Export => icons::EXPORT,
+        Step::Monitor => icons::HEARTBEAT,
     }
 }
 

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["model", "kernels"],
     &["plan"],
     &["engine"],
-    &["train", "eval", "quality", "export", "deploy", "project"],
+    &["train", "eval", "quality", "export", "deploy", "monitor", "project"],
     &["app"],
     &["ui"],
 ];
@@ -256,7 +256,7 @@ fn scanner_finds_planted_violations() {
         ("app/mod.rs", "std::thread::Builder::new()", "thread::Builder may not be named"),
         ("data/import.rs", "use std::net::{IpAddr, TcpStream};", "TcpStream may not be named"),
         ("data/import.rs", "std::net::UdpSocket::bind(a)", "UdpSocket may not be named"),
-        ("monitor/mod.rs", "", "no place in the layer table"),
+        ("oracle/mod.rs", "", "no place in the layer table"),
     ];
     for (file, source, expected) in planted {
         let wrong = scan(file, source);

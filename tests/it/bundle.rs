@@ -127,7 +127,7 @@ fn a_changed_file_is_named_when_a_bundle_is_opened() {
 
 #[test]
 fn onnxruntime_agrees_on_all_test_rows() {
-    let tables = PrepConfig { one_hot_limit: 4, text_words: 12 };
+    let tables = PrepConfig { one_hot_limit: 4, text_words: 12, recipe: None };
     let cases = [
         ("mixed", support::mixed(500), tables),
         ("hills", support::hills(300), PrepConfig::default()),

@@ -27,6 +27,7 @@ mod insight;
 mod kernels;
 mod known_faults;
 mod lean;
+mod monitor;
 mod onnx;
 mod pair;
 mod privacy;

@@ -133,7 +133,7 @@ fn graphs_predict_as_the_live_model_from_raw_cells() {
         epochs: 1,
         ..config(Precision::Fp8(recipe))
     };
-    let tables = PrepConfig { one_hot_limit: 4, text_words: 12 };
+    let tables = PrepConfig { one_hot_limit: 4, text_words: 12, recipe: None };
     let images = |architecture| TrainConfig { architecture, epochs: 1, ..config(fp8()) };
     let mx =
         TrainConfig { precision: Precision::Fp8(Recipe::mx()), ..images(Architecture::SmallCnn) };

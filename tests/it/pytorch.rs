@@ -23,7 +23,7 @@ fn result(folder: &Path, test: f64) {
 
 #[test]
 fn a_result_comes_back_only_with_the_score_that_it_claims() {
-    let tables = PrepConfig { one_hot_limit: 4, text_words: 12 };
+    let tables = PrepConfig { one_hot_limit: 4, text_words: 12, recipe: None };
     for (data, precision) in
         [(support::mixed(400), Precision::Fp8(Recipe::mx())), (support::hills(300), Precision::F32)]
     {

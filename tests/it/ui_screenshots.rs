@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::kittest::Queryable;
 use fp8_studio::app::prefs::LanguageChoice;
-use fp8_studio::app::{Command, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice};
+use fp8_studio::app::{
+    Command, MonitorCommand, PastRun, PrecisionChoice, Preferences, Step, ThemeChoice,
+};
 use fp8_studio::data::import::Parts;
 use fp8_studio::error::UserError;
 use fp8_studio::export::sealed;
@@ -16,7 +18,7 @@ use fp8_studio::quality::{Finding, Severity};
 use fp8_studio::train::{Event, RunNotes, StopReason};
 
 use super::ui_support::{
-    Script, Window, epochs, finish, go_on, insight, interrupted, past, play, project,
+    Script, Window, epochs, error, finish, go_on, insight, interrupted, past, play, project,
 };
 
 fn runs() -> Vec<PastRun> {
@@ -207,6 +209,58 @@ fn safeguards(mut w: Window, folder: &Path, tag: &str) {
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();
     take(&mut w, folder, &format!("{tag}-8-export"));
+}
+
+/// The Monitor step: empty, running, failed, drifted, and with nothing to do.
+fn watching(mut w: Window, folder: &Path, tag: &str) {
+    w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Train);
+    w.settle();
+    play(&w.run(), 3);
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.harness.state_mut().state.apply(Command::Go(Step::Monitor));
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-9-monitor-empty"));
+    let check = |w: &mut Window, name: &str| {
+        let check = MonitorCommand::Check(format!("/tmp/{name}.csv").into());
+        w.harness.state_mut().state.apply(Command::Monitor(check));
+        w.settle();
+    };
+    w.script.hold_monitor.store(true, Relaxed);
+    check(&mut w, "june");
+    take(&mut w, folder, &format!("{tag}-9-monitor-running"));
+    w.script.hold_monitor.store(false, Relaxed);
+    w.settle();
+    take(&mut w, folder, &format!("{tag}-9-monitor"));
+    for part in ["columns", "rows", "time", "history"] {
+        scroll(&mut w, 640.0);
+        take(&mut w, folder, &format!("{tag}-9-monitor-{part}"));
+    }
+    check(&mut w, "same");
+    take(&mut w, folder, &format!("{tag}-9-monitor-same"));
+    *w.script.fail_monitor.lock().unwrap() =
+        Some(error("A row has more fields than the header", "Look for a stray comma.", 17));
+    check(&mut w, "broken");
+    take(&mut w, folder, &format!("{tag}-9-monitor-failed"));
+}
+
+#[test]
+#[ignore = "makes pictures for people to look at"]
+fn pictures_of_watching() {
+    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
+        for zoom in [1.0, 2.0] {
+            let tag = format!("{name}-{}", (zoom * 100.0) as u32);
+            let w = Window::with([1280.0, 800.0], Arc::new(Script::default()), |store| {
+                store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
+            });
+            watching(w, folder, &tag);
+        }
+    }
 }
 
 fn walk(folder: &Path, wanted: &Preferences, tag: &str) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT;
-use fp8_studio::app::{Command, Preferences, Step, ThemeChoice, Workspace};
+use fp8_studio::app::{Command, MonitorCommand, Preferences, Step, ThemeChoice, Workspace};
 use fp8_studio::error::UserError;
 use fp8_studio::export::{ExportFormat, Variant};
 use fp8_studio::project::Project;
@@ -491,4 +491,82 @@ fn a_model_is_judged_in_every_state() {
     w.script.picks.lock().unwrap().insert("report", "/tmp/r.html".into());
     w.click("Save report…");
     assert_eq!(*w.script.reports.lock().unwrap(), [PathBuf::from("/tmp/r.html")]);
+}
+
+#[test]
+fn new_data_are_checked_in_every_state() {
+    let mut w = Window::sized([1280.0, 2400.0]);
+    assert!(w.node("Step 8: Monitor").accesskit_node().is_disabled());
+    trained(&mut w);
+    w.click("Step 8: Monitor");
+    // Empty.
+    w.see("Is your model still right?");
+    assert_eq!(unnamed(&w.harness), [""; 0]);
+    // Failed.
+    let planted = UserError::new("None of the model's columns is in this data", "Choose others.");
+    *w.script.fail_monitor.lock().unwrap() = Some(planted);
+    w.script.picks.lock().unwrap().insert("new", "/tmp/june.csv".into());
+    w.click("Check new data…");
+    w.see("The new data could not be checked");
+    w.see("Choose others.");
+    w.see("Choose other data…");
+    w.see("Step 8: Monitor, needs a look");
+    *w.script.fail_monitor.lock().unwrap() = None;
+    // Running, and cancelled.
+    w.script.hold_monitor.store(true, Relaxed);
+    w.click("Try again");
+    w.see("Comparing the new data with the training…");
+    w.see("35 %");
+    w.see("Step 8: Monitor, working");
+    w.click("Cancel");
+    w.script.hold_monitor.store(false, Relaxed);
+    w.settle();
+    w.see("Is your model still right?");
+    assert!(!w.has("What was noticed"));
+    // Done.
+    w.click("Check new data…");
+    w.see("Train again");
+    w.see("It began at row 172.");
+    w.see("Accuracy went from 98.55 % at training");
+    w.see("2 of 5");
+    w.see("The largest change lies at row 172, in body_mass_g, island.");
+    // The worst column is open; another one shows its own rows.
+    w.see("Rows where it shows: 170");
+    w.click("Show column island");
+    w.see("Not seen in training: Atlantis (130)");
+    w.see("Biscoe: training 49");
+    w.click("Show column bill_length_mm");
+    w.see("middle value 44.5 → 44.7");
+    assert_eq!(unnamed(&w.harness), [""; 0]);
+    // A threshold is an edit like any other.
+    let triggers = fp8_studio::monitor::Triggers { score_drop: 0.2, ..Default::default() };
+    w.harness.state_mut().state.apply(Command::Monitor(MonitorCommand::Triggers(triggers)));
+    w.settle();
+    let kept = |w: &Window| w.harness.state().state.project().unwrap().project.monitor;
+    assert_eq!(kept(&w), triggers);
+    w.click("Back to the usual");
+    assert!(kept(&w).is_default());
+    // A second check with the same data as in training, and both are in the history.
+    w.script.picks.lock().unwrap().insert("new", "/tmp/same.csv".into());
+    w.click("Check new data…");
+    w.see("Nothing to do");
+    w.see("Step 8: Monitor, done");
+    w.see("Checks so far");
+    w.see("Over the checks");
+    w.see("june");
+    w.script.picks.lock().unwrap().insert("plot", "/tmp/monitor-of-the-tests.html".into());
+    w.click("Save report…");
+    let page = std::fs::read_to_string("/tmp/monitor-of-the-tests.html").unwrap();
+    assert!(page.contains("Nothing to do"));
+}
+
+#[test]
+fn a_log_that_was_changed_is_told_on_the_monitor_step() {
+    let mut w = Window::new();
+    let planted = UserError::new("This is not a usable project: line 2 was changed", "");
+    *w.script.fail_checks.lock().unwrap() = Some(planted);
+    trained(&mut w);
+    w.click("Step 8: Monitor");
+    w.see("line 2 was changed");
+    w.see("Check a file…");
 }

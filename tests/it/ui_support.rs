@@ -12,8 +12,8 @@ use egui_kittest::{Harness, Node};
 use fp8_studio::app::folds::Folds;
 use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
-    Dialogs, Engines, ExportRequest, Interrupted, PastRun, Pick, PrecisionChoice, Sample, Services,
-    Store, Wake,
+    Dialogs, Engines, ExportRequest, Interrupted, Monitored, PastRun, Pick, PrecisionChoice,
+    Sample, Services, Store, Wake,
 };
 use fp8_studio::data::import::Parts;
 use fp8_studio::data::{
@@ -44,6 +44,7 @@ use fp8_studio::fp8::{Format, TensorStats};
 use fp8_studio::metrics::MetricKind;
 use fp8_studio::metrics::Scores;
 use fp8_studio::model::{Head, ImageShape, InputSpec};
+use fp8_studio::monitor::{self, CheckRecord, ColumnDrift, Found, Triggers};
 use fp8_studio::plan::{PlanConfig, Purpose, TensorRole};
 use fp8_studio::project::{Project, VERSION};
 use fp8_studio::quality::{CheckStatus, Finding, Report};
@@ -102,6 +103,10 @@ pub struct Script {
     pub deleted: Mutex<Vec<PastRun>>,
     pub tried: Mutex<Vec<Input>>,
     pub fail_trial: Mutex<Option<UserError>>,
+    pub checks: Mutex<Vec<CheckRecord>>,
+    pub hold_monitor: std::sync::atomic::AtomicBool,
+    pub fail_monitor: Mutex<Option<UserError>>,
+    pub fail_checks: Mutex<Option<UserError>>,
     pub parts: Mutex<Parts>,
     pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
@@ -131,6 +136,7 @@ pub fn project(name: &str, data: &str) -> Project {
         accepted: Vec::new(),
         shares: BTreeMap::new(),
         licence: String::new(),
+        monitor: Default::default(),
     }
 }
 
@@ -506,6 +512,42 @@ impl Services for Script {
         self.tried.lock().unwrap().push(input.clone());
         Ok(answer(data, input))
     }
+
+    fn monitor(
+        &self,
+        run: &Path,
+        _: &Project,
+        _: &Dataset,
+        new: &Path,
+        options: &monitor::Options,
+        progress: &Progress,
+    ) -> Result<Monitored, UserError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        progress.total.store(100, Relaxed);
+        progress.done.store(35, Relaxed);
+        while self.hold_monitor.load(Relaxed) {
+            if progress.cancel.load(Relaxed) {
+                return Err(UserError::new("Cancelled", ""));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(e) = self.fail_monitor.lock().unwrap().clone() {
+            return Err(e);
+        }
+        let drifted = !new.to_string_lossy().contains("same");
+        let found = monitored(options.triggers, drifted);
+        let run = run.file_name().unwrap().to_string_lossy().into_owned();
+        let mut checks = self.checks.lock().unwrap();
+        checks.push(CheckRecord::of(&found, &run));
+        Ok(Monitored { found, data: Arc::new(table()), history: checks.clone() })
+    }
+
+    fn checks(&self, _: &Path) -> Result<Vec<CheckRecord>, UserError> {
+        match self.fail_checks.lock().unwrap().clone() {
+            Some(e) => Err(e),
+            None => Ok(self.checks.lock().unwrap().clone()),
+        }
+    }
 }
 
 impl Dialogs for Script {
@@ -520,12 +562,187 @@ impl Dialogs for Script {
             Pick::FileTo => "plot",
             Pick::SaveAs => "project",
             Pick::Picture => "picture",
+            Pick::NewData => "new",
+            Pick::NewFolder => "new folder",
         };
         self.picks.lock().unwrap().get(key).cloned()
     }
 }
 
 /// What a run takes, in a machine with so many bytes free.
+fn watched(name: &str, kind: monitor::Kind, drifted: bool, summary: &str) -> ColumnDrift {
+    use monitor::{Histogram, Kind, Method};
+    let category = kind != Kind::Number;
+    let shares = |shift: f64| -> Vec<f64> {
+        let raw: Vec<f64> =
+            (0..24).map(|i| (-((f64::from(i) - 9.0 - shift) / 4.0).powi(2)).exp()).collect();
+        let sum: f64 = raw.iter().sum();
+        raw.iter().map(|v| v / sum).collect()
+    };
+    let histogram = if category {
+        let labels = ["Biscoe", "Dream", "Torgersen", "(new)"].map(str::to_owned).to_vec();
+        let new = if drifted { vec![0.21, 0.28, 0.13, 0.38] } else { vec![0.5, 0.35, 0.15, 0.0] };
+        Histogram { edges: vec![], labels, reference: vec![0.49, 0.36, 0.15, 0.0], new }
+    } else {
+        let edges = (0..=24).map(|i| 2700.0 + 150.0 * f64::from(i)).collect();
+        let new = shares(if drifted { 5.0 } else { 0.2 });
+        Histogram { edges, labels: vec![], reference: shares(0.0), new }
+    };
+    ColumnDrift {
+        name: name.to_owned(),
+        column: Some(name.to_owned()),
+        kind,
+        method: Some(if category { Method::ChiSquared } else { Method::KolmogorovSmirnov }),
+        value: if drifted { 3.1e-7 } else { 0.61 },
+        p: if drifted { 1.1e-7 } else { 0.33 },
+        p_adjusted: if drifted { 3.1e-7 } else { 0.61 },
+        psi: if drifted { 0.62 } else { 0.01 },
+        size: if drifted { 0.4 } else { 0.04 },
+        drifted,
+        usable: 340,
+        missing: [0.006, if drifted { 0.04 } else { 0.009 }],
+        outside: (!category).then_some(if drifted { 0.08 } else { 0.0 }),
+        new_categories: if category && drifted { vec![("Atlantis".into(), 130)] } else { vec![] },
+        unit: None,
+        summary: summary.to_owned(),
+        histogram,
+        rows: if drifted { (170..340).collect() } else { vec![] },
+        row_count: if drifted { 170 } else { 0 },
+    }
+}
+
+/// A check of new penguins: their weights changed halfway, or nothing did.
+pub fn monitored(triggers: Triggers, drifted: bool) -> Found {
+    use fp8_studio::quality::Severity;
+    use monitor::{Action, AlertKind, Feedback, Kind};
+    let columns = vec![
+        watched("body_mass_g", Kind::Number, drifted, "middle value 4050 → 4740"),
+        watched("island", Kind::Category, drifted, "\"Atlantis\" is new"),
+        watched("bill_length_mm", Kind::Number, false, "middle value 44.5 → 44.7"),
+        watched("bill_depth_mm", Kind::Number, false, "middle value 17.3 → 17.2"),
+        watched("flipper_length_mm", Kind::Number, false, "middle value 197 → 197"),
+    ];
+    let change = drifted.then(|| monitor::Change {
+        row: 172,
+        place: 170,
+        date: None,
+        columns: vec!["body_mass_g".into(), "island".into()],
+        before_is_normal: true,
+    });
+    let windows = (0..6)
+        .map(|i| {
+            let after = drifted && i >= 3;
+            monitor::Window {
+                places: [i * 57, (i + 1) * 57],
+                rows: [i as u64 * 57 + 2, i as u64 * 57 + 58],
+                dates: None,
+                drifting: if after { 0.4 } else { 0.0 },
+                distances: vec![0.05; 5],
+                confidence: Some(if after { 0.81 } else { 0.96 } - 0.01 * (i % 2) as f64),
+                unsure: Some(if after { 0.3 } else { 0.1 }),
+                score: Some(if after { 0.84 } else { 0.98 }),
+            }
+        })
+        .collect();
+    let now = if drifted { 0.91 } else { 0.98 };
+    let measured = Measured {
+        kind: MetricKind::Accuracy,
+        class: None,
+        value: now,
+        interval: Interval { low: now - 0.03, high: (now + 0.02f64).min(1.0) },
+    };
+    let alert = |severity, kind, title: &str, advice: &str, columns: &[&str]| monitor::Alert {
+        severity,
+        kind,
+        title: title.to_owned(),
+        advice: advice.to_owned(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+    };
+    let alerts = vec![
+        alert(
+            Severity::High,
+            AlertKind::Score,
+            "Accuracy went from 98.55 % at training to 91.00 % on 344 rows with a right answer",
+            "95 % interval now: 88.00 % to 93.00 %.",
+            &[],
+        ),
+        alert(
+            Severity::Warning,
+            AlertKind::Column,
+            "\"body_mass_g\" has other values than in training: middle value 4050 → 4740",
+            "Find out what changed: the customers, the season, how it is measured?",
+            &["body_mass_g"],
+        ),
+        alert(
+            Severity::Warning,
+            AlertKind::Input,
+            "\"island\" has values that training had not seen, in 130 rows: \"Atlantis\"",
+            "The model cannot tell them apart. Correct spellings, or train again once they are common.",
+            &["island"],
+        ),
+    ];
+    let (action, text) = match drifted {
+        true => (
+            Action::TrainAgain,
+            "Accuracy went from 98.55 % at training to 91.00 % on 344 rows with a right answer. It began at row 172. Add these rows to the training data.",
+        ),
+        false => (
+            Action::Nothing,
+            "344 new rows were compared with 240 rows of the training: nothing that matters has changed.",
+        ),
+    };
+    Found {
+        time: "2025-03-01T10:20:00Z".into(),
+        project: "Penguins".into(),
+        trained: "2025-02-01T10:20:00Z".into(),
+        data: if drifted { "june" } else { "may, the same" }.into(),
+        rows: 344,
+        reference_rows: 240,
+        advice: monitor::Advice {
+            action,
+            text: text.into(),
+            columns: if drifted { vec!["body_mass_g".into()] } else { vec![] },
+        },
+        alerts: if drifted { alerts } else { vec![] },
+        tested: columns.len(),
+        drifting: if drifted { 2 } else { 0 },
+        dataset_drift: false,
+        columns,
+        answers: Some(monitor::AnswerDrift {
+            drift: watched("species", Kind::Prediction, false, "\"Dream\" 36 % → 35 %"),
+            confidence: Some([0.961, if drifted { 0.88 } else { 0.958 }]),
+            unsure_below: Some(0.86),
+            unsure: Some([0.1, if drifted { 0.2 } else { 0.11 }]),
+            rows: 344,
+        }),
+        feedback: Some(Feedback {
+            rows: 344,
+            before: 0.9855,
+            before_rows: 69,
+            before_interval: Some(Interval { low: 0.92, high: 0.997 }),
+            drop: 0.9855 - now,
+            certain: drifted,
+            metrics: vec![measured.clone()],
+            now: measured,
+        }),
+        timeline: monitor::Timeline {
+            names: [
+                "body_mass_g",
+                "island",
+                "bill_length_mm",
+                "bill_depth_mm",
+                "flipper_length_mm",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            windows,
+            change,
+            by_column: vec![],
+        },
+        triggers,
+    }
+}
+
 fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     let head = Head::Classes { count: 3 };
     let config = &project.train;

@@ -41,13 +41,14 @@ Examples:
   fp8-studio runs penguins                      list all its runs with settings and scores
   fp8-studio export penguins                    write its newest model to a file
   fp8-studio predict model.safetensors new.csv  predict the rows of a table
+  fp8-studio monitor penguins new.csv           whether new data are still like the old
   fp8-studio bench --model cnn                  how long training steps take here
 
   fp8-studio train customers.csv --target churned     your own table, one column to predict
 
 Exit codes:
   0 done   1 failed, the message says why   2 wrong arguments
-  3 `check` found warnings   4 `check` found serious problems   130 interrupted
+  3 `check` or `monitor` found warnings   4 serious problems   130 interrupted
 
 FP8_STUDIO_LOG=debug shows what the program does in detail.";
 
@@ -72,6 +73,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Predict every row of a table with an exported model
     Predict(PredictArgs),
+    /// Compare new data with the training data of a model: have they drifted, is it still right?
+    Monitor(MonitorArgs),
+    /// Keep how the columns of a project are prepared, and use it in other projects
+    Features(FeaturesArgs),
     /// Seal a model file or a whole project with a passphrase or a key (age)
     Seal(SealArgs),
     /// Open what was sealed
@@ -674,6 +679,117 @@ pub struct OpenArgs {
     /// File with the secret key (AGE-SECRET-KEY-1…) of a file that was sealed for a key
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
     pub identity: Option<PathBuf>,
+}
+
+/// `monitor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fp8-studio monitor penguins new.csv
+  fp8-studio monitor model.safetensors june.csv --by date --report june.html
+  fp8-studio monitor penguins --history          all checks of this project so far
+
+Exit codes: 0 nothing to do, 3 warnings, 4 serious (train again, or repair the input), 1 it could not
+be checked. Checks of a project are kept in its audit log.")]
+pub struct MonitorArgs {
+    /// A project (its newest run), a run folder, or a model file written by `export`
+    #[arg(value_name = "PROJECT|MODEL")]
+    pub model: PathBuf,
+    /// New data of any kind that can be trained on; with right answers in it, the score is checked too
+    #[arg(value_name = "NEW_DATA", required_unless_present = "history")]
+    pub data: Option<PathBuf>,
+    /// What was found as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Write what was found as one web page
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Compare with this data instead of the training rows
+    #[arg(long, value_name = "PROJECT|DATA")]
+    pub reference: Option<PathBuf>,
+    /// Column of dates or numbers that orders the new rows [default: as they come]
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// Rows of a window of the timeline, at least 50 [default: forty windows at most]
+    #[arg(long, value_name = "ROWS")]
+    pub window: Option<usize>,
+    /// Train again when the score fell by this much (0.05: five points) [default: as the project says]
+    #[arg(long, value_name = "FALL")]
+    pub score_drop: Option<f64>,
+    /// Train again when this share of the columns drifts [default: as the project says, else 0.5]
+    #[arg(long, value_name = "SHARE")]
+    pub drifting: Option<f64>,
+    /// Train again when this share of the answers is unsure [default: as the project says, else 0.25]
+    #[arg(long, value_name = "SHARE")]
+    pub unsure: Option<f64>,
+    /// An answer less probable than this is unsure [default: the level below which a tenth of the
+    /// held-out answers lay at training]
+    #[arg(long, value_name = "PROBABILITY")]
+    pub abstain_below: Option<f64>,
+    /// List all checks of the project so far
+    #[arg(long, conflicts_with_all = ["report", "reference"])]
+    pub history: bool,
+    /// How a sealed model is opened
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+/// `features`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A feature recipe holds which columns are learned from, their types, how categories and texts become
+numbers, and the rules for cells that were recorded in Check. Means and the like are fitted on the
+training rows of each project. Models record name, version and SHA-256 of the recipe they used.
+
+Examples:
+  fp8-studio features save shop-north.csv customers
+  fp8-studio features apply shop-south.csv customers      its newest version; customers@1 the first
+  fp8-studio features check shop-south.csv                whether the project still follows it")]
+pub struct FeaturesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: FeaturesCommand,
+}
+
+/// What `features` does.
+#[derive(Debug, Subcommand)]
+pub enum FeaturesCommand {
+    /// Save how a project prepares its columns, as the next version of a name
+    Save {
+        /// A project folder, or data
+        #[arg(value_name = "PROJECT|DATA")]
+        project: PathBuf,
+        /// Name of the recipe
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// List all saved recipes
+    List {
+        /// Write JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a recipe says, as JSON
+    Show {
+        /// NAME, or NAME@VERSION
+        #[arg(value_name = "NAME")]
+        recipe: String,
+    },
+    /// Prepare the columns of a project as a recipe says; exit code 3 if the data lack some of them
+    Apply {
+        /// A project folder, or data
+        #[arg(value_name = "PROJECT|DATA")]
+        project: PathBuf,
+        /// NAME, or NAME@VERSION
+        #[arg(value_name = "NAME")]
+        recipe: String,
+    },
+    /// Say how a project differs from the recipe that it uses; exit code 3 if it does
+    Check {
+        /// A project folder, or data
+        #[arg(value_name = "PROJECT|DATA")]
+        project: PathBuf,
+    },
 }
 
 /// `seal`.

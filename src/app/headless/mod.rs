@@ -7,8 +7,10 @@ mod compare;
 mod describe;
 mod eval;
 mod export;
+mod features;
 mod import;
 mod info;
+mod monitor;
 mod predict;
 mod report;
 mod runs;
@@ -43,6 +45,8 @@ pub fn run(command: &Command) -> Result<u8, UserError> {
         Command::Export(args) => export::run(args).map(|()| 0),
         Command::Import(args) => import::run(args).map(|()| 0),
         Command::Predict(args) => predict::run(args).map(|()| 0),
+        Command::Features(args) => features::run(args),
+        Command::Monitor(args) => monitor::run(args),
         Command::Bench(args) => bench::run(args).map(|()| 0),
         Command::Info(args) => info::run(args).map(|()| 0),
         Command::Seal(args) => seal::seal(args).map(|()| 0),

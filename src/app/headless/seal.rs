@@ -73,7 +73,7 @@ pub(super) fn readable(
     path: &Path,
     args: &OpenArgs,
 ) -> Result<(PathBuf, Option<TempDir>), UserError> {
-    if !path.is_file() || !sealed::is_sealed_file(path) {
+    if !is_sealed(path) {
         return Ok((path.to_owned(), None));
     }
     let plain = open_bytes(path, args)?;
@@ -82,6 +82,11 @@ pub(super) fn readable(
     let to = folder.path().join(path.file_stem().unwrap_or_else(|| "model".as_ref()));
     std::fs::write(&to, plain).map_err(io(&to))?;
     Ok((to, Some(folder)))
+}
+
+/// Whether a path is a sealed file.
+pub(super) fn is_sealed(path: &Path) -> bool {
+    path.is_file() && sealed::is_sealed_file(path)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), UserError> {

@@ -39,6 +39,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), UserError> {
     if !args.resume {
         gate(args, &mut source)?;
     }
+    if source.project.prep.recipe.is_some() && !args.quiet {
+        super::features::say_skew(&source);
+    }
     if let Some(k) = args.folds {
         return cross_validate(args, &source, k);
     }

@@ -171,7 +171,7 @@ fn number(column: &Column, rows: &[u32]) -> Result<Fit, DataError> {
 }
 
 /// Key of a boolean cell.
-pub(super) fn boolean_key(cell: &str) -> String {
+pub(crate) fn boolean_key(cell: &str) -> String {
     match truth(cell) {
         Some(value) => value.to_string(),
         None => cell.to_lowercase(),

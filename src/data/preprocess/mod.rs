@@ -23,7 +23,9 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::columns::{ColumnFit, Fit, PixelFit, Standard};
+pub(crate) use self::fit::boolean_key;
 pub use self::raw::{RawInput, RawValues};
+pub(crate) use self::words::terms;
 use super::{ColumnType, Step, Task};
 
 /// Standard deviations at which values are held.
@@ -37,11 +39,25 @@ pub struct PrepConfig {
     pub one_hot_limit: usize,
     /// Most words and word pairs taken from each text column.
     pub text_words: usize,
+    /// Feature recipe that these settings and the types of the columns come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<RecipeMark>,
+}
+
+/// Which feature recipe was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipeMark {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// SHA-256 of its content.
+    pub sha256: String,
 }
 
 impl Default for PrepConfig {
     fn default() -> Self {
-        Self { one_hot_limit: 32, text_words: 1024 }
+        Self { one_hot_limit: 32, text_words: 1024, recipe: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// Words and pairs of words in the order of the text, lower case.
-pub(super) fn terms(text: &str) -> Vec<String> {
+pub(crate) fn terms(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower
         .split(|c: char| !c.is_alphanumeric())

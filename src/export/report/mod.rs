@@ -1,10 +1,10 @@
 //! The report of a model: one HTML file that needs nothing else, with its figures drawn in it.
 
 mod costs;
-mod html;
+pub(crate) mod html;
 mod privacy;
 mod risks;
-mod svg;
+pub(crate) mod svg;
 
 use std::path::Path;
 

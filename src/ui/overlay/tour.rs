@@ -12,11 +12,11 @@ use crate::ui::widgets::{Button, Kind, muted, small, strong};
 use crate::{key, tr};
 
 /// Title, text, and the step it is about.
-const PAGES: [(&str, &str, Option<usize>); 9] = [
+const PAGES: [(&str, &str, Option<usize>); 10] = [
     (
         key!("Welcome"),
         key!(
-            "In seven steps a table or a folder of pictures becomes a model that predicts. This tour takes a minute; nothing is changed."
+            "In eight steps a table or a folder of pictures becomes a model that predicts. This tour takes a minute; nothing is changed."
         ),
         None,
     ),
@@ -62,6 +62,13 @@ const PAGES: [(&str, &str, Option<usize>); 9] = [
         key!("Export"),
         key!("Take the model along in one file, proven to predict the same."),
         Some(6),
+    ),
+    (
+        key!("Monitor"),
+        key!(
+            "Later, give it new data: it says what changed since the training, when it began, and whether to train again."
+        ),
+        Some(7),
     ),
     (
         key!("That is all"),

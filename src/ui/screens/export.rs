@@ -89,6 +89,10 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut sealed::Local, out: &mut 
             }
             ExportState::Done(report) => {
                 written(ui, report);
+                let watch = Button::secondary(tr!("Watch it on new data"));
+                if watch.icon(icons::HEARTBEAT).pressed(ui) {
+                    out.push(Command::Go(Step::Monitor));
+                }
                 section(ui, tr!("Another format"), "");
                 formats(ui, project.export_format, out);
                 seal(ui, &project.export_passphrase, &mut local.show, out);

@@ -11,6 +11,7 @@ mod gradients;
 pub mod home;
 pub mod insight;
 mod live_groups;
+pub mod monitor;
 mod reading;
 pub mod run;
 pub mod runs;
@@ -29,7 +30,7 @@ use std::path::PathBuf;
 use super::overlay::Local as Overlays;
 use super::shell::Action;
 use super::widgets::save::Camera;
-use crate::app::{AppState, Command, Step, Workspace};
+use crate::app::{AppState, Command, MonitorCommand, Step, Workspace};
 use crate::metrics::MetricKind;
 use crate::text::figure;
 use crate::tr;
@@ -49,6 +50,8 @@ pub struct Local {
     pub runs: runs::Local,
     /// Evaluate.
     pub evaluate: evaluate::Local,
+    /// Monitor.
+    pub monitor: monitor::Local,
     /// Passphrases being typed.
     pub sealed: sealed::Local,
     /// What is open over the window.
@@ -59,6 +62,10 @@ pub struct Local {
 
 /// What a file dropped on the window asks for.
 pub fn dropped(state: &AppState, local: &Local, path: PathBuf) -> Command {
+    let trained = !matches!(state.status(Step::Monitor), crate::app::StepStatus::Locked(_));
+    if state.step == Step::Monitor && trained {
+        return Command::Monitor(MonitorCommand::Check(path));
+    }
     let tried = (state.step == Step::Evaluate && local.evaluate.trying())
         .then(|| state.project())
         .flatten()
@@ -92,6 +99,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         }
         Step::Evaluate => evaluate::show(ui, state, &mut local.evaluate, out),
         Step::Export => export::show(ui, state, &mut local.sealed, out),
+        Step::Monitor => monitor::show(ui, state, &mut local.monitor, out),
     }
 }
 
@@ -105,6 +113,7 @@ pub fn action(state: &AppState) -> Option<Action> {
         Step::Train => train::action(state),
         Step::Evaluate => evaluate::action(state),
         Step::Export => export::action(state),
+        Step::Monitor => monitor::action(state),
     }
 }
 
