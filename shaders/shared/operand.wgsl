@@ -43,8 +43,10 @@ fn $x_quad(row: u32, col: u32) -> vec4<f32> {
         }
         return v;
     }
-    // Bytes past the end of a row are zero.
-    let codes = fp8_decode_word($x[row * ((p.$x_cols + 3u) / 4u) + col / 4u], $X_FORMAT);
+    // Whatever lies in the bytes past the end of a row counts as zero.
+    let inside = 0xffffffffu >> (8u * (4u - min(left, 4u)));
+    let word = $x[row * ((p.$x_cols + 3u) / 4u) + col / 4u] & inside;
+    let codes = fp8_decode_word(word, $X_FORMAT);
     if ($X_SCALE < 3u) {
         return codes * $x_scale(row, col);
     }

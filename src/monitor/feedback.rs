@@ -35,8 +35,8 @@ pub struct Feedback {
     pub metrics: Vec<Measured>,
     /// By how much it fell; negative where it rose.
     pub drop: f64,
-    /// Whether that is more than chance: the score at training lies outside of the interval now, and
-    /// the score now outside of that at training, where one is known.
+    /// Whether that is more than chance: the score at training lies outside of the interval now; and
+    /// for shares of right answers, a Z-test of both shares rejects that they are equal at 1 %.
     pub certain: bool,
 }
 
@@ -137,10 +137,19 @@ pub(crate) fn look(
         drop: sign * (before - now.value),
         // Few held-out rows make the score at training a guess, too.
         certain: !now.interval.contains(before)
-            && !before_interval.is_some_and(|range| range.contains(now.value)),
+            && (kind != MetricKind::Accuracy
+                || differ([before, now.value], [scores.rows, labelled.places.len()])),
         now,
         metrics,
     }))
+}
+
+/// Whether two shares of as many rows are unequal by a pooled two-sided Z-test at 1 %.
+fn differ([a, b]: [f64; 2], [n, m]: [usize; 2]) -> bool {
+    let (n, m) = (n as f64, m as f64);
+    let pooled = (a * n + b * m) / (n + m);
+    let spread = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
+    (a - b).abs() > 2.576 * spread
 }
 
 /// Main score of some of the labelled rows, by their index; `None` for too few.
@@ -160,4 +169,16 @@ pub(crate) fn score(outcomes: &Outcomes, some: &[usize]) -> Option<f64> {
             definitions::r2(&pick(&v.truth), &pick(&v.predicted))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_rows_do_not_tell_a_fall_from_chance() {
+        // z = 1.80, 3.99 and 0.
+        assert!(!differ([0.68, 0.5832], [100, 499]));
+        assert!(differ([0.68, 0.5832], [1000, 999]) && !differ([0.5, 0.5], [9, 9]));
+    }
 }

@@ -23,6 +23,8 @@ pub const KEPT: usize = 20_000;
 pub const KEPT_WITH_RUN: usize = 400;
 /// The same, in a model file.
 pub const KEPT_IN_FILE: usize = 64;
+/// Different numbers from which on a column is kept as quantiles.
+const MANY: usize = 50;
 /// Categories told apart; the others are counted together.
 pub const MOST_CATEGORIES: usize = 200;
 /// Held-out rows that are answered.
@@ -98,7 +100,7 @@ pub enum Spread {
         values: Vec<f64>,
         /// How often each of `values` stands for.
         times: Vec<u32>,
-        /// Different numbers, counted up to 50.
+        /// Different numbers, counted up to `MANY`.
         distinct: usize,
         /// Standard deviation (÷ n).
         std: f64,
@@ -249,7 +251,7 @@ impl ColumnReference {
     }
 
     fn thinned(&self) -> Self {
-        Self { missing: rounded(self.missing, 0), spread: self.spread.thinned(), ..self.clone() }
+        Self { missing: rounded(self.missing), spread: self.spread.thinned(), ..self.clone() }
     }
 }
 
@@ -261,15 +263,16 @@ impl Spread {
         for &v in sorted {
             if v != last {
                 (distinct, last) = (distinct + 1, v);
-                if distinct >= 50 {
+                if distinct >= MANY {
                     break;
                 }
             }
         }
         let range = [sorted.first().copied(), sorted.last().copied()].map(|v| v.unwrap_or(0.0));
         let std = if sorted.is_empty() { 0.0 } else { stats::mean_std(sorted).1 };
-        let points = thin(sorted, kept);
-        let (values, times) = run_lengths(&points);
+        // Of few different numbers the counts are exact: tests of counts need them so.
+        let (values, times) =
+            if distinct < MANY { run_lengths(sorted) } else { run_lengths(&thin(sorted, kept)) };
         Self::Numbers { values, times, distinct, std, range }
     }
 
@@ -297,13 +300,20 @@ impl Spread {
 
     pub(super) fn thinned(&self) -> Self {
         match self {
+            Self::Numbers { values, times, distinct, std, range } if *distinct < MANY => {
+                // A rare number is told by its neighbour.
+                let (values, times) = merged(values, times);
+                let (std, range) = (rounded(*std), outwards(*range, *std));
+                Self::Numbers { values, times, distinct: *distinct, std, range }
+            }
             Self::Numbers { distinct, std, range, .. } => {
+                let step = step_of(*std);
+                let near = |v: &f64| (v / step).round() * step;
                 let points: Vec<f64> =
-                    thin(&self.sample(), KEPT_IN_FILE).iter().map(|v| rounded(*v, 0)).collect();
+                    thin(&self.sample(), KEPT_IN_FILE).iter().map(near).collect();
                 let (values, times) = run_lengths(&points);
-                // Outwards, so that the training rows stay within.
-                let range = [rounded(range[0], -1), rounded(range[1], 1)];
-                Self::Numbers { values, times, distinct: *distinct, std: rounded(*std, 0), range }
+                let (std, range) = (rounded(*std), outwards(*range, *std));
+                Self::Numbers { values, times, distinct: *distinct, std, range }
             }
             Self::Categories { values, other } => {
                 let (named, rare): (Vec<_>, Vec<_>) =
@@ -328,24 +338,57 @@ fn run_lengths(sorted: &[f64]) -> (Vec<f64>, Vec<u32>) {
     runs.filter_map(|run| Some((*run.first()?, run.len() as u32))).unzip()
 }
 
-/// Three significant digits: the nearest, or the next below (`-1`) or above (`1`).
-fn rounded(v: f64, towards: i8) -> f64 {
+/// Numbers that fewer rows than [`FEW`] have count as the nearest that more have, if there is one.
+fn merged(values: &[f64], times: &[u32]) -> (Vec<f64>, Vec<u32>) {
+    let (mut kept, mut rows): (Vec<f64>, Vec<u32>) =
+        values.iter().zip(times).filter(|(_, n)| u64::from(**n) >= FEW).unzip();
+    for (v, n) in values.iter().zip(times).filter(|(_, n)| u64::from(**n) < FEW) {
+        let gap = |i: &usize| kept.get(*i).map_or(f64::INFINITY, |k| (k - v).abs());
+        let nearest = (0..kept.len()).min_by(|a, b| gap(a).total_cmp(&gap(b)));
+        if let Some(place) = nearest.and_then(|i| rows.get_mut(i)) {
+            *place = place.saturating_add(*n);
+        }
+    }
+    if kept.is_empty() {
+        let sum = times.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
+        let middle = values.get(values.len() / 2).copied();
+        (kept, rows) = middle.map(|v| (v, sum)).into_iter().unzip();
+    }
+    (kept, rows)
+}
+
+/// About a hundredth of a standard deviation: a power of ten, so that rounded numbers are short.
+fn step_of(std: f64) -> f64 {
+    if std > 0.0 && std.is_finite() {
+        10f64.powi((std.log10().floor() as i32 - 2).clamp(-300, 300))
+    } else {
+        1e-300
+    }
+}
+
+/// A range rounded so that the training rows stay within.
+fn outwards([low, high]: [f64; 2], std: f64) -> [f64; 2] {
+    let step = step_of(std);
+    let cut = |v: f64, to: fn(f64) -> f64| {
+        let cut = to(v / step) * step;
+        if cut.is_finite() { cut } else { v }
+    };
+    [cut(low, f64::floor).min(low), cut(high, f64::ceil).max(high)]
+}
+
+/// Three significant digits.
+fn rounded(v: f64) -> f64 {
     if v == 0.0 || !v.is_finite() {
         return v;
     }
     let digits = 2 - v.abs().log10().floor() as i32;
-    let cut = |v: f64| match towards {
-        -1 => v.floor(),
-        1 => v.ceil(),
-        _ => v.round(),
-    };
     // Powers of ten with a whole exponent are exact as divisors.
     if digits >= 0 {
         let unit = 10f64.powi(digits.min(300));
-        cut(v * unit) / unit
+        (v * unit).round() / unit
     } else {
         let unit = 10f64.powi(-digits);
-        cut(v / unit) * unit
+        (v / unit).round() * unit
     }
 }
 
@@ -368,8 +411,16 @@ mod tests {
 
     #[test]
     fn a_file_holds_no_single_rows() {
-        assert_eq!([rounded(12345.6, 0), rounded(12345.6, 1)], [12300.0, 12400.0]);
-        assert_eq!([rounded(-0.012345, -1), rounded(0.0, 0)], [-0.0124, 0.0]);
+        assert_eq!([rounded(12345.6), rounded(-0.012345), rounded(0.0)], [12300.0, -0.0123, 0.0]);
+        assert_eq!(step_of(250.0), 1.0);
+        // Years stay apart, and the rare one is told by its neighbour.
+        let years = [[2007.0; 90], [2008.0; 90], [2009.0; 90]].concat();
+        let years = [years, vec![2011.0]].concat();
+        let Spread::Numbers { values, times, .. } = Spread::of_numbers(&years, KEPT).thinned()
+        else {
+            panic!()
+        };
+        assert_eq!((values, times), (vec![2007.0, 2008.0, 2009.0], vec![90, 90, 91]));
         let counts = vec![("common".to_owned(), 90), ("John Smith".to_owned(), 1)];
         let spread = Spread::Categories { values: counts, other: 2 }.thinned();
         let values = vec![("common".to_owned(), 90)];

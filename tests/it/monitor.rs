@@ -192,7 +192,7 @@ fn penguins() -> (Watched, Dataset) {
     let all = sample("penguins");
     // By chance: in the file, females and males take turns.
     let first = coin(all.len());
-    let config = TrainConfig { epochs: 30, ..short() };
+    let config = TrainConfig { epochs: 40, batch_size: 16, learning_rate: 0.01, ..short() };
     (train(part(&all, |r| first[r]), Some("species"), config), part(&all, |r| !first[r]))
 }
 

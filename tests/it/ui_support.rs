@@ -1299,12 +1299,17 @@ impl Window {
 
     /// Runs until no task is under way, or until a held one is all that is left.
     pub fn settle(&mut self) {
-        let held = self.script.hold_open.load(std::sync::atomic::Ordering::Relaxed);
+        let holds =
+            [(&self.script.hold_open, "Opening"), (&self.script.hold_monitor, "Checking new data")];
+        let held = |label: &str| {
+            let on = |hold: &std::sync::atomic::AtomicBool| hold.load(Relaxed);
+            holds.iter().any(|(hold, name)| on(hold) && label.starts_with(name))
+        };
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             self.harness.run_steps(3);
             let running = self.harness.state().state.tasks.running();
-            if running.iter().all(|t| held && t.label.starts_with("Opening")) {
+            if running.iter().all(|t| held(&t.label)) {
                 self.harness.run_steps(4);
                 return;
             }
