@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn few_rows_do_not_tell_a_fall_from_chance() {
-        // z = 1.80, 3.99 and 0.
+        // z = 1.80, 4.49 and 0.
         assert!(!differ([0.68, 0.5832], [100, 499]));
         assert!(differ([0.68, 0.5832], [1000, 999]) && !differ([0.5, 0.5], [9, 9]));
     }
