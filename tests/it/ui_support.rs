@@ -1302,7 +1302,9 @@ impl Window {
         let holds =
             [(&self.script.hold_open, "Opening"), (&self.script.hold_monitor, "Checking new data")];
         let held = |label: &str| {
-            let on = |hold: &std::sync::atomic::AtomicBool| hold.load(Relaxed);
+            let on = |hold: &std::sync::atomic::AtomicBool| {
+                hold.load(std::sync::atomic::Ordering::Relaxed)
+            };
             holds.iter().any(|(hold, name)| on(hold) && label.starts_with(name))
         };
         let end = Instant::now() + Duration::from_secs(30);
