@@ -210,7 +210,7 @@ fn figures(ui: &mut Ui, found: &Found) {
         all.push((
             tr!("{score} now", score = shown(kind.label())),
             kind.format(f.now.value),
-            tr!("{value} at training", value = figure(&kind.format(f.before))),
+            tr!("{value} at training", value = figure(kind.format(f.before))),
         ));
     }
     if let Some(a) = &found.answers {

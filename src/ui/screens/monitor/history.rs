@@ -43,7 +43,7 @@ pub fn show(ui: &mut Ui, checks: &[CheckRecord]) {
                 3 => share(Some(check.drifting)),
                 4 => share(check.unsure),
                 5 => {
-                    check.score.map_or("–".to_owned(), |(kind, now, _)| figure(&kind.format(now)))
+                    check.score.map_or("–".to_owned(), |(kind, now, _)| figure(kind.format(now)))
                 }
                 _ => shown(check.action.words()).into_owned(),
             };
