@@ -330,7 +330,8 @@ fn planted_faults_of_a_catalogue_are_found() {
     };
     let all = BTreeSet::from(["Ends.".to_owned()]);
     assert_eq!(faults("x", &good(), &keys, &all), Vec::<String>::new());
-    let planted: [(&str, &dyn Fn(&mut Entries)); 7] = [
+    type Fault<'a> = &'a dyn Fn(&mut Entries);
+    let planted: [(&str, Fault<'_>); 7] = [
         ("x lacks \"Open\"", &|e| drop(e.window.remove(0))),
         ("nothing uses \"Old\"", &|e| e.window.extend(owned(&[("Old", "Alt")]))),
         ("no source makes \"Gone.\"", &|e| e.messages.extend(owned(&[("Gone.", "Fort.")]))),

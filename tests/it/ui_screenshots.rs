@@ -145,7 +145,7 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();
     w.click("Confidence");
-    let bin = w.texts().into_iter().filter(|t| t.ends_with(" % sure")).next_back().unwrap();
+    let bin = w.texts().into_iter().rfind(|t| t.ends_with(" % sure")).unwrap();
     w.click(&bin);
     w.node(&bin).scroll_to_me();
     take(&mut w, folder, &format!("{tag}-10-bin"));

@@ -769,7 +769,7 @@ fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
 
 /// A picture of stripes, down or across, as made from weights.
 fn made_for((class, across): (&str, usize)) -> Inverted {
-    let stripe = |i: usize| if (i / [1, 8][across]) % 2 == 0 { 230 } else { 25 };
+    let stripe = |i: usize| if (i / [1, 8][across]).is_multiple_of(2) { 230 } else { 25 };
     Inverted {
         class: class.into(),
         confidence: 0.97,
