@@ -300,8 +300,8 @@ impl Spread {
 
     pub(super) fn thinned(&self) -> Self {
         match self {
-            Self::Numbers { values, times, distinct, std, range } if *distinct < MANY => {
-                // A rare number is told by its neighbour.
+            Self::Numbers { values, times, distinct, std, range } if common(times) => {
+                // The few rare numbers are told by their neighbours.
                 let (values, times) = merged(values, times);
                 let (std, range) = (rounded(*std), outwards(*range, *std));
                 Self::Numbers { values, times, distinct: *distinct, std, range }
@@ -338,6 +338,13 @@ fn run_lengths(sorted: &[f64]) -> (Vec<f64>, Vec<u32>) {
     runs.filter_map(|run| Some((*run.first()?, run.len() as u32))).unzip()
 }
 
+/// Whether nine of ten rows have a number that at least [`FEW`] rows have.
+fn common(times: &[u32]) -> bool {
+    let rows = |of: &[u32]| of.iter().map(|n| u64::from(*n)).sum::<u64>();
+    let often: Vec<u32> = times.iter().copied().filter(|n| u64::from(*n) >= FEW).collect();
+    rows(&often) * 10 >= rows(times) * 9 && times.len() < MANY
+}
+
 /// Numbers that fewer rows than [`FEW`] have count as the nearest that more have, if there is one.
 fn merged(values: &[f64], times: &[u32]) -> (Vec<f64>, Vec<u32>) {
     let (mut kept, mut rows): (Vec<f64>, Vec<u32>) =
@@ -348,11 +355,6 @@ fn merged(values: &[f64], times: &[u32]) -> (Vec<f64>, Vec<u32>) {
         if let Some(place) = nearest.and_then(|i| rows.get_mut(i)) {
             *place = place.saturating_add(*n);
         }
-    }
-    if kept.is_empty() {
-        let sum = times.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
-        let middle = values.get(values.len() / 2).copied();
-        (kept, rows) = middle.map(|v| (v, sum)).into_iter().unzip();
     }
     (kept, rows)
 }
