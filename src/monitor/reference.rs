@@ -347,7 +347,7 @@ fn common(times: &[u32]) -> bool {
 
 /// Numbers that fewer rows than [`FEW`] have count as the nearest that more have, if there is one.
 fn merged(values: &[f64], times: &[u32]) -> (Vec<f64>, Vec<u32>) {
-    let (mut kept, mut rows): (Vec<f64>, Vec<u32>) =
+    let (kept, mut rows): (Vec<f64>, Vec<u32>) =
         values.iter().zip(times).filter(|(_, n)| u64::from(**n) >= FEW).unzip();
     for (v, n) in values.iter().zip(times).filter(|(_, n)| u64::from(**n) < FEW) {
         let gap = |i: &usize| kept.get(*i).map_or(f64::INFINITY, |k| (k - v).abs());

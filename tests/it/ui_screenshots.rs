@@ -159,6 +159,7 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     std::fs::write(&path, bytes).unwrap();
     w.harness.state_mut().state.apply(Command::Open(path));
     w.settle();
+    w.click("Passphrase");
     w.node("Passphrase").type_text("wrong");
     w.harness.run_steps(3);
     w.click("Open");

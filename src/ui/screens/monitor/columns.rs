@@ -187,13 +187,14 @@ fn up_close(ui: &mut Ui, done: &Monitored, c: &ColumnDrift) {
 fn distribution(ui: &mut Ui, c: &ColumnDrift, id: &str) {
     let h = &c.histogram;
     if h.labels.is_empty() {
-        let steps = |shares: &[f64]| -> Vec<[f64; 2]> {
+        // A point in the middle of each bar: outlines of bars that overlap are hard to tell apart.
+        let middles = |shares: &[f64]| -> Vec<[f64; 2]> {
             let ends = h.edges.iter().zip(h.edges.iter().skip(1));
-            ends.zip(shares).flat_map(|((a, b), s)| [[*a, *s], [*b, *s]]).collect()
+            ends.zip(shares).map(|((a, b), s)| [(a + b) / 2.0, *s]).collect()
         };
         Curves::new(id, tr!("Share of rows"), &c.name)
-            .line(tr!("training"), steps(&h.reference), true)
-            .line(tr!("new"), steps(&h.new), false)
+            .line(tr!("training"), middles(&h.reference), true)
+            .line(tr!("new"), middles(&h.new), false)
             .percent()
             .from_zero()
             .height(180.0)
