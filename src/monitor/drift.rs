@@ -439,7 +439,7 @@ fn chi2(old: &[f64], new: &[f64]) -> f64 {
 }
 
 /// Two-sided p-value of the pooled Z-test that the share of the first category is equal.
-fn z(old: &[f64], new: &[f64]) -> f64 {
+pub(super) fn z(old: &[f64], new: &[f64]) -> f64 {
     let (n, m): (f64, f64) = (old.iter().sum(), new.iter().sum());
     let (Some(a), Some(b)) = (old.first(), new.first()) else { return 1.0 };
     let pooled = (a + b) / (n + m);

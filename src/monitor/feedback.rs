@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answers::Answers;
+use super::drift;
 use crate::data::{Dataset, Progress, Samples, Targets, targets};
 use crate::error::ExportError;
 use crate::eval::bootstrap::wilson;
@@ -146,10 +147,8 @@ pub(crate) fn look(
 
 /// Whether two shares of as many rows are unequal by a pooled two-sided Z-test at 1 %.
 fn differ([a, b]: [f64; 2], [n, m]: [usize; 2]) -> bool {
-    let (n, m) = (n as f64, m as f64);
-    let pooled = (a * n + b * m) / (n + m);
-    let spread = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
-    (a - b).abs() > 2.576 * spread
+    let counts = |share: f64, rows: usize| [share * rows as f64, (1.0 - share) * rows as f64];
+    drift::z(&counts(a, n), &counts(b, m)) < 0.01
 }
 
 /// Main score of some of the labelled rows, by their index; `None` for too few.

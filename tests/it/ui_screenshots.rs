@@ -1,7 +1,7 @@
 //! Pictures of every step, to be looked at: run with `--ignored` and FP8_STUDIO_PICTURES set to a
 //! folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -81,12 +81,17 @@ fn scroll(w: &mut Window, points: f32) {
     w.harness.run_steps(30);
 }
 
+/// The folder for the pictures, made if need be.
+fn pictures() -> PathBuf {
+    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.into()
+}
+
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_every_step() {
-    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder).unwrap();
+    let folder = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
@@ -98,9 +103,7 @@ fn pictures_of_every_step() {
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_opening() {
-    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder).unwrap();
+    let folder = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
@@ -170,9 +173,7 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_every_step_in_german() {
-    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder).unwrap();
+    let folder = &pictures();
     let german = Preferences { language: LanguageChoice::German, ..Default::default() };
     let light = Preferences { theme: ThemeChoice::Light, ..german.clone() };
     walk(folder, &light, "german-light-100");
@@ -250,9 +251,7 @@ fn watching(mut w: Window, folder: &Path, tag: &str) {
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_watching() {
-    let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder).unwrap();
+    let folder = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
