@@ -13,7 +13,7 @@ use fp8_studio::app::folds::Folds;
 use fp8_studio::app::history::Queued;
 use fp8_studio::app::{
     Dialogs, Engines, ExportRequest, Interrupted, Monitored, PastRun, Pick, PrecisionChoice,
-    Sample, Services, Store, Wake,
+    Sample, Services, Store, TaskInfo, Wake,
 };
 use fp8_studio::data::import::Parts;
 use fp8_studio::data::{
@@ -264,11 +264,11 @@ impl Services for Script {
         use std::sync::atomic::Ordering::Relaxed;
         progress.total.store(100, Relaxed);
         progress.done.store(42, Relaxed);
-        while self.hold_open.load(Relaxed) {
-            if progress.cancel.load(Relaxed) {
-                return Err(UserError::new("Cancelled", ""));
-            }
+        while self.hold_open.load(Relaxed) && !progress.cancel.load(Relaxed) {
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if progress.cancel.load(Relaxed) {
+            return Err(UserError::new("Cancelled", ""));
         }
         let name = project.data.to_string_lossy();
         if name.contains("broken") {
@@ -525,11 +525,11 @@ impl Services for Script {
         use std::sync::atomic::Ordering::Relaxed;
         progress.total.store(100, Relaxed);
         progress.done.store(35, Relaxed);
-        while self.hold_monitor.load(Relaxed) {
-            if progress.cancel.load(Relaxed) {
-                return Err(UserError::new("Cancelled", ""));
-            }
+        while self.hold_monitor.load(Relaxed) && !progress.cancel.load(Relaxed) {
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if progress.cancel.load(Relaxed) {
+            return Err(UserError::new("Cancelled", ""));
         }
         if let Some(e) = self.fail_monitor.lock().unwrap().clone() {
             return Err(e);
@@ -1311,7 +1311,9 @@ impl Window {
         loop {
             self.harness.run_steps(3);
             let running = self.harness.state().state.tasks.running();
-            if running.iter().all(|t| held(&t.label)) {
+            // A held one has told how far it is.
+            let waits = |t: &TaskInfo| held(&t.label) && t.fraction().is_some_and(|f| f > 0.0);
+            if running.iter().all(waits) {
                 self.harness.run_steps(4);
                 return;
             }
