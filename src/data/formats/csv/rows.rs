@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::block::{Block, Found, Growing, Writing};
 use super::header::Body;
 use super::{MAX_CELL, MAX_RAGGED};
 use crate::data::formats::dialect::Dialect;
+use crate::data::formats::text::Signs;
+use crate::data::infer::Seen;
+use crate::data::table::Cells;
 use crate::data::{Column, ImportNote, Progress, count, invalid};
 use crate::error::DataError;
 
@@ -59,7 +63,7 @@ impl Counted {
 
 /// What one thread parsed; rows count from 1 within the part.
 pub(super) struct Part {
-    columns: Vec<Column>,
+    columns: Vec<Growing>,
     rows: Vec<u64>,
     total: u64,
     short: Counted,
@@ -80,13 +84,14 @@ pub(super) fn parse(
     dialect: &Dialect,
     names: &[String],
     keep: Keep,
+    together: Option<Signs>,
     progress: &Progress,
     seen: &AtomicU64,
 ) -> Result<Part, DataError> {
     let from = range.start;
     let piece = &text[range];
     let mut part = Part {
-        columns: names.iter().map(Column::new).collect(),
+        columns: names.iter().map(|_| Growing::default()).collect(),
         rows: Vec::new(),
         total: 0,
         short: Counted::default(),
@@ -99,6 +104,12 @@ pub(super) fn parse(
     };
     let bytes = piece.as_bytes();
     let mut cells = Vec::with_capacity(names.len());
+    let signs = together.unwrap_or_default();
+    let (quotes, width) = (dialect.quoting && signs.quote, names.len());
+    let how = Writing { delimiter: dialect.delimiter, quotes, returns: signs.cr, width };
+    let mut block = Block::default();
+    // Up to here rows are read one by one.
+    let mut single = if keep.all() && together.is_some() { 0 } else { usize::MAX };
     let (mut at, mut reported) = (0, 0);
     loop {
         let blank = blank_lines(&bytes[at..], ends_cr(text, from + at));
@@ -113,16 +124,28 @@ pub(super) fn parse(
         if !more {
             break;
         }
-        let begin = at;
-        at = record(piece, at, dialect, &mut cells);
-        part.total += 1;
-        if keep.keeps(from + begin) {
-            part.push(&cells, names.len());
-            if part.rows.len() == SEEN {
-                part.reserve(piece.len() / at);
-            }
+        let found = if at < single { Found::Other(0) } else { block.find(bytes, at, how) };
+        let before = part.rows.len();
+        if let Found::Rows(length, rows) = found {
+            block.take(piece, at, &mut part.columns);
+            part.rows.extend(part.total + 1..=part.total + rows as u64);
+            part.total += rows as u64;
+            at += length;
         } else {
-            part.left_out += 1;
+            if let Found::Other(length) = found {
+                single = single.max(at + length);
+            }
+            let begin = at;
+            at = record(piece, at, dialect, &mut cells);
+            part.total += 1;
+            if keep.keeps(from + begin) {
+                part.push(&cells, names.len());
+            } else {
+                part.left_out += 1;
+            }
+        }
+        if before < SEEN && part.rows.len() >= SEEN {
+            part.reserve(piece.len() / at);
         }
         if part.huge.is_some() {
             return Ok(part);
@@ -237,7 +260,9 @@ impl Part {
         }
         self.rows.push(self.total);
         if cells.len() < width {
-            self.columns.iter_mut().for_each(|c| c.pad(self.rows.len()));
+            for column in self.columns.iter_mut().skip(cells.len()) {
+                column.push("");
+            }
         }
     }
 }
@@ -245,9 +270,11 @@ impl Part {
 #[cfg(test)]
 impl Part {
     /// Cells by row.
-    pub(super) fn cells(&self) -> Vec<Vec<String>> {
-        let row = |r| self.columns.iter().map(|c| c.raw(r).to_owned()).collect();
-        (0..self.rows.len()).map(row).collect()
+    pub(super) fn cells(self) -> Vec<Vec<String>> {
+        let rows = self.rows.len();
+        let columns: Vec<_> = self.columns.into_iter().map(|c| c.finish().0).collect();
+        let row = |r| columns.iter().map(|c| c.get(r).to_owned()).collect();
+        (0..rows).map(row).collect()
     }
 }
 
@@ -271,10 +298,15 @@ impl Keep {
         Self { below: (most as f64 / size as f64 * u64::MAX as f64) as u64 }
     }
 
+    /// Whether none is left out.
+    fn all(self) -> bool {
+        self.below == u64::MAX
+    }
+
     fn keeps(self, at: usize) -> bool {
         // SplitMix64 (Steele, Lea, Flood 2014).
         let mix = |x: u64, shift: u32, by: u64| (x ^ (x >> shift)).wrapping_mul(by);
-        self.below == u64::MAX || {
+        self.all() || {
             let x = (at as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
             let x = mix(mix(x, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
             x ^ (x >> 31) < self.below
@@ -287,7 +319,7 @@ pub(super) fn merge(
     body: &Body,
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
-) -> Result<(Vec<Column>, Vec<u64>), DataError> {
+) -> Result<(Vec<(Column, Seen)>, Vec<u64>), DataError> {
     let mut all = [(); 5].map(|()| Counted::default());
     let mut lines = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
     let mut base = body.rows_above;
@@ -371,8 +403,7 @@ pub(super) fn merge(
             &[],
         ));
     }
-    // Column by column, so that what is copied is freed at once.
-    let mut pieces: Vec<Vec<Column>> =
+    let mut pieces: Vec<Vec<Growing>> =
         (0..width).map(|_| Vec::with_capacity(parts.len())).collect();
     for part in &mut parts {
         for (all, piece) in pieces.iter_mut().zip(part.columns.drain(..)) {
@@ -382,7 +413,16 @@ pub(super) fn merge(
     let columns = pieces
         .into_par_iter()
         .zip(&body.names)
-        .map(|(pieces, name)| Column::join(name, pieces))
+        .with_max_len(1)
+        .map(|(pieces, name)| {
+            let (mut cells, mut seen) = (Cells::default(), Seen::default());
+            for piece in pieces {
+                let (more, next) = piece.finish();
+                cells.adopt(more);
+                seen.add(&next);
+            }
+            (Column::of(name, cells), seen)
+        })
         .collect();
     Ok((columns, lines))
 }

@@ -221,7 +221,7 @@ fn a_file_larger_than_memory_is_sampled_evenly_and_says_so() {
     for i in 0..20_000 {
         text += &format!("{i},w{}\n", i % 7);
     }
-    let sizes = Sizes { chunk: 1000, large: 50_000, sample: text.len() / 10 };
+    let sizes = Sizes { chunk: 1000, large: 50_000, sample: text.len() / 10, ..Sizes::default() };
     let read = |options: &ImportOptions, chunk| {
         let sizes = Sizes { chunk, ..sizes };
         read_in(Path::new("t.csv"), text.as_bytes(), options, &Progress::default(), sizes).unwrap()
@@ -268,7 +268,7 @@ proptest::proptest! {
         let cut = (0..=cut.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
         let piece = &text[..cut];
         let keep = Keep::of(0, 1);
-        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, &Progress::default(), &AtomicU64::new(0)).unwrap();
+        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, Some(text::Signs { zero: false, quote: true, cr: true }), &Progress::default(), &AtomicU64::new(0)).unwrap();
         proptest::prop_assert_eq!(part.cells(), by_csv_crate(piece, 3));
     }
     /// Whatever cells a table has, writing and reading give them back.
