@@ -49,17 +49,18 @@ const LOOK: usize = 256 << 10;
 
 /// The bytes as UTF-8 and what is in it; all processors look at parts of it.
 fn utf8(bytes: &[u8]) -> Option<(&str, Signs)> {
-    let mut cuts: Vec<usize> = (0..bytes.len())
-        .step_by(LOOK)
-        // Not before a byte that continues a character.
-        .map(|at| at + bytes.iter().skip(at).take_while(|b| **b & 0xc0 == 0x80).take(3).count())
-        .collect();
-    cuts.push(bytes.len());
-    let look = |cut: &[usize]| {
-        let part = bytes.get(*cut.first()?..*cut.last()?)?;
+    // Not before a byte that continues a character.
+    let start = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        at + rest.iter().take(3).take_while(|b| **b & 0xc0 == 0x80).count()
+    };
+    let look = |part: usize| {
+        let (from, to) = (start(part * LOOK), start((part + 1) * LOOK).min(bytes.len()));
+        let part = bytes.get(from..to)?;
         std::str::from_utf8(part).ok().map(|_| Signs::of(part))
     };
-    let signs = cuts.par_windows(2).map(look).try_reduce(Signs::default, |a, b| Some(a.or(b)))?;
+    let parts = (0..bytes.len().div_ceil(LOOK)).into_par_iter();
+    let signs = parts.map(look).try_reduce(Signs::default, |a, b| Some(a.or(b)))?;
     // SAFETY: the parts go from the first byte to the last and each is UTF-8.
     Some((unsafe { std::str::from_utf8_unchecked(bytes) }, signs))
 }

@@ -28,35 +28,39 @@ pub(super) struct Writing {
 /// The cells that one part of a table has in a column, and what they look like.
 #[derive(Debug, Default)]
 pub(super) struct Growing {
+    /// The text of the cells, and behind it zeros that are written over by more.
     bytes: Vec<u8>,
+    /// Bytes in use.
+    used: usize,
     ends: Vec<u32>,
     pub seen: Seen,
 }
 
 impl Growing {
     pub(super) fn push(&mut self, cell: &str) {
+        self.bytes.truncate(self.used);
         self.bytes.extend_from_slice(cell.as_bytes());
-        self.ends.push(self.bytes.len() as u32);
+        self.used = self.bytes.len();
+        self.ends.push(self.used as u32);
         self.seen.see(cell);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
+    /// Bytes of all cells.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.used
     }
 
     pub(super) fn reserve(&mut self, cells: usize, bytes: usize) {
         self.ends.reserve(cells);
-        self.bytes.reserve(bytes + SHORT);
+        self.bytes.reserve(bytes);
     }
 
     /// The finished cells.
-    pub(super) fn finish(self) -> (Cells, Seen) {
-        let text = String::from_utf8(self.bytes)
-            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+    pub(super) fn finish(mut self) -> (Cells, Seen) {
+        self.bytes.truncate(self.used);
+        // SAFETY: what is in use are whole cells of a text that is UTF-8: `push` is given them, and
+        // `copy` takes what stands between two signs that are ASCII.
+        let text = unsafe { String::from_utf8_unchecked(self.bytes) };
         let mut cells = Cells::default();
         cells.add(Piece::new(text, self.ends));
         (cells, self.seen)
@@ -96,7 +100,10 @@ impl Block {
             },
         };
         let window = rest.get(..end).unwrap_or_default();
-        if end > MAX_CELL || (how.quotes && memchr::memchr(b'"', window).is_some()) {
+        if end > MAX_CELL
+            || !how.delimiter.is_ascii()
+            || (how.quotes && memchr::memchr(b'"', window).is_some())
+        {
             return Found::Other(end);
         }
         self.returns = false;
@@ -135,12 +142,16 @@ impl Block {
     /// Takes the rows that were found at `at`.
     pub(super) fn take(&self, text: &str, at: usize, columns: &mut [Growing]) {
         let width = columns.len();
-        let marks = self.marks.get(..=self.rows * width).unwrap_or_default();
+        // With what follows, so that cells can be copied in pieces of one size.
+        let text = text.as_bytes().get(at..).unwrap_or_default();
         for (i, column) in columns.iter_mut().enumerate() {
+            let first = column.ends.len();
+            let marks = self.marks.get(i..).unwrap_or_default();
             let returns = self.returns && i + 1 == width;
-            let marks = marks.get(i..).unwrap_or_default();
-            column.reserve(self.rows, 0);
-            take(text, at, marks, width, returns, column);
+            copy(text, marks, width, self.rows, returns, column);
+            if !numbers(&column.bytes, &column.ends, first, &mut column.seen) {
+                look(&column.bytes, &column.ends, first, &mut column.seen);
+            }
         }
     }
 }
@@ -157,18 +168,19 @@ vectorised! {
         }
         let (mut cells, mut rows, mut base) = (0, 0, 0_u32);
         for chunk in chunks.iter().chain([&last]) {
-            let (mut all, feeds) = ends(chunk, delimiter);
+            let (all, feeds) = ends(chunk, delimiter);
             rows += feeds.count_ones() as usize;
             let n = all.count_ones() as usize;
             let Some(out) = marks.get_mut(cells..).and_then(|m| m.first_chunk_mut::<WIDE>()) else {
                 return (0, usize::MAX);
             };
-            // Without a branch per cell: eight at a time, what is too many is written over.
-            for eight in out.as_chunks_mut::<8>().0.iter_mut().take(n.div_ceil(8)) {
-                for place in eight {
-                    *place = base + all.trailing_zeros();
-                    all &= all.wrapping_sub(1);
-                }
+            // Without a branch per cell: eight at a time, what is too many is written over. Halves, for
+            // the search for the next bit waits for that for the one before.
+            let (low, high) = (all as u32, (all >> 32) as u32);
+            let middle = low.count_ones() as usize;
+            spread(low, base, out);
+            if let Some(out) = out.get_mut(middle..) {
+                spread(high, base + 32, out);
             }
             cells += n;
             base += WIDE as u32;
@@ -177,7 +189,68 @@ vectorised! {
     }
 }
 
-/// Bytes of the first cells of a text of 16 bytes.
+/// Writes the places of the bits of `all`.
+#[inline(always)]
+fn spread(mut all: u32, base: u32, out: &mut [u32]) {
+    let n = all.count_ones().div_ceil(8) as usize;
+    for eight in out.as_chunks_mut::<8>().0.iter_mut().take(n) {
+        for place in eight {
+            *place = base + all.trailing_zeros();
+            all &= all.wrapping_sub(1);
+        }
+    }
+}
+
+vectorised! {
+    /// Copies the cells of one column: every `width`-th mark ends what stands before one of them, and
+    /// the next mark ends the cell.
+    fn copy(
+        text: &[u8],
+        marks: &[u32],
+        width: usize,
+        rows: usize,
+        returns: bool,
+        column: &mut Growing,
+    ) {
+        let Growing { bytes, used, ends, .. } = column;
+        let room = rows * SHORT + SHORT;
+        if bytes.len() < *used + room {
+            bytes.resize(*used + room, 0);
+        }
+        let first = ends.len();
+        ends.resize(first + rows, 0);
+        let (mut length, mut at) = (*used, 0);
+        for stored in ends.iter_mut().skip(first) {
+            let (Some(before), Some(end)) = (marks.get(at), marks.get(at + 1)) else { break };
+            at += width;
+            let (start, mut end) = (before.wrapping_add(1) as usize, *end as usize);
+            if returns && end > start && text.get(end - 1) == Some(&b'\r') {
+                end -= 1;
+            }
+            let size = end - start;
+            let from = text.get(start..).and_then(|t| t.first_chunk::<SHORT>());
+            let to = bytes.get_mut(length..).and_then(|b| b.first_chunk_mut::<SHORT>());
+            match (from, to) {
+                (Some(from), Some(to)) if size <= SHORT => *to = *from,
+                _ => {
+                    let need = length + size + room;
+                    if bytes.len() < need {
+                        bytes.resize(need + WINDOW, 0);
+                    }
+                    let to = bytes.get_mut(length..length + size);
+                    if let (Some(to), Some(from)) = (to, text.get(start..end)) {
+                        to.copy_from_slice(from);
+                    }
+                }
+            }
+            length += size;
+            *stored = length as u32;
+        }
+        *used = length;
+    }
+}
+
+/// The first bytes of a key.
 const FIRST: [u128; SHORT + 1] = {
     let mut masks = [u128::MAX; SHORT + 1];
     let mut i = 0;
@@ -188,90 +261,117 @@ const FIRST: [u128; SHORT + 1] = {
     masks
 };
 
-/// Digits and minus signs of `2024-03-01`.
-const DATE: (u32, u32) = (0b11_0110_1111, 0b00_1001_0000);
+/// Digits, points and zeros of a short cell, and whether anything else is in it than digits with at
+/// most one point among them and at most one minus sign in front; with less than 16 digits it is
+/// whole where only zeros stand behind the point.
+struct Number {
+    points: u32,
+    behind: u32,
+    other: u32,
+}
+
+impl Number {
+    #[inline(always)]
+    fn of(cell: &Key, size: usize) -> Self {
+        let signs = signs(cell);
+        let all = 1_u32.wrapping_shl(size as u32).wrapping_sub(1);
+        let (digits, points) = (signs.digits & all, signs.points & all);
+        let other = (digits | points) ^ (all & !u32::from(cell[0] == b'-'));
+        Self {
+            points,
+            behind: digits & !points.wrapping_sub(1) & !signs.zeros,
+            other: other | (points & points.wrapping_sub(1)) | u32::from(digits == 0),
+        }
+    }
+}
 
 vectorised! {
-    /// Takes the cells of one column: every `width`-th mark ends what stands before one of them, and
-    /// the next mark ends the cell.
-    fn take(
-        text: &str,
-        at: usize,
-        marks: &[u32],
-        width: usize,
-        returns: bool,
-        column: &mut Growing,
-    ) {
-        let bytes = text.as_bytes();
-        let Growing { bytes: out, ends, seen } = column;
-        let mut length = out.len();
-        let (mut plain, mut iso, mut words) = (0, 0, 0);
-        let (mut point, mut fraction) = (false, false);
-        for pair in marks.windows(2).step_by(width) {
-            let [before, end] = pair else { break };
-            let start = at + before.wrapping_add(1) as usize;
-            let mut end = at + *end as usize;
-            if returns && end > start && bytes.get(end - 1) == Some(&b'\r') {
-                end -= 1;
-            }
-            let short = end - start;
-            let near = bytes.get(start..).and_then(|b| b.first_chunk::<SHORT>());
-            let (Some(cell), true) = (near, short <= SHORT) else {
-                let cell = text.get(start..end).unwrap_or("");
-                out.extend_from_slice(cell.as_bytes());
-                length = out.len();
-                ends.push(length as u32);
-                seen.see(cell);
-                continue;
+    /// As [`look`], where all cells from the `first` on are short numbers; whether they are.
+    fn numbers(bytes: &[u8], ends: &[u32], first: usize, seen: &mut Seen) -> bool {
+        let (before, ends) = ends.split_at_checked(first).unwrap_or_default();
+        if seen.counting || seen.plain * 2 < seen.rows {
+            return false;
+        }
+        let (mut other, mut points, mut behind) = (0, 0, 0);
+        let mut start = before.last().map_or(0, |e| *e as usize);
+        for end in ends {
+            let size = *end as usize - start;
+            let Some(cell) = bytes.get(start..).and_then(|b| b.first_chunk::<SHORT>()) else {
+                return false;
             };
-            out.extend_from_slice(cell);
-            length += short;
-            out.truncate(length);
-            ends.push(length as u32);
-            let signs = signs(cell);
-            let all = (1_u32 << short) - 1;
-            let (digits, points) = (signs.digits & all, signs.points & all);
-            if !seen.counting {
-                // Digits with a point among them and a minus sign in front at most.
-                if digits | points == all & !(signs.minus & 1)
-                    && digits != 0
-                    && points & points.wrapping_sub(1) == 0
-                {
-                    plain += 1;
-                    point |= points != 0;
-                    // With less than 16 digits a number is whole where no digit behind the point counts.
-                    let behind = if points == 0 { 0 } else { digits & !points.wrapping_sub(1) };
-                    fraction |= behind & !signs.zeros != 0;
+            let number = Number::of(cell, size);
+            other |= number.other | u32::from(size > SHORT);
+            points |= number.points;
+            behind |= number.behind;
+            start = *end as usize;
+        }
+        if other != 0 {
+            return false;
+        }
+        seen.rows += ends.len();
+        seen.valid += ends.len();
+        seen.plain += ends.len();
+        seen.integers &= behind == 0;
+        if points != 0 {
+            seen.evidence.see_point();
+        }
+        true
+    }
+}
+
+vectorised! {
+    /// Looks at the cells from the `first` on.
+    fn look(bytes: &[u8], ends: &[u32], first: usize, seen: &mut Seen) {
+        let start = first.checked_sub(1).and_then(|b| ends.get(b)).map_or(0, |e| *e as usize);
+        let ends = ends.get(first..).unwrap_or_default();
+        let (mut start, mut counting) = (start, seen.counting);
+        let (mut iso, mut words, mut others, mut points, mut behind) = (0, 0, 0, 0, 0);
+        for end in ends {
+            let (begin, size) = (start, *end as usize - start);
+            start = *end as usize;
+            let cell = bytes.get(begin..).and_then(|b| b.first_chunk::<SHORT>());
+            if let (Some(cell), true, false) = (cell, size <= SHORT, counting) {
+                let number = Number::of(cell, size);
+                if number.other == 0 {
+                    points |= number.points;
+                    behind |= number.behind;
                     continue;
                 }
-                if short == 10 && (digits, signs.minus & all) == DATE && usual_day(cell) {
+                if size == 10 && is_date(cell) {
                     iso += 1;
                     continue;
                 }
                 if cell[0].is_ascii_alphabetic()
-                    && seen.words.again(u128::from_le_bytes(*cell) & FIRST[short])
+                    && seen.words.again(u128::from_le_bytes(*cell) & FIRST[size])
                 {
                     words += 1;
                     continue;
                 }
             }
-            seen.see(text.get(start..end).unwrap_or(""));
+            others += 1;
+            let cell = bytes.get(begin..start).unwrap_or_default();
+            seen.see(std::str::from_utf8(cell).unwrap_or(""));
+            counting = seen.counting;
         }
-        seen.rows += plain + iso + words;
-        seen.valid += plain + iso + words;
+        let plain = ends.len() - iso - words - others;
+        seen.rows += ends.len() - others;
+        seen.valid += ends.len() - others;
         seen.plain += plain;
         seen.iso += iso;
-        seen.integers &= !fraction;
-        if point {
+        seen.integers &= behind == 0;
+        if points != 0 {
             seen.evidence.see_point();
         }
     }
 }
 
-/// Whether a date of digits has one of the days that every month has.
+/// Whether a cell is written as `2024-03-01` and has one of the days that every month has.
 #[inline(always)]
-fn usual_day(date: &Key) -> bool {
+fn is_date(cell: &Key) -> bool {
+    let signs = signs(cell);
     let two = |a: u8, b: u8| u32::from(a.wrapping_sub(b'0')) * 10 + u32::from(b.wrapping_sub(b'0'));
-    let (month, day) = (two(date[5], date[6]), two(date[8], date[9]));
-    (1..=12).contains(&month) && (1..=28).contains(&day)
+    let (month, day) = (two(cell[5], cell[6]), two(cell[8], cell[9]));
+    (signs.digits & 0x3ff, signs.minus & 0x3ff) == (0b11_0110_1111, 0b00_1001_0000)
+        && (1..=12).contains(&month)
+        && (1..=28).contains(&day)
 }

@@ -88,7 +88,7 @@ pub(super) fn parse(
     progress: &Progress,
     seen: &AtomicU64,
 ) -> Result<Part, DataError> {
-    let from = range.start;
+    let (from, after) = (range.start, text.as_bytes().get(range.end..).unwrap_or_default());
     let piece = &text[range];
     let mut part = Part {
         columns: names.iter().map(|_| Growing::default()).collect(),
@@ -115,9 +115,11 @@ pub(super) fn parse(
         let blank = blank_lines(&bytes[at..], ends_cr(text, from + at));
         at += bytes[at..].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
         let more = at < bytes.len();
+        // Blank lines below the last row are none of the table's.
+        let within = more || (blank > 0 && after.iter().any(|b| !matches!(b, b'\n' | b'\r')));
         for _ in 0..blank {
             part.total += 1;
-            if more {
+            if within {
                 part.blank.see(part.total);
             }
         }

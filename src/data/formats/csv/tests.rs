@@ -1,3 +1,5 @@
+mod together;
+
 use super::*;
 
 fn open(text: impl AsRef<[u8]>) -> Result<(Table, Vec<ImportNote>), DataError> {
