@@ -12,6 +12,7 @@
 mod block;
 mod ending;
 mod header;
+mod record;
 mod rows;
 mod signs;
 mod untidy;
@@ -24,11 +25,10 @@ use rayon::prelude::*;
 
 use self::header::Body;
 pub(crate) use self::header::unique_names;
-use self::rows::{Keep, Part, merge, parse};
+use self::rows::{Keep, Looked, Part, Reading, merge, parse};
 use self::untidy::Tidied;
 use super::dialect::{self, Dialect};
 use super::text;
-use crate::data::infer::Seen;
 use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
 use crate::error::DataError;
 
@@ -183,17 +183,20 @@ fn read_as(
     bounds.extend(quotes.cuts.into_iter().filter(|c| *c > body.start));
     bounds.push(text.len());
     let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
-    let rows_seen = AtomicU64::new(0);
     let large = text.len() > sizes.large && !options.whole;
-    let keep = Keep::of(text.len(), if large { sizes.sample } else { usize::MAX });
-    let together = sizes.together.then_some(signs);
+    let reading = Reading {
+        text,
+        dialect: &dialect,
+        names: &body.names,
+        keep: Keep::of(text.len(), if large { sizes.sample } else { usize::MAX }),
+        together: sizes.together.then_some(signs),
+        progress,
+        read: &AtomicU64::new(0),
+    };
     let parts: Vec<Part> = pieces
         .into_par_iter()
         .with_max_len(1)
-        .map(|(from, to)| {
-            let range = from..to;
-            parse(text, range, &dialect, &body.names, keep, together, progress, &rows_seen)
-        })
+        .map(|(from, to)| parse(reading, from..to))
         .collect::<Result<_, _>>()?;
     let (mut columns, mut lines) = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns, &body, &mut notes);
@@ -289,7 +292,7 @@ fn describe(dialect: &Dialect, enclosed: usize, notes: &mut Vec<ImportNote>) {
 }
 
 /// Leaves out columns with neither a name nor a value (a delimiter at the end of every line).
-fn drop_nameless(columns: &mut Vec<(Column, Seen)>, body: &Body, notes: &mut Vec<ImportNote>) {
+fn drop_nameless(columns: &mut Vec<Looked>, body: &Body, notes: &mut Vec<ImportNote>) {
     let before = columns.len();
     let mut index = 0;
     columns.retain(|(c, _)| {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::block::{Block, Found, Growing, Writing};
 use super::header::Body;
+use super::record::record;
 use super::{MAX_CELL, MAX_RAGGED};
 use crate::data::formats::dialect::Dialect;
 use crate::data::formats::text::Signs;
@@ -78,16 +79,22 @@ pub(super) struct Part {
     huge: Option<(u64, usize, usize)>,
 }
 
-pub(super) fn parse(
-    text: &str,
-    range: Range<usize>,
-    dialect: &Dialect,
-    names: &[String],
-    keep: Keep,
-    together: Option<Signs>,
-    progress: &Progress,
-    seen: &AtomicU64,
-) -> Result<Part, DataError> {
+/// What all parts of a table have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub text: &'a str,
+    pub dialect: &'a Dialect,
+    pub names: &'a [String],
+    pub keep: Keep,
+    /// What is in the text, where ordinary rows are read together.
+    pub together: Option<Signs>,
+    pub progress: &'a Progress,
+    /// Bytes that were read of all parts.
+    pub read: &'a AtomicU64,
+}
+
+pub(super) fn parse(reading: Reading, range: Range<usize>) -> Result<Part, DataError> {
+    let Reading { text, dialect, names, keep, together, progress, read } = reading;
     let (from, after) = (range.start, text.as_bytes().get(range.end..).unwrap_or_default());
     let piece = &text[range];
     let mut part = Part {
@@ -156,75 +163,14 @@ pub(super) fn parse(
             if progress.cancel.load(Ordering::Relaxed) {
                 return Err(DataError::Cancelled);
             }
-            let done = seen.fetch_add((at - reported) as u64, Ordering::Relaxed);
+            let done = read.fetch_add((at - reported) as u64, Ordering::Relaxed);
             progress.done.fetch_max(done, Ordering::Relaxed);
             reported = at;
         }
     }
-    let done = seen.fetch_add((piece.len() - reported) as u64, Ordering::Relaxed);
+    let done = read.fetch_add((piece.len() - reported) as u64, Ordering::Relaxed);
     progress.done.fetch_max(done + (piece.len() - reported) as u64, Ordering::Relaxed);
     Ok(part)
-}
-
-/// Reads one record that begins at `at`; gives where the next may begin. A cell is enclosed when it
-/// begins with a quotation mark; a carriage return, a line feed or both end the record.
-fn record<'a>(
-    text: &'a str,
-    mut at: usize,
-    dialect: &Dialect,
-    cells: &mut Vec<Cow<'a, str>>,
-) -> usize {
-    let bytes = text.as_bytes();
-    let slice = |from: usize, to: usize| match text.get(from..to) {
-        Some(cell) => Cow::Borrowed(cell),
-        None => String::from_utf8_lossy(bytes.get(from..to).unwrap_or_default()),
-    };
-    cells.clear();
-    loop {
-        let mut cell = Cow::Borrowed("");
-        if dialect.quoting && bytes.get(at) == Some(&b'"') {
-            (cell, at) = enclosed(bytes, at + 1, slice);
-        }
-        let rest = bytes.get(at..).unwrap_or_default();
-        let end =
-            memchr::memchr3(dialect.delimiter, b'\n', b'\r', rest).map_or(bytes.len(), |p| at + p);
-        if end > at {
-            // After an enclosed part the cell may go on, as in `"5" inch`.
-            cell = if cell.is_empty() {
-                slice(at, end)
-            } else {
-                Cow::Owned(cell.into_owned() + &slice(at, end))
-            };
-        }
-        cells.push(cell);
-        match bytes.get(end) {
-            Some(b) if *b == dialect.delimiter => at = end + 1,
-            Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => return end + 2,
-            Some(_) => return end + 1,
-            None => return end,
-        }
-    }
-}
-
-/// The cell whose opening mark stands before `from`, and where it goes on after the closing one.
-fn enclosed<'a>(
-    bytes: &'a [u8],
-    mut from: usize,
-    slice: impl Fn(usize, usize) -> Cow<'a, str>,
-) -> (Cow<'a, str>, usize) {
-    let mut cell = Cow::Borrowed("");
-    loop {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let end = memchr::memchr(b'"', rest).map_or(bytes.len(), |p| from + p);
-        // A mark written twice stands for one.
-        let twice = bytes.get(end + 1) == Some(&b'"');
-        let here = slice(from, end + usize::from(twice));
-        cell = if cell.is_empty() { here } else { Cow::Owned(cell.into_owned() + &here) };
-        if !twice {
-            return (cell, (end + 1).min(bytes.len()));
-        }
-        from = end + 2;
-    }
 }
 
 /// Rows from which the size of a part is told.
@@ -316,12 +262,16 @@ impl Keep {
     }
 }
 
+/// A column and what its cells look like.
+pub(super) type Looked = (Column, Seen);
+
+/// The columns of all parts, and the row in the file of each row.
 pub(super) fn merge(
     mut parts: Vec<Part>,
     body: &Body,
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
-) -> Result<(Vec<(Column, Seen)>, Vec<u64>), DataError> {
+) -> Result<(Vec<Looked>, Vec<u64>), DataError> {
     let mut all = [(); 5].map(|()| Counted::default());
     let mut lines = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
     let mut base = body.rows_above;

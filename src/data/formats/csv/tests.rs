@@ -269,8 +269,16 @@ proptest::proptest! {
         let names: Vec<String> = ["x", "y", "z"].map(String::from).to_vec();
         let cut = (0..=cut.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
         let piece = &text[..cut];
-        let keep = Keep::of(0, 1);
-        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, Some(text::Signs { zero: false, quote: true, cr: true }), &Progress::default(), &AtomicU64::new(0)).unwrap();
+        let reading = rows::Reading {
+            text: piece,
+            dialect: &dialect,
+            names: &names,
+            keep: Keep::of(0, 1),
+            together: Some(text::Signs { zero: false, quote: true, cr: true }),
+            progress: &Progress::default(),
+            read: &AtomicU64::new(0),
+        };
+        let part = parse(reading, 0..piece.len()).unwrap();
         proptest::prop_assert_eq!(part.cells(), by_csv_crate(piece, 3));
     }
     /// Whatever cells a table has, writing and reading give them back.
