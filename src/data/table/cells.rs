@@ -5,6 +5,8 @@
 const MOST: usize = 1 << 30;
 /// Cells below which a piece is copied to the end of the one before.
 const FEW: usize = 1 << 12;
+/// Rows between those whose piece is kept in mind.
+const STEP: usize = 1 << 12;
 
 /// Cells one after another.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +49,8 @@ pub(crate) struct Cells {
     pieces: Vec<Piece>,
     /// First row of each piece.
     starts: Vec<usize>,
+    /// Piece of every [`STEP`]-th row.
+    places: Vec<u32>,
 }
 
 impl Cells {
@@ -62,7 +66,10 @@ impl Cells {
 
     pub(crate) fn push(&mut self, cell: &str) {
         match self.pieces.last_mut() {
-            Some(last) if last.bytes.len() + cell.len() <= MOST => last.push(cell),
+            Some(last) if last.bytes.len() + cell.len() <= MOST => {
+                last.push(cell);
+                self.note_places();
+            }
             _ => {
                 let mut piece = Piece::default();
                 piece.push(cell);
@@ -95,16 +102,25 @@ impl Cells {
             {
                 if last.ends.is_empty() {
                     *last = piece;
-                    return;
+                } else {
+                    let shift = last.bytes.len() as u32;
+                    last.bytes.push_str(&piece.bytes);
+                    last.ends.extend(piece.ends.iter().map(|e| e + shift));
                 }
-                let shift = last.bytes.len() as u32;
-                last.bytes.push_str(&piece.bytes);
-                last.ends.extend(piece.ends.iter().map(|e| e + shift));
             }
             _ => {
                 self.starts.push(self.len());
                 self.pieces.push(piece);
             }
+        }
+        self.note_places();
+    }
+
+    fn note_places(&mut self) {
+        let len = self.len();
+        while self.places.len() * STEP < len {
+            let row = self.places.len() * STEP;
+            self.places.push(self.starts.partition_point(|s| *s <= row).saturating_sub(1) as u32);
         }
     }
 
@@ -122,6 +138,7 @@ impl Cells {
         let whole = self.starts.partition_point(|s| *s < len);
         self.pieces.truncate(whole);
         self.starts.truncate(whole);
+        self.places.truncate(len.div_ceil(STEP));
         if let (Some(last), Some(start)) = (self.pieces.last_mut(), self.starts.last()) {
             last.ends.truncate(len - start);
             last.bytes.truncate(last.ends.last().map_or(0, |e| *e as usize));
@@ -141,8 +158,12 @@ impl Cells {
         if let [one] = self.pieces.as_slice() {
             return one.cell(row);
         }
-        let after = self.starts.partition_point(|s| *s <= row);
-        let at = after.wrapping_sub(1);
+        let Some(place) = self.places.get(row / STEP) else { return "" };
+        let mut at = *place as usize;
+        // Pieces are hardly ever shorter than the step.
+        while self.starts.get(at + 1).is_some_and(|next| *next <= row) {
+            at += 1;
+        }
         match (self.pieces.get(at), self.starts.get(at)) {
             (Some(piece), Some(start)) => piece.cell(row - start),
             _ => "",
