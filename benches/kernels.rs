@@ -21,7 +21,7 @@ use fp8_studio::engine::cpu::CpuEngine;
 use fp8_studio::engine::device_memory::DeviceMemory;
 use fp8_studio::engine::wgpu::WgpuEngine;
 use fp8_studio::engine::{Batch, Engine, StepParams};
-use fp8_studio::fp8::{Precision, Recipe, hash};
+use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::kernels::conv::{Conv, ConvInputGradient, ConvShape, ConvWeightGradient};
 use fp8_studio::kernels::{Op, Slots};
 use fp8_studio::model::init::init;

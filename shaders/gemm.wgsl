@@ -66,7 +66,6 @@ fn put_b(at: u32, v: vec4<f32>) {
     b_tile[at] = Staged(v);
 }
 // else
-enable subgroups;
 enable wgpu_cooperative_matrix;
 var<workgroup> a_tile: array<f16, DEPTH * TILE_M>;
 var<workgroup> b_tile: array<f16, DEPTH * TILE_N>;
@@ -385,9 +384,9 @@ fn gemm_units(
         for (var q = inside; q < UNITS * UNITS / 4u; q += SUBGROUP) {
             let row = (4u * q) / UNITS;
             let col = (4u * q) % UNITS;
-            let from = own + 4u * q;
+            let start = own + 4u * q;
             let v = vec4<f32>(
-                results[from], results[from + 1u], results[from + 2u], results[from + 3u]
+                results[start], results[start + 1u], results[start + 2u], results[start + 3u]
             );
             store(
                 at.out,
