@@ -29,7 +29,7 @@ use self::rows::{Keep, Looked, Part, Reading, merge, parse};
 use self::untidy::Tidied;
 use super::dialect::{self, Dialect};
 use super::text;
-use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
+use crate::data::{ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
 use crate::error::DataError;
 
 /// Most columns of a table.

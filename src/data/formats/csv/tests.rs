@@ -1,6 +1,7 @@
 mod together;
 
 use super::*;
+use crate::data::Column;
 
 fn open(text: impl AsRef<[u8]>) -> Result<(Table, Vec<ImportNote>), DataError> {
     read(Path::new("t.csv"), text.as_ref(), &ImportOptions::default(), &Progress::default())
