@@ -13,6 +13,7 @@ mod ending;
 mod header;
 mod rows;
 mod untidy;
+mod whole;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +23,10 @@ use rayon::prelude::*;
 
 use self::header::Body;
 pub(crate) use self::header::unique_names;
+pub(crate) use self::rows::Untidy;
 use self::rows::{Keep, Part, merge, parse};
 use self::untidy::Tidied;
+pub use self::whole::{Whole, WholeReader};
 use super::dialect::{self, Dialect};
 use super::text;
 use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
@@ -73,6 +76,15 @@ pub(crate) fn read_converted(
     };
     kept.insert(0, ImportNote::info(header));
     Ok((table, kept))
+}
+
+/// A sample of about `bytes` of a file above so many bytes, with where all rows are.
+#[cfg(test)]
+pub(crate) fn sampled(path: &Path, large: usize, bytes: usize) -> (Table, Vec<ImportNote>) {
+    let options = ImportOptions { whole: true, ..ImportOptions::default() };
+    let sizes = Sizes { chunk: 5000, large, sample: bytes };
+    let content = std::fs::read(path).unwrap();
+    read_in(path, &content, &options, &Progress::default(), sizes).unwrap()
 }
 
 /// Sizes in bytes that tests make small.
@@ -176,12 +188,18 @@ fn read_as(
     bounds.push(text.len());
     let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
     let rows_seen = AtomicU64::new(0);
-    let large = text.len() > sizes.large && !options.whole;
+    // What can be read again piece by piece is sampled; all else is read as a whole where all is asked for.
+    let offset = options.whole.then(|| whole::place(path, bytes, text)).flatten();
+    let large = text.len() > sizes.large && (!options.whole || offset.is_some());
     let keep = Keep::of(text.len(), if large { sizes.sample } else { usize::MAX });
     let parts: Vec<Part> = pieces
-        .into_par_iter()
-        .map(|(from, to)| parse(text, from..to, &dialect, &body.names, keep, progress, &rows_seen))
+        .par_iter()
+        .map(|&(from, to)| parse(text, from..to, &dialect, &body.names, keep, progress, &rows_seen))
         .collect::<Result<_, _>>()?;
+    let mut whole = match offset.filter(|_| large) {
+        Some(at) => Some(Whole::new((path, bytes), (text, at), (&body, &dialect), &pieces, &parts)),
+        None => None,
+    };
     let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns_and_lines.0, &body, &mut notes);
     let (mut columns, mut lines) = columns_and_lines;
@@ -191,6 +209,15 @@ fn read_as(
     }
     let mut table = Table::new(columns, lines);
     notes.extend(infer::infer(&mut table, dialect.delimiter == b';'));
+    if let Some(whole) = &mut whole {
+        notes.push(ImportNote::info(format!(
+            "Training reads all of the {} from the file, piece by piece; what is checked, shown and tested \
+             are rows of the sample.",
+            count(whole.rows(), "row")
+        )));
+        whole.sampled((0..table.rows()).map(|row| table.line(row)).collect());
+    }
+    table.set_whole(whole);
     Ok((table, notes))
 }
 
