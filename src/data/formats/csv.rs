@@ -152,7 +152,7 @@ fn read_as(
     };
     let ordinary = || {
         let spaced = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
-        spaced.or_else(|| untidy::padded(text, &dialect))
+        spaced.or_else(|| untidy::padded(text, &dialect)).or_else(|| untidy::single(text, &dialect))
     };
     if let Some(tidied) = (!tidied).then(ordinary).flatten() {
         let (read, note) = again(tidied);
