@@ -764,7 +764,7 @@ fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     let limits = Limits { total: Some(free.unwrap_or(8_000_000_000)), buffer: None };
     let preflight = preflight(&model, &plan, config.shadow, limits).unwrap();
     let engine = EngineInfo::Cpu { threads: 2, simd: "avx512".into() };
-    Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
+    Estimate { preflight, steps: 600, extent: None, step: Some((0.002, engine)) }
 }
 
 /// A picture of stripes, down or across, as made from weights.

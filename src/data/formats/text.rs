@@ -27,7 +27,7 @@ pub(crate) struct Signs {
 }
 
 impl Signs {
-    fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let has = |sign| memchr::memchr(sign, bytes).is_some();
         Self { zero: has(0), quote: has(b'"'), cr: has(b'\r') }
     }

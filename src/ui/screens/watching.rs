@@ -102,6 +102,17 @@ fn known(ui: &mut Ui, project: &ProjectState, found: &Estimate, out: &mut Vec<Co
             tr!("{steps} steps, validation not counted", steps = count(found.steps as usize)),
         );
     }
+    if let Some(extent) = found.extent {
+        fact(ui, tr!("Disk"), &bytes(extent.bytes));
+        let rows = count(extent.rows);
+        small(
+            ui,
+            tr!(
+                "All of about {rows} rows of the file are trained on, from a temporary file beside the runs",
+                rows
+            ),
+        );
+    }
     let config = &project.project.train;
     match preflight.verdict {
         Verdict::Fits => {}
