@@ -27,6 +27,9 @@ const SHAPES: [MarkerShape; 6] = [
     MarkerShape::Cross,
 ];
 
+/// How near to a point a press must be, in points.
+const REACH: f32 = 12.0;
+
 /// One curve.
 #[derive(Debug, Clone)]
 pub struct Curve<'a> {
@@ -63,6 +66,7 @@ pub struct Curves<'a> {
     newest: bool,
     log_x: bool,
     smooth: f64,
+    press: Option<usize>,
 }
 
 /// The part of the horizontal axis that is looked at, once it was zoomed.
@@ -90,6 +94,7 @@ impl<'a> Curves<'a> {
             newest: true,
             log_x: false,
             smooth: 0.0,
+            press: None,
         }
     }
 
@@ -175,8 +180,13 @@ impl<'a> Curves<'a> {
         Self { band: Some((limit, name)), zero: true, ..self }
     }
 
-    /// Shows it.
-    pub fn show(mut self, ui: &mut Ui) {
+    /// Points of this curve can be pressed; [`Self::show`] tells which one was.
+    pub fn press(self, curve: usize) -> Self {
+        Self { press: Some(curve), ..self }
+    }
+
+    /// Shows it; gives the point that was pressed.
+    pub fn show(mut self, ui: &mut Ui) -> Option<usize> {
         let p = theme::palette(ui);
         let id = ui.make_persistent_id(("curves", self.id));
         let Zoom(zoomed) = ui.ctx().data(|d| d.get_temp(id)).unwrap_or_default();
@@ -184,7 +194,7 @@ impl<'a> Curves<'a> {
         let reset = self.legend(ui, id, zoomed.is_some());
         if self.curves.iter().all(|c| c.points.is_empty()) {
             self.nothing(ui);
-            return;
+            return None;
         }
         if let Some(range) = zoomed {
             for curve in &mut self.curves {
@@ -242,9 +252,30 @@ impl<'a> Curves<'a> {
             ui.ctx().data_mut(|d| d.insert_temp(id, now));
             ui.ctx().request_repaint();
         }
+        let pressed = self.pressed(ui, &response.response, &response.transform);
         let rect = response.response.rect;
         save::drawn(ui, id, Rect::from_min_max(from, rect.max).expand(space::XS));
         response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
+        pressed
+    }
+
+    /// The point under the pointer, once it is pressed.
+    fn pressed(
+        &self,
+        ui: &Ui,
+        response: &egui::Response,
+        transform: &egui_plot::PlotTransform,
+    ) -> Option<usize> {
+        let curve = self.curves.get(self.press?)?;
+        let pointer = response.hover_pos().or(response.interact_pointer_pos())?;
+        let x = |x: f64| if self.log_x { x.max(1e-12).log10() } else { x };
+        let at = |[a, b]: &[f64; 2]| {
+            let value = egui_plot::PlotPoint::new(x(*a), self.to_axis(*b));
+            transform.position_from_point(&value)
+        };
+        let found = nearest(curve.points.iter().map(at), pointer)?;
+        ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
+        response.clicked().then_some(found)
     }
 
     fn to_axis(&self, y: f64) -> f64 {
@@ -481,6 +512,13 @@ impl<'a> Curves<'a> {
     }
 }
 
+/// The nearest of some places that is near enough to be meant.
+fn nearest(places: impl Iterator<Item = egui::Pos2>, to: egui::Pos2) -> Option<usize> {
+    let far = places.map(|p| p.distance(to)).enumerate();
+    let (index, far) = far.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    (far <= REACH).then_some(index)
+}
+
 /// A series as no more points than a plot is wide.
 pub fn points(series: &Series) -> Vec<[f64; 2]> {
     let bands = series.query(f64::NEG_INFINITY, f64::INFINITY, 800);
@@ -630,6 +668,16 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_press_finds_the_nearest_point_within_reach() {
+        let at = |x: f32| egui::pos2(x, 10.0);
+        let places = || [0.0, 20.0, 26.0].map(at).into_iter();
+        assert_eq!(nearest(places(), at(24.0)), Some(2));
+        assert_eq!(nearest(places(), at(22.0)), Some(1));
+        assert_eq!(nearest(places(), at(60.0)), None);
+        assert_eq!(nearest(std::iter::empty(), at(0.0)), None);
+    }
 
     #[test]
     fn marks_are_round() {
