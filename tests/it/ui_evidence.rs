@@ -78,6 +78,7 @@ fn a_wide_table_keeps_its_first_column_in_sight() {
     w.harness.run_steps(20);
     assert!(left(&w, last) < 640.0, "and can be brought in, at {}", left(&w, last));
     assert_eq!(left(&w, name), before, "the names stay");
+    w.see("80.0 kB");
     assert!((0.0..640.0).contains(&before));
     let _ = w.harness.root().accesskit_node();
 }

@@ -34,7 +34,7 @@ fn a_recipe_is_saved_used_in_another_project_and_taken_back() {
     w.see("Penguins, version 1 says the same already.");
 
     w.script.picks.lock().unwrap().insert("file", "/tmp/birds.csv".into());
-    w.click("Home");
+    w.click("Step 1: Home");
     w.click("Open file…");
     w.see("Penguins, version 1");
     let before = now(&w).clone();
@@ -94,7 +94,7 @@ fn rows(head: &str, row: impl Fn(usize) -> String) -> String {
 fn a_preview_says_what_does_not_fit_and_what_rules_do() {
     let script = Arc::new(Script::default());
     let text = rows("species,island,colour,sex", |i| {
-        format!("{},{},{}.5,{}", ["a", "b"][i % 2], ["Dream", "dream"][i % 2], i, i * i)
+        format!("{},{},{}.5,{}", ["a", "b"][i % 2], ["Dream", "Biscoe"][i % 2], i, i * i)
     });
     saved(&script, &text, |p| {
         p.columns.insert("sex".into(), ColumnType::Number);

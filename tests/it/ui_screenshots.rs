@@ -150,7 +150,9 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.click("Confidence");
     let bin = w.texts().into_iter().rfind(|t| t.ends_with(" % sure")).unwrap();
     w.click(&bin);
-    w.node(&bin).scroll_to_me();
+    for _ in 0..3 {
+        scroll(&mut w, 640.0);
+    }
     take(&mut w, folder, &format!("{tag}-10-bin"));
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();

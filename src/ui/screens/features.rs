@@ -45,7 +45,7 @@ pub fn show(
         small(
             ui,
             tr!(
-                "How the columns are prepared: types, rules for cells, and settings. Saved with a name, another project can prepare its columns alike."
+                "How the columns are prepared: types, rules for cells, and settings. Kept under a name, it lets another project prepare its columns alike."
             ),
         );
         in_use(ui, project, out);

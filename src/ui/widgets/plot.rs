@@ -236,6 +236,7 @@ impl<'a> Curves<'a> {
             for curve in &self.curves {
                 self.draw(plot, curve, p.series[curve.colour % p.series.len()]);
             }
+            self.pressable(plot, &p.series);
             if let Some((x, y, name)) = &self.mark {
                 plot.points(
                     Points::new(name.clone(), vec![[*x, self.to_axis(*y)]])
@@ -280,6 +281,20 @@ impl<'a> Curves<'a> {
 
     fn to_axis(&self, y: f64) -> f64 {
         if self.log { y.max(1e-12).log10() } else { y }
+    }
+
+    /// Shows where the points are that can be pressed.
+    fn pressable(&self, plot: &mut egui_plot::PlotUi<'_>, colours: &[egui::Color32]) {
+        let Some(curve) = self.press.and_then(|i| self.curves.get(i)) else { return };
+        if curve.scattered || curve.points.len() < 2 {
+            return;
+        }
+        let x = |x: f64| if self.log_x { x.max(1e-12).log10() } else { x };
+        let points: Vec<[f64; 2]> =
+            curve.points.iter().map(|[a, b]| [x(*a), self.to_axis(*b)]).collect();
+        let colour = colours.get(curve.colour % colours.len().max(1)).copied();
+        let points = Points::new(curve.name.to_owned(), points).radius(4.0);
+        plot.points(points.color(colour.unwrap_or_default()));
     }
 
     fn draw(&self, plot: &mut egui_plot::PlotUi<'_>, curve: &Curve<'_>, colour: egui::Color32) {

@@ -10,6 +10,8 @@ use crate::ui::theme::{self, space};
 const ROW: f32 = 28.0;
 /// Least width of a column.
 const LEAST: f32 = 96.0;
+/// Height of the bar of a table that scrolls, with its margin.
+const BAR: f32 = 14.0;
 /// Least width of the first column.
 const FIRST: f32 = 150.0;
 
@@ -38,7 +40,10 @@ pub fn table(
         return;
     }
     let first = FIRST.min(width * 0.4);
-    ui.horizontal_top(|ui| {
+    // A scroll area takes no more height than its row has.
+    let height = part.header + ROW * rows as f32 + BAR;
+    let layout = Layout::left_to_right(Align::Min);
+    ui.allocate_ui_with_layout(Vec2::new(width, height), layout, |ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         ui.allocate_ui_with_layout(Vec2::new(first, 0.0), Layout::top_down(Align::Min), |ui| {
             ui.set_width(first);
@@ -65,7 +70,8 @@ pub fn sideways(
             .id_salt(id)
             .auto_shrink([false, true])
             .scroll_bar_visibility(ScrollBarVisibility::VisibleWhenNeeded)
-            .show(ui, content);
+            // Whatever stands around: rows go below each other.
+            .show(ui, |ui| ui.vertical(content));
     });
 }
 

@@ -93,9 +93,15 @@ fn of_cell(found: &Evaluation, truth: usize, predicted: usize) -> Vec<usize> {
 fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
     let n = confusion.classes.len();
     card(ui, |ui| {
-        section(
+        let id = ui.make_persistent_id(TITLE);
+        ui.horizontal_wrapped(|ui| {
+            section(ui, of(TITLE), "");
+            if n <= MOST_CLASSES {
+                save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
+            }
+        });
+        small(
             ui,
-            of(TITLE),
             tr!(
                 "Rows are true classes, columns what the model called them. Press a cell to see its rows."
             ),
@@ -107,8 +113,6 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
             );
             return;
         }
-        let id = ui.make_persistent_id(TITLE);
-        save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
         let name = 110.0;
         let side = ((ui.available_width() - name) / n.max(1) as f32).clamp(26.0, 96.0);
         let high = side.min(44.0);
