@@ -438,6 +438,13 @@ impl<'a> Curves<'a> {
             ui.add_space(space::S);
             for curve in &self.curves {
                 let colour = p.series[curve.colour % p.series.len()];
+                let last = curve.points.last().filter(|_| self.newest);
+                let newest = last.map_or(String::new(), |[_, y]| {
+                    format!(" {}", format_value(*y, self.percent, self.whole))
+                });
+                // A name and its value stay in one line, and beside their mark.
+                let name = unbroken(&format!("{}{newest}", curve.name));
+                keep_together(ui, &name, 24.0);
                 let (rect, _) = ui.allocate_exact_size(Vec2::new(18.0, 12.0), Sense::hover());
                 let (a, b) = (rect.left_center(), rect.right_center());
                 let stroke = Stroke::new(2.5, colour);
@@ -450,12 +457,7 @@ impl<'a> Curves<'a> {
                 } else {
                     ui.painter().hline(a.x..=b.x, a.y, stroke);
                 }
-                let last = curve.points.last().filter(|_| self.newest);
-                let newest = last.map_or(String::new(), |[_, y]| {
-                    format!(" {}", format_value(*y, self.percent, self.whole))
-                });
-                // A name and its value stay in one line.
-                small(ui, unbroken(&format!("{}{newest}", curve.name)));
+                small(ui, name);
                 ui.add_space(space::XS);
             }
             if let Some((_, name)) = self.band {
@@ -472,11 +474,7 @@ impl<'a> Curves<'a> {
             }
             if let Some((.., name)) = &self.mark {
                 let name = unbroken(name);
-                // The mark stays beside its name.
-                let text = ui.painter().layout_no_wrap(name.clone(), theme::small(), p.text);
-                if ui.available_size_before_wrap().x < text.size().x + 20.0 {
-                    ui.end_row();
-                }
+                keep_together(ui, &name, 20.0);
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
                 small(ui, name);
@@ -590,6 +588,16 @@ fn log_marks((from, to): (f64, f64)) -> Vec<GridMark> {
         .filter(|value| (from..=to).contains(value))
         .map(|value| GridMark { value, step_size: 1.0 })
         .collect()
+}
+
+/// Begins another row where a mark of so many points and its name do not fit in this one.
+fn keep_together(ui: &mut Ui, name: &str, mark: f32) {
+    let colour = theme::palette(ui).text;
+    let text = ui.painter().layout_no_wrap(name.to_owned(), theme::small(), colour);
+    let begun = ui.cursor().min.x > ui.max_rect().min.x + 1.0;
+    if begun && ui.available_size_before_wrap().x < text.size().x + mark {
+        ui.end_row();
+    }
 }
 
 /// A short text that does not go on in another line.

@@ -15,7 +15,7 @@ use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
 use crate::ui::widgets::page::{column, fact};
 use crate::ui::widgets::plot::{Curves, format_value};
-use crate::ui::widgets::{card, labelled, save, section, small};
+use crate::ui::widgets::{card, labelled, muted, save, section, small};
 use crate::{key, tr};
 
 /// Heading of the confusion matrix.
@@ -100,7 +100,7 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
                 save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
             }
         });
-        small(
+        muted(
             ui,
             tr!(
                 "Rows are true classes, columns what the model called them. Press a cell to see its rows."

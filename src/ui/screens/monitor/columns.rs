@@ -1,6 +1,6 @@
 //! All columns, the worst first; one of them up close, with rows that show the change.
 
-use egui::{CornerRadius, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
+use egui::{CornerRadius, Label, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use crate::app::Monitored;
 use crate::monitor::{ColumnDrift, Histogram};
@@ -67,7 +67,10 @@ pub fn show(ui: &mut Ui, done: &Monitored, local: &mut Local) {
                 }
                 1 => mark(ui, c),
                 _ => {
-                    small(ui, text(c, at)).on_hover_text(explained(c, at));
+                    let text = RichText::new(text(c, at)).font(theme::small());
+                    let colour = theme::palette(ui).muted;
+                    ui.add(Label::new(text.color(colour)).truncate())
+                        .on_hover_text(explained(c, at));
                 }
             }
         });
