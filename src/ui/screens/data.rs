@@ -22,6 +22,8 @@ use crate::ui::widgets::{
 
 /// Rows drawn at their place in the table, whatever its length.
 const ROW_HEIGHT: f32 = 26.0;
+/// Width of the part beside the table.
+const SIDE: f32 = 300.0;
 
 /// Which list is in view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,9 +127,17 @@ fn open(
         }
         figures(ui, project);
         let Local { view, reading, features, pictures } = local;
+        let mut rest = |ui: &mut Ui, out: &mut Vec<Command>| {
+            if matches!(project.dataset.samples, Samples::Table(_)) {
+                super::features::show(ui, state, project, features, out);
+            }
+            super::reading::show(ui, project, reading, out);
+        };
+        // In a narrow window the columns come before what is looked at more rarely.
+        let narrow = widgets::page::stacked(ui, SIDE);
         split(
             ui,
-            300.0,
+            SIDE,
             out,
             |ui, out| match &project.dataset.samples {
                 Samples::Table(table) => table_part(ui, project, table, view, out),
@@ -136,12 +146,14 @@ fn open(
             |ui, out| {
                 super::column_profile::show(ui, project, out);
                 target_card(ui, project, out);
-                if matches!(project.dataset.samples, Samples::Table(_)) {
-                    super::features::show(ui, state, project, features, out);
+                if !narrow {
+                    rest(ui, out);
                 }
-                super::reading::show(ui, project, reading, out);
             },
         );
+        if narrow {
+            rest(ui, out);
+        }
     });
 }
 
