@@ -440,6 +440,7 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     finish(&w.run(), StopReason::Completed);
     w.settle();
     w.click("Next: Evaluate");
+    w.click("Try it");
     w.click("Take a test picture");
     take(&mut w, folder, &format!("{tag}-9-try-it-picture"));
 }
