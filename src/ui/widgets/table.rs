@@ -7,7 +7,7 @@ use egui_extras::{Column, TableBuilder};
 use crate::ui::theme::{self, space};
 
 /// Height of a row.
-const ROW: f32 = 28.0;
+const ROW: f32 = 32.0;
 /// Least width of a column.
 const LEAST: f32 = 96.0;
 /// Height of the bar of a table that scrolls, with its margin.
