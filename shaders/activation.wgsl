@@ -50,6 +50,6 @@ fn backward(
 ) {
     let i = linear_group(group, count) * LANES + lane;
     if (i < backward_params.len) {
-        grad[i] = grad[i] * slope(pre_activation[i]);
+        grad[i] = times_slope(grad[i], pre_activation[i]);
     }
 }

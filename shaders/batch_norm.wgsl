@@ -206,7 +206,7 @@ fn part_gradients(
         for (var r = rows.x + lane / 16u; r < rows.y; r += 16u) {
             let i = r * q.channels + c;
             let h = (x[i] - both[c]) * both[q.channels + c];
-            let g = grad[i] * slope(h * gain[c] + shift[c]);
+            let g = times_slope(grad[i], h * gain[c] + shift[c]);
             grad[i] = g;
             sum += vec2<f32>(g, g * h);
         }

@@ -28,19 +28,21 @@ fn activate(x: f32) -> f32 {
     return x * sigmoid(x);
 }
 
-fn slope(x: f32) -> f32 {
+// g times the slope at x. A ReLU lets the gradient pass or makes it 0: drivers may drop the sign that a
+// product with 0 has.
+fn times_slope(g: f32, x: f32) -> f32 {
     if (ACTIVATION == NO_ACTIVATION) {
-        return 1.0;
+        return g;
     }
     if (ACTIVATION == RELU) {
-        return select(0.0, 1.0, x > 0.0);
+        return select(0.0, g, x > 0.0);
     }
     if (ACTIVATION == GELU) {
         let t = gelu_tanh(x);
         // Far out (1 - t * t) is 0 and must win over an infinite square.
         let tail = 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + 0.134145 * x * x);
-        return 0.5 * (1.0 + t) + select(tail, 0.0, abs(x) > 10.0);
+        return g * (0.5 * (1.0 + t) + select(tail, 0.0, abs(x) > 10.0));
     }
     let s = sigmoid(x);
-    return s * (1.0 + x * (1.0 - s));
+    return g * (s * (1.0 + x * (1.0 - s)));
 }

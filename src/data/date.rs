@@ -34,6 +34,11 @@ fn iso(cell: &[u8]) -> Option<Option<Days>> {
     Some(days(number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?))
 }
 
+/// Whether a cell is a date that exists, written as `2024-03-01`.
+pub(crate) fn is_iso(cell: &[u8]) -> bool {
+    matches!(iso(cell), Some(Some(_)))
+}
+
 /// Whether a numeric date says by itself which part is the day: `Some(true)` day first.
 pub(crate) fn order_evidence(cell: &str) -> Option<bool> {
     let mut parts = cell.split(|c: char| !c.is_ascii_digit());

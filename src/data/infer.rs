@@ -5,6 +5,10 @@
 //! identifiers, one value everywhere) start out ignored. Nothing here changes a cell.
 
 mod notes;
+mod seen;
+pub(crate) mod words;
+
+pub(crate) use self::seen::Seen;
 
 use std::collections::HashSet;
 
@@ -12,7 +16,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::date::{has_order, order_evidence, parse_date};
-use super::number::{NumberEvidence, NumberFormat, finite};
+use super::number::{NumberEvidence, NumberFormat};
 use super::table::{trim, trimmed_is_missing};
 use super::{Column, ColumnType, ImportNote, Table, count};
 
@@ -62,7 +66,19 @@ struct Verdict {
 /// Sets type, format and reason of every column and says what was found.
 /// `semicolon`: the file separates columns by `;`.
 pub(crate) fn infer(table: &mut Table, semicolon: bool) -> Vec<ImportNote> {
-    let verdicts: Vec<Verdict> = table.columns().par_iter().map(|c| judge(c, semicolon)).collect();
+    let seen: Vec<Seen> = table.columns().par_iter().map(Seen::of).collect();
+    infer_seen(table, seen, semicolon)
+}
+
+/// As [`infer`], of columns that were looked at while they were read.
+pub(crate) fn infer_seen(table: &mut Table, seen: Vec<Seen>, semicolon: bool) -> Vec<ImportNote> {
+    let verdicts: Vec<Verdict> = table
+        .columns()
+        .par_iter()
+        .zip(seen)
+        .with_max_len(1)
+        .map(|(column, seen)| judge(column, seen, semicolon))
+        .collect();
     let notes = notes::notes(table, &verdicts);
     for (column, v) in table.columns_mut().iter_mut().zip(verdicts) {
         let kind = v.kind.unwrap_or(ColumnType::Text);
@@ -75,58 +91,10 @@ pub(crate) fn infer(table: &mut Table, semicolon: bool) -> Vec<ImportNote> {
     notes
 }
 
-/// Numbers of a column seen in one pass.
-#[derive(Debug)]
-struct Numbers {
-    valid: usize,
-    /// Values that only say there is none.
-    soft: usize,
-    plain: usize,
-    integers: bool,
-    /// 0, 1, 2… or 1, 2, 3… from the first row on.
-    counting: bool,
-    evidence: NumberEvidence,
-}
-
-fn judge(column: &Column, semicolon: bool) -> Verdict {
-    let mut v = Verdict::default();
-    let mut n = Numbers {
-        valid: 0,
-        soft: 0,
-        plain: 0,
-        integers: true,
-        counting: true,
-        evidence: NumberEvidence::default(),
-    };
-    let mut first_number = f64::NAN;
-    for (row, cell) in column.cells().enumerate() {
-        let cell = trim(cell);
-        if trimmed_is_missing(cell) {
-            n.counting = false;
-            match v.missing.iter_mut().find(|(s, _)| s == cell) {
-                Some((_, k)) => *k += 1,
-                None => v.missing.push((cell.to_owned(), 1)),
-            }
-            continue;
-        }
-        n.valid += 1;
-        if let Some(x) = finite(cell) {
-            n.plain += 1;
-            // Without a call to `trunc`: whole where converting to an integer and back changes nothing.
-            n.integers = n.integers && (x as i64 as f64 == x || x.abs() >= 2_f64.powi(53));
-            if row == 0 {
-                first_number = x;
-            }
-            n.counting = n.counting && x - first_number == row as f64;
-            n.evidence.see_plain(cell);
-        } else {
-            let word = !cell.starts_with(|c: char| c.is_ascii_digit());
-            n.soft += usize::from(word && NO_NUMBER.iter().any(|w| cell.eq_ignore_ascii_case(w)));
-            n.counting = false;
-            n.evidence.see(cell);
-        }
-    }
-    n.counting &= first_number == 0.0 || first_number == 1.0;
+fn judge(column: &Column, mut n: Seen, semicolon: bool) -> Verdict {
+    let mut v = Verdict { missing: std::mem::take(&mut n.missing), ..Verdict::default() };
+    // 0, 1, 2… or 1, 2, 3… from the first row on.
+    n.counting &= n.first == Some(0.0) || n.first == Some(1.0);
     (v.format, v.unsure) = n.evidence.decide(semicolon);
     let (kind, reason) = decide(column, &n, &mut v);
     v.kind = Some(kind);
@@ -134,7 +102,7 @@ fn judge(column: &Column, semicolon: bool) -> Verdict {
     v
 }
 
-fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String) {
+fn decide(column: &Column, n: &Seen, v: &mut Verdict) -> (ColumnType, String) {
     use ColumnType::{Boolean, Category, Date, Ignore, Text};
     if n.valid == 0 {
         return (Ignore, "it has no value at all".to_owned());
@@ -151,14 +119,20 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
         misfits(column, v, n.valid - numbers, |cell| format.parse(cell).is_some());
         return number(column, n, numbers);
     }
-    if let Some((dates, day_first, unsure)) = dates(column, values) {
+    // Where all are written as 2024-03-01 nothing else is to be found out.
+    let found = if n.iso == n.valid { Some((n.iso, true, false)) } else { dates(column, values) };
+    if let Some((dates, day_first, unsure)) = found {
         (v.day_first, v.order_unsure) = (day_first, unsure);
         misfits(column, v, n.valid - dates, |cell| parse_date(cell, day_first).is_some());
         return (Date, "its values are dates".to_owned());
     }
+    let counted = n.words.all(n.valid);
     let mut distinct = FxHashMap::<&str, usize>::default();
-    for cell in filled(column) {
-        *distinct.entry(cell).or_default() += 1;
+    match &counted {
+        Some(counted) => {
+            distinct.extend(counted.iter().map(|(cell, times)| (cell.as_str(), *times)))
+        }
+        None => filled(column).for_each(|cell| *distinct.entry(cell).or_default() += 1),
     }
     let (mut words, mut letters) = (0, 0);
     for (cell, times) in &distinct {
@@ -200,7 +174,7 @@ fn decide(column: &Column, n: &Numbers, v: &mut Verdict) -> (ColumnType, String)
     }
 }
 
-fn number(column: &Column, n: &Numbers, numbers: usize) -> (ColumnType, String) {
+fn number(column: &Column, n: &Seen, numbers: usize) -> (ColumnType, String) {
     use ColumnType::{Boolean, Category, Ignore, Number};
     let mut few: Vec<f64> = Vec::new();
     for value in (0..column.len()).filter_map(|r| column.value(r)) {

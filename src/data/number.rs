@@ -166,7 +166,7 @@ fn digit(c: char) -> Option<char> {
 }
 
 /// What the cells of a column say about its number format.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NumberEvidence {
     comma_only: usize,
     thousands_only: usize,
@@ -230,6 +230,26 @@ impl NumberEvidence {
             self.mixed |= self.unit.is_some() && self.unit != written.unit;
             self.unit = written.unit;
         }
+    }
+
+    /// Adds what cells after these say.
+    pub(crate) fn add(&mut self, next: &Self) {
+        self.comma_only += next.comma_only;
+        self.thousands_only += next.thousands_only;
+        self.either += next.either;
+        self.point |= next.point;
+        self.units += next.units;
+        self.mixed |=
+            next.mixed || (self.unit.is_some() && next.unit.is_some() && self.unit != next.unit);
+        self.unit = next.unit.or(self.unit);
+        self.spaced += next.spaced;
+        self.negatives += next.negatives;
+        self.scripts += next.scripts;
+    }
+
+    /// A plain number with a decimal point was seen.
+    pub(crate) fn see_point(&mut self) {
+        self.point = true;
     }
 
     /// Whether cells were seen that are numbers in a format of their own.

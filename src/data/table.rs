@@ -1,5 +1,9 @@
 //! A table of raw cells, kept as they stand in the file, with a type per column.
 
+mod cells;
+
+pub(crate) use self::cells::{Cells, Piece};
+
 use super::ColumnType;
 use super::date::{Days, parse_date};
 use super::number::NumberFormat;
@@ -28,15 +32,8 @@ pub struct Column {
     pub format_unsure: bool,
     /// How `01/02/2024` is read: day before month.
     pub day_first: bool,
-    bytes: String,
-    /// Where each cell ends, from the start of its block: 4 bytes a cell, for tables are long.
-    ends: Vec<u32>,
-    /// Where each block of [`BLOCK`] cells begins in `bytes`.
-    blocks: Vec<usize>,
+    cells: Cells,
 }
-
-/// Cells per block: so few that the longest ones together stay below 4 GiB.
-const BLOCK: usize = 1 << 10;
 
 impl Column {
     /// An empty column; fill it with [`Column::push`].
@@ -49,14 +46,19 @@ impl Column {
             format: NumberFormat::Plain,
             format_unsure: false,
             day_first: false,
-            bytes: String::new(),
-            ends: Vec::new(),
-            blocks: Vec::new(),
+            cells: Cells::default(),
         }
+    }
+
+    /// A column of these cells.
+    pub(crate) fn of(name: impl Into<String>, cells: Cells) -> Self {
+        Self { cells, ..Self::new(name) }
     }
 
     /// An empty column of the same name, type and format.
     pub(crate) fn like(&self) -> Self {
+        let mut cells = Cells::default();
+        cells.reserve(self.len(), self.cells.bytes());
         Self {
             name: self.name.clone(),
             kind: self.kind,
@@ -65,87 +67,33 @@ impl Column {
             format: self.format,
             format_unsure: self.format_unsure,
             day_first: self.day_first,
-            bytes: String::with_capacity(self.bytes.len()),
-            ends: Vec::with_capacity(self.ends.len()),
-            blocks: Vec::new(),
+            cells,
         }
     }
 
     /// Appends one cell as it stands in the file.
     pub fn push(&mut self, cell: &str) {
-        let start = self.block();
-        self.bytes.push_str(cell);
-        self.ends.push((self.bytes.len() - start) as u32);
-    }
-
-    /// Start of the block that the next cell belongs to.
-    fn block(&mut self) -> usize {
-        if self.ends.len().is_multiple_of(BLOCK) {
-            self.blocks.push(self.bytes.len());
-        }
-        self.blocks.last().copied().unwrap_or(0)
+        self.cells.push(cell);
     }
 
     /// Appends empty cells until there are `len`.
     pub(crate) fn pad(&mut self, len: usize) {
-        while self.ends.len() < len {
-            self.push("");
-        }
+        (self.len()..len).for_each(|_| self.push(""));
     }
 
     /// Appends all cells of `other`.
     pub(crate) fn append(&mut self, other: &Self) {
-        let base = self.bytes.len();
-        self.bytes.push_str(&other.bytes);
-        for (block, ends) in other.blocks.iter().zip(other.ends.chunks(BLOCK)) {
-            let mut left = ends;
-            while !left.is_empty() {
-                let room = BLOCK - self.ends.len() % BLOCK;
-                let (now, later) = left.split_at(room.min(left.len()));
-                if room == BLOCK {
-                    // The cell before ended where this block begins.
-                    let before = ends.len() - left.len();
-                    let start = before.checked_sub(1).map_or(0, |b| ends[b]);
-                    self.blocks.push(base + block + start as usize);
-                }
-                let start = self.blocks.last().copied().unwrap_or(0);
-                let shift = base + block;
-                self.ends.extend(now.iter().map(|e| (shift + *e as usize - start) as u32));
-                left = later;
-            }
-        }
-    }
-
-    /// One column of all cells of `pieces`.
-    pub(crate) fn join(name: &str, pieces: Vec<Self>) -> Self {
-        let mut all = Self::new(name);
-        all.bytes.reserve_exact(pieces.iter().map(|p| p.bytes.len()).sum());
-        all.ends.reserve_exact(pieces.iter().map(Self::len).sum());
-        for piece in pieces {
-            all.append(&piece);
-        }
-        all
+        self.cells.append(&other.cells);
     }
 
     /// Leaves out the cells from `len` on.
     pub(crate) fn truncate(&mut self, len: usize) {
-        let Some(last) = len.checked_sub(1).filter(|l| *l < self.ends.len()) else {
-            if len == 0 {
-                (self.bytes, self.ends, self.blocks) = (String::new(), Vec::new(), Vec::new());
-            }
-            return;
-        };
-        let block = self.blocks.get(last / BLOCK).copied().unwrap_or(0);
-        let end = self.ends.get(last).map_or(0, |e| *e as usize);
-        self.bytes.truncate(block + end);
-        self.ends.truncate(len);
-        self.blocks.truncate(len.div_ceil(BLOCK));
+        self.cells.truncate(len);
     }
 
     /// Frees what growing left over.
     pub(crate) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
+        self.cells.shrink();
     }
 
     /// Name from the header.
@@ -155,45 +103,22 @@ impl Column {
 
     /// Number of cells.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.cells.len()
     }
 
     /// Whether it has no cells.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// The cell as in the file; empty past the end.
     pub fn raw(&self, row: usize) -> &str {
-        let (Some(&end), Some(&block)) = (self.ends.get(row), self.blocks.get(row / BLOCK)) else {
-            return "";
-        };
-        let start = if row.is_multiple_of(BLOCK) { 0 } else { self.ends[row - 1] };
-        self.bytes.get(block + start as usize..block + end as usize).unwrap_or("")
+        self.cells.get(row)
     }
 
     /// All cells in order, faster than one by one.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
-        self.ends.chunks(BLOCK).zip(&self.blocks).flat_map(move |(ends, &block)| {
-            let mut start = block;
-            ends.iter().map(move |&end| {
-                let end = block + end as usize;
-                let cell = self.bytes.get(start..end).unwrap_or("");
-                start = end;
-                cell
-            })
-        })
-    }
-
-    /// Makes room for cells.
-    pub(crate) fn reserve(&mut self, cells: usize, bytes: usize) {
-        self.ends.reserve(cells);
-        self.bytes.reserve(bytes);
-    }
-
-    /// Bytes of all cells.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.cells.iter()
     }
 
     /// Whether the cell holds one of the [`MISSING`] spellings.
@@ -392,42 +317,6 @@ mod tests {
         assert_eq!(c.len(), 8);
         assert_eq!(c.value(2), Some("b"));
         assert_eq!(c.value(6), None);
-    }
-
-    #[test]
-    fn cells_of_many_blocks_are_found_however_they_were_joined() {
-        let cell = |i: usize| "x".repeat(i % 5) + &i.to_string();
-        for sizes in [vec![5000], vec![1, 1023, 1, 3000, 975], vec![700; 8], vec![1024, 2048, 1024]]
-        {
-            let (mut next, mut pieces) = (0, Vec::new());
-            for size in sizes {
-                let mut piece = Column::new("c");
-                (next..next + size).for_each(|i| piece.push(&cell(i)));
-                next += size;
-                pieces.push(piece);
-            }
-            let mut all = Column::join("c", pieces);
-            all.push("last");
-            all.pad(next + 1030);
-            assert_eq!(all.len(), next + 1030);
-            (0..next).for_each(|i| assert_eq!(all.raw(i), cell(i)));
-            assert!((0..all.len()).map(|i| all.raw(i)).eq(all.cells()));
-            assert_eq!((all.raw(next), all.raw(next + 1029)), ("last", ""));
-        }
-    }
-
-    #[test]
-    fn cells_are_cut_off_at_any_length() {
-        for len in [0, 1, 1023, 1024, 1025, 2999, 3000, 4000] {
-            let mut c = Column::new("c");
-            (0..3000).for_each(|i| c.push(&i.to_string()));
-            c.truncate(len);
-            let left = len.min(3000);
-            assert_eq!(c.len(), left);
-            c.push("next");
-            assert_eq!((c.raw(left), c.len()), ("next", left + 1));
-            (0..left).for_each(|i| assert_eq!(c.raw(i), i.to_string()));
-        }
     }
 
     #[test]

@@ -31,9 +31,12 @@ fn detect() -> u8 {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vbmi");
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("popcnt");
     match (avx512, avx2) {
-        (true, _) => AVX512,
+        (true, true) => AVX512,
         (_, true) => AVX2,
         _ => PORTABLE,
     }
@@ -64,13 +67,13 @@ macro_rules! vectorised {
             fn body$(<$generic: $bound>)?($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi2")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2,popcnt")]
             fn avx512$(<$generic: $bound>)?($($arg: $ty),*) $(-> $ret)? {
                 body$(::<$generic>)?($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,bmi2")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
             fn avx2$(<$generic: $bound>)?($($arg: $ty),*) $(-> $ret)? {
                 body$(::<$generic>)?($($arg),*)
             }

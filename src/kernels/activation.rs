@@ -61,11 +61,12 @@ pub(super) fn value(activation: Activation, x: f32) -> f32 {
     }
 }
 
-/// f'(x).
+/// g·f'(x). A ReLU lets the gradient pass or makes it 0: a product with 0 would be −0 or NaN at times,
+/// and GPU drivers may drop the sign of a 0.
 #[inline(always)]
-pub(super) fn slope(activation: Activation, x: f32) -> f32 {
-    match activation {
-        Activation::Relu => f32::from(x > 0.0),
+pub(super) fn times_slope(activation: Activation, g: f32, x: f32) -> f32 {
+    let slope = match activation {
+        Activation::Relu => return if x > 0.0 { g } else { 0.0 },
         Activation::Gelu => {
             let t = math::tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x));
             let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x * x);
@@ -77,7 +78,8 @@ pub(super) fn slope(activation: Activation, x: f32) -> f32 {
             let s = math::sigmoid(x);
             s * (1.0 + x * (1.0 - s))
         }
-    }
+    };
+    g * slope
 }
 
 /// A loop of its own for each non-linearity, so that it vectorises; `$name` is the constant.
@@ -127,7 +129,7 @@ vectorised! {
 vectorised! {
     fn backward(activation: Activation, grad: &mut [f32], pre: &[f32]) {
         per_activation!(activation, F => for (g, x) in grad.iter_mut().zip(pre) {
-            *g *= slope(F, *x);
+            *g = times_slope(F, *g, *x);
         });
     }
 }

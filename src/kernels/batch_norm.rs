@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::activation::{code, slope, value};
+use super::activation::{code, times_slope, value};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
 use super::slots::grow;
@@ -186,7 +186,7 @@ fn sums_body(
             Some(other) => {
                 for i in 0..channels {
                     let pre = (x[i] - mean[i]) * rstd[i] * gain[i] + shift[i];
-                    grad[i] *= slope(other, pre);
+                    grad[i] = times_slope(other, grad[i], pre);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::activation::{ActivationBackward, code, slope, value};
+use super::activation::{ActivationBackward, code, times_slope, value};
 use super::conv::{Conv, Kept};
 use super::dispatch::{LANES_PER_PART, SCRATCH, dispatch, groups, parts, read, write};
 use super::simd::widest;
@@ -65,7 +65,7 @@ fn slope_body(grad: &mut [f32], part: Part<'_>, channels: usize, activation: Opt
         (Part::Nothing, _) | (_, None) => {}
         (Part::Pre(pre), Some(activation)) => {
             for (g, x) in grad.iter_mut().zip(pre) {
-                *g *= slope(activation, *x);
+                *g = times_slope(activation, *g, *x);
             }
         }
         (Part::Signs(words), Some(_)) => {

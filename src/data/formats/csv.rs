@@ -9,9 +9,12 @@
 //!
 //! Rows are counted as a spreadsheet shows them: a cell with line breaks is still one row.
 
+mod block;
 mod ending;
 mod header;
+mod record;
 mod rows;
+mod signs;
 mod untidy;
 
 use std::path::Path;
@@ -22,11 +25,11 @@ use rayon::prelude::*;
 
 use self::header::Body;
 pub(crate) use self::header::unique_names;
-use self::rows::{Keep, Part, merge, parse};
+use self::rows::{Keep, Looked, Part, Reading, merge, parse};
 use self::untidy::Tidied;
 use super::dialect::{self, Dialect};
 use super::text;
-use crate::data::{Column, ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
+use crate::data::{ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
 use crate::error::DataError;
 
 /// Most columns of a table.
@@ -81,11 +84,13 @@ struct Sizes {
     chunk: usize,
     large: usize,
     sample: usize,
+    /// Whether ordinary rows are read together; one by one they read the same.
+    together: bool,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { chunk: CHUNK, large: LARGE, sample: SAMPLE }
+        Self { chunk: CHUNK, large: LARGE, sample: SAMPLE, together: true }
     }
 }
 
@@ -109,7 +114,7 @@ fn read_as(
     tidied: bool,
 ) -> Result<(Table, Vec<ImportNote>), DataError> {
     let decoded = text::decode(bytes);
-    let mut notes = vec![decoded.note];
+    let (mut notes, signs) = (vec![decoded.note], decoded.signs);
     let (text, named) = separator_line(&decoded.text);
     if text.trim().is_empty() {
         return Err(invalid(
@@ -117,7 +122,9 @@ fn read_as(
             "Choose a file that holds a table: one row per example, one column per property.",
         ));
     }
-    if let Some(at) = memchr::memchr(0, text.as_bytes()) {
+    if signs.zero
+        && let Some(at) = memchr::memchr(0, text.as_bytes())
+    {
         return Err(invalid(
             "This is not a text table: it holds bytes that no text has",
             "Open it in the program that made it and save it as CSV, then open that file.",
@@ -140,14 +147,15 @@ fn read_as(
     };
     let ordinary = || {
         let spaced = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
-        spaced.or_else(|| untidy::padded(text, &dialect))
+        spaced.or_else(|| signs.quote.then(|| untidy::padded(text, &dialect)).flatten())
     };
     if let Some(tidied) = (!tidied).then(ordinary).flatten() {
         let (read, note) = again(tidied);
         return read.map(|(table, notes)| (table, told(notes, note)));
     }
     let scan = |d: &Dialect| {
-        dialect::scan_quotes(text.as_bytes(), d.delimiter, d.quoting, newline, sizes.chunk)
+        let quoting = d.quoting && signs.quote;
+        dialect::scan_quotes(text.as_bytes(), d.delimiter, quoting, newline, sizes.chunk)
     };
     let mut quotes = scan(&dialect);
     if let Some(at) = quotes.open.or(quotes.stray) {
@@ -175,22 +183,37 @@ fn read_as(
     bounds.extend(quotes.cuts.into_iter().filter(|c| *c > body.start));
     bounds.push(text.len());
     let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
-    let rows_seen = AtomicU64::new(0);
     let large = text.len() > sizes.large && !options.whole;
-    let keep = Keep::of(text.len(), if large { sizes.sample } else { usize::MAX });
+    let reading = Reading {
+        text,
+        dialect: &dialect,
+        names: &body.names,
+        keep: Keep::of(text.len(), if large { sizes.sample } else { usize::MAX }),
+        together: sizes.together.then_some(signs),
+        progress,
+        read: &AtomicU64::new(0),
+    };
     let parts: Vec<Part> = pieces
         .into_par_iter()
-        .map(|(from, to)| parse(text, from..to, &dialect, &body.names, keep, progress, &rows_seen))
+        .with_max_len(1)
+        .map(|(from, to)| parse(reading, from..to))
         .collect::<Result<_, _>>()?;
-    let mut columns_and_lines = merge(parts, &body, &dialect, &mut notes)?;
-    drop_nameless(&mut columns_and_lines.0, &body, &mut notes);
-    let (mut columns, mut lines) = columns_and_lines;
+    let (mut columns, mut lines) = merge(parts, &body, &dialect, &mut notes)?;
+    drop_nameless(&mut columns, &body, &mut notes);
+    let (mut columns, seen): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+    let rows = lines.len();
     // Rows of a sample have gaps between them, and the end of the file may not be among them.
     if !large {
         ending::cut(&mut columns, &mut lines, &mut notes);
     }
+    let all = lines.len() == rows;
     let mut table = Table::new(columns, lines);
-    notes.extend(infer::infer(&mut table, dialect.delimiter == b';'));
+    let semicolon = dialect.delimiter == b';';
+    notes.extend(if all {
+        infer::infer_seen(&mut table, seen, semicolon)
+    } else {
+        infer::infer(&mut table, semicolon)
+    });
     Ok((table, notes))
 }
 
@@ -269,13 +292,13 @@ fn describe(dialect: &Dialect, enclosed: usize, notes: &mut Vec<ImportNote>) {
 }
 
 /// Leaves out columns with neither a name nor a value (a delimiter at the end of every line).
-fn drop_nameless(columns: &mut Vec<Column>, body: &Body, notes: &mut Vec<ImportNote>) {
+fn drop_nameless(columns: &mut Vec<Looked>, body: &Body, notes: &mut Vec<ImportNote>) {
     let before = columns.len();
     let mut index = 0;
-    columns.retain(|c| {
+    columns.retain(|(c, _)| {
         let nameless = body.nameless.contains(&index);
         index += 1;
-        !nameless || (0..c.len()).any(|r| !c.raw(r).trim().is_empty())
+        !nameless || c.cells().any(|cell| !cell.trim().is_empty())
     });
     let dropped = before - columns.len();
     if dropped > 0 {

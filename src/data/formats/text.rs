@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use rayon::prelude::*;
 
 use crate::data::ImportNote;
 
@@ -11,10 +12,58 @@ use crate::data::ImportNote;
 pub(crate) struct Decoded<'a> {
     pub text: Cow<'a, str>,
     pub note: ImportNote,
+    pub signs: Signs,
+}
+
+/// Which of the signs that make a text unlike the commonest ones occur in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// A zero byte, which no text has.
+    pub zero: bool,
+    /// `"`
+    pub quote: bool,
+    /// A carriage return.
+    pub cr: bool,
+}
+
+impl Signs {
+    fn of(bytes: &[u8]) -> Self {
+        let has = |sign| memchr::memchr(sign, bytes).is_some();
+        Self { zero: has(0), quote: has(b'"'), cr: has(b'\r') }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            zero: self.zero || other.zero,
+            quote: self.quote || other.quote,
+            cr: self.cr || other.cr,
+        }
+    }
 }
 
 /// Bytes that the guess looks at.
 const GUESS: usize = 4 << 20;
+
+/// Bytes that one thread looks at: few enough to stay near the processor for a second look.
+const LOOK: usize = 256 << 10;
+
+/// The bytes as UTF-8 and what is in it; all processors look at parts of it.
+fn utf8(bytes: &[u8]) -> Option<(&str, Signs)> {
+    // Not before a byte that continues a character.
+    let start = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        at + rest.iter().take(3).take_while(|b| **b & 0xc0 == 0x80).count()
+    };
+    let look = |part: usize| {
+        let (from, to) = (start(part * LOOK), start((part + 1) * LOOK).min(bytes.len()));
+        let part = bytes.get(from..to)?;
+        std::str::from_utf8(part).ok().map(|_| Signs::of(part))
+    };
+    let parts = (0..bytes.len().div_ceil(LOOK)).into_par_iter();
+    let signs = parts.map(look).try_reduce(Signs::default, |a, b| Some(a.or(b)))?;
+    // SAFETY: the parts go from the first byte to the last and each is UTF-8.
+    Some((unsafe { std::str::from_utf8_unchecked(bytes) }, signs))
+}
 
 /// Reads bytes as text. Never fails: what cannot be read becomes `U+FFFD` and is noted.
 pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
@@ -25,6 +74,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     if let Some(encoding) = utf16_without_mark(bytes) {
         let (text, damaged) = encoding.decode_without_bom_handling(bytes);
         return done(text, damaged, encoding.name(), " (every other byte is zero)");
+    }
+    if let Some((text, signs)) = utf8(bytes) {
+        return Decoded { text: Cow::Borrowed(text), note: note("", false, "UTF-8", ""), signs };
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => done(Cow::Borrowed(text), false, "UTF-8", ""),
@@ -48,9 +100,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
 }
 
 fn done<'a>(text: Cow<'a, str>, damaged: bool, name: &str, why: &str) -> Decoded<'a> {
-    let note = if damaged {
+    let signs = Signs::of(text.as_bytes());
+    Decoded { note: note(&text, damaged, name, why), text, signs }
+}
+
+fn note(text: &str, damaged: bool, name: &str, why: &str) -> ImportNote {
+    if damaged {
         let lost = text.matches('\u{fffd}').count();
-        let rows = rows_with(&text, '\u{fffd}');
+        let rows = rows_with(text, '\u{fffd}');
         ImportNote {
             text: format!(
                 "The text is {name}{why}, but {lost} characters in it are damaged; they read as \u{fffd}."
@@ -61,8 +118,7 @@ fn done<'a>(text: Cow<'a, str>, damaged: bool, name: &str, why: &str) -> Decoded
     } else {
         let name = if name == "windows-1252" { "Windows-1252 (Western European)" } else { name };
         ImportNote { text: format!("The text is {name}{why}."), repair: false, rows: Vec::new() }
-    };
-    Decoded { text, note }
+    }
 }
 
 /// Lines (from 1, at most 20) that hold `c`.
@@ -121,6 +177,32 @@ mod tests {
             assert_eq!(d.text, text);
             assert!(!d.note.repair);
         }
+    }
+
+    #[test]
+    fn text_is_checked_in_parts_as_it_is_in_whole() {
+        for unit in ["aé", "日", "x", "😀é\n"] {
+            let mut bytes = unit.repeat(3 * LOOK / unit.len()).into_bytes();
+            let whole = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+            assert_eq!(utf8(&bytes).map(|u| u.1), Some(Signs::default()), "{unit}");
+            assert_eq!(utf8(&bytes).map(|u| u.0), std::str::from_utf8(&bytes).ok());
+            for (at, sign) in [(LOOK - 1, b'"'), (LOOK, b'\r'), (2 * LOOK + 5, 0), (5, 0xff)] {
+                let old = std::mem::replace(&mut bytes[at], sign);
+                assert_eq!(utf8(&bytes).is_some(), whole(&bytes), "{unit} {at}");
+                if let Some((_, signs)) = utf8(&bytes) {
+                    assert_eq!(
+                        [signs.quote, signs.cr, signs.zero],
+                        [sign == b'"', sign == b'\r', sign == 0]
+                    );
+                }
+                bytes[at] = old;
+            }
+            for at in (LOOK - 4)..(LOOK + 4) {
+                let cut = &bytes[..at];
+                assert_eq!(utf8(cut).is_some(), whole(cut), "{unit} {at}");
+            }
+        }
+        assert!(utf8(&[0x80; 9]).is_none() && utf8(b"").is_some());
     }
 
     #[test]

@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::block::{Block, Found, Growing, Writing};
 use super::header::Body;
+use super::record::record;
 use super::{MAX_CELL, MAX_RAGGED};
 use crate::data::formats::dialect::Dialect;
+use crate::data::formats::text::Signs;
+use crate::data::infer::Seen;
+use crate::data::table::Cells;
 use crate::data::{Column, ImportNote, Progress, count, invalid};
 use crate::error::DataError;
 
@@ -59,7 +64,7 @@ impl Counted {
 
 /// What one thread parsed; rows count from 1 within the part.
 pub(super) struct Part {
-    columns: Vec<Column>,
+    columns: Vec<Growing>,
     rows: Vec<u64>,
     total: u64,
     short: Counted,
@@ -74,19 +79,26 @@ pub(super) struct Part {
     huge: Option<(u64, usize, usize)>,
 }
 
-pub(super) fn parse(
-    text: &str,
-    range: Range<usize>,
-    dialect: &Dialect,
-    names: &[String],
-    keep: Keep,
-    progress: &Progress,
-    seen: &AtomicU64,
-) -> Result<Part, DataError> {
-    let from = range.start;
+/// What all parts of a table have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub text: &'a str,
+    pub dialect: &'a Dialect,
+    pub names: &'a [String],
+    pub keep: Keep,
+    /// What is in the text, where ordinary rows are read together.
+    pub together: Option<Signs>,
+    pub progress: &'a Progress,
+    /// Bytes that were read of all parts.
+    pub read: &'a AtomicU64,
+}
+
+pub(super) fn parse(reading: Reading, range: Range<usize>) -> Result<Part, DataError> {
+    let Reading { text, dialect, names, keep, together, progress, read } = reading;
+    let (from, after) = (range.start, text.as_bytes().get(range.end..).unwrap_or_default());
     let piece = &text[range];
     let mut part = Part {
-        columns: names.iter().map(Column::new).collect(),
+        columns: names.iter().map(|_| Growing::default()).collect(),
         rows: Vec::new(),
         total: 0,
         short: Counted::default(),
@@ -99,30 +111,50 @@ pub(super) fn parse(
     };
     let bytes = piece.as_bytes();
     let mut cells = Vec::with_capacity(names.len());
+    let signs = together.unwrap_or_default();
+    let (quotes, width) = (dialect.quoting && signs.quote, names.len());
+    let how = Writing { delimiter: dialect.delimiter, quotes, returns: signs.cr, width };
+    let mut block = Block::default();
+    // Up to here rows are read one by one.
+    let mut single = if keep.all() && together.is_some() { 0 } else { usize::MAX };
     let (mut at, mut reported) = (0, 0);
     loop {
         let blank = blank_lines(&bytes[at..], ends_cr(text, from + at));
         at += bytes[at..].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
         let more = at < bytes.len();
+        // Blank lines below the last row are none of the table's.
+        let within = more || (blank > 0 && after.iter().any(|b| !matches!(b, b'\n' | b'\r')));
         for _ in 0..blank {
             part.total += 1;
-            if more {
+            if within {
                 part.blank.see(part.total);
             }
         }
         if !more {
             break;
         }
-        let begin = at;
-        at = record(piece, at, dialect, &mut cells);
-        part.total += 1;
-        if keep.keeps(from + begin) {
-            part.push(&cells, names.len());
-            if part.rows.len() == SEEN {
-                part.reserve(piece.len() / at);
-            }
+        let found = if at < single { Found::Other(0) } else { block.find(bytes, at, how) };
+        let before = part.rows.len();
+        if let Found::Rows(length, rows) = found {
+            block.take(piece, at, &mut part.columns);
+            part.rows.extend(part.total + 1..=part.total + rows as u64);
+            part.total += rows as u64;
+            at += length;
         } else {
-            part.left_out += 1;
+            if let Found::Other(length) = found {
+                single = single.max(at + length);
+            }
+            let begin = at;
+            at = record(piece, at, dialect, &mut cells);
+            part.total += 1;
+            if keep.keeps(from + begin) {
+                part.push(&cells, names.len());
+            } else {
+                part.left_out += 1;
+            }
+        }
+        if before < SEEN && part.rows.len() >= SEEN {
+            part.reserve(piece.len() / at);
         }
         if part.huge.is_some() {
             return Ok(part);
@@ -131,75 +163,14 @@ pub(super) fn parse(
             if progress.cancel.load(Ordering::Relaxed) {
                 return Err(DataError::Cancelled);
             }
-            let done = seen.fetch_add((at - reported) as u64, Ordering::Relaxed);
+            let done = read.fetch_add((at - reported) as u64, Ordering::Relaxed);
             progress.done.fetch_max(done, Ordering::Relaxed);
             reported = at;
         }
     }
-    let done = seen.fetch_add((piece.len() - reported) as u64, Ordering::Relaxed);
+    let done = read.fetch_add((piece.len() - reported) as u64, Ordering::Relaxed);
     progress.done.fetch_max(done + (piece.len() - reported) as u64, Ordering::Relaxed);
     Ok(part)
-}
-
-/// Reads one record that begins at `at`; gives where the next may begin. A cell is enclosed when it
-/// begins with a quotation mark; a carriage return, a line feed or both end the record.
-fn record<'a>(
-    text: &'a str,
-    mut at: usize,
-    dialect: &Dialect,
-    cells: &mut Vec<Cow<'a, str>>,
-) -> usize {
-    let bytes = text.as_bytes();
-    let slice = |from: usize, to: usize| match text.get(from..to) {
-        Some(cell) => Cow::Borrowed(cell),
-        None => String::from_utf8_lossy(bytes.get(from..to).unwrap_or_default()),
-    };
-    cells.clear();
-    loop {
-        let mut cell = Cow::Borrowed("");
-        if dialect.quoting && bytes.get(at) == Some(&b'"') {
-            (cell, at) = enclosed(bytes, at + 1, slice);
-        }
-        let rest = bytes.get(at..).unwrap_or_default();
-        let end =
-            memchr::memchr3(dialect.delimiter, b'\n', b'\r', rest).map_or(bytes.len(), |p| at + p);
-        if end > at {
-            // After an enclosed part the cell may go on, as in `"5" inch`.
-            cell = if cell.is_empty() {
-                slice(at, end)
-            } else {
-                Cow::Owned(cell.into_owned() + &slice(at, end))
-            };
-        }
-        cells.push(cell);
-        match bytes.get(end) {
-            Some(b) if *b == dialect.delimiter => at = end + 1,
-            Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => return end + 2,
-            Some(_) => return end + 1,
-            None => return end,
-        }
-    }
-}
-
-/// The cell whose opening mark stands before `from`, and where it goes on after the closing one.
-fn enclosed<'a>(
-    bytes: &'a [u8],
-    mut from: usize,
-    slice: impl Fn(usize, usize) -> Cow<'a, str>,
-) -> (Cow<'a, str>, usize) {
-    let mut cell = Cow::Borrowed("");
-    loop {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let end = memchr::memchr(b'"', rest).map_or(bytes.len(), |p| from + p);
-        // A mark written twice stands for one.
-        let twice = bytes.get(end + 1) == Some(&b'"');
-        let here = slice(from, end + usize::from(twice));
-        cell = if cell.is_empty() { here } else { Cow::Owned(cell.into_owned() + &here) };
-        if !twice {
-            return (cell, (end + 1).min(bytes.len()));
-        }
-        from = end + 2;
-    }
 }
 
 /// Rows from which the size of a part is told.
@@ -237,7 +208,9 @@ impl Part {
         }
         self.rows.push(self.total);
         if cells.len() < width {
-            self.columns.iter_mut().for_each(|c| c.pad(self.rows.len()));
+            for column in self.columns.iter_mut().skip(cells.len()) {
+                column.push("");
+            }
         }
     }
 }
@@ -245,9 +218,11 @@ impl Part {
 #[cfg(test)]
 impl Part {
     /// Cells by row.
-    pub(super) fn cells(&self) -> Vec<Vec<String>> {
-        let row = |r| self.columns.iter().map(|c| c.raw(r).to_owned()).collect();
-        (0..self.rows.len()).map(row).collect()
+    pub(super) fn cells(self) -> Vec<Vec<String>> {
+        let rows = self.rows.len();
+        let columns: Vec<_> = self.columns.into_iter().map(|c| c.finish().0).collect();
+        let row = |r| columns.iter().map(|c| c.get(r).to_owned()).collect();
+        (0..rows).map(row).collect()
     }
 }
 
@@ -271,10 +246,15 @@ impl Keep {
         Self { below: (most as f64 / size as f64 * u64::MAX as f64) as u64 }
     }
 
+    /// Whether none is left out.
+    fn all(self) -> bool {
+        self.below == u64::MAX
+    }
+
     fn keeps(self, at: usize) -> bool {
         // SplitMix64 (Steele, Lea, Flood 2014).
         let mix = |x: u64, shift: u32, by: u64| (x ^ (x >> shift)).wrapping_mul(by);
-        self.below == u64::MAX || {
+        self.all() || {
             let x = (at as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
             let x = mix(mix(x, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
             x ^ (x >> 31) < self.below
@@ -282,12 +262,16 @@ impl Keep {
     }
 }
 
+/// A column and what its cells look like.
+pub(super) type Looked = (Column, Seen);
+
+/// The columns of all parts, and the row in the file of each row.
 pub(super) fn merge(
     mut parts: Vec<Part>,
     body: &Body,
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
-) -> Result<(Vec<Column>, Vec<u64>), DataError> {
+) -> Result<(Vec<Looked>, Vec<u64>), DataError> {
     let mut all = [(); 5].map(|()| Counted::default());
     let mut lines = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
     let mut base = body.rows_above;
@@ -371,8 +355,7 @@ pub(super) fn merge(
             &[],
         ));
     }
-    // Column by column, so that what is copied is freed at once.
-    let mut pieces: Vec<Vec<Column>> =
+    let mut pieces: Vec<Vec<Growing>> =
         (0..width).map(|_| Vec::with_capacity(parts.len())).collect();
     for part in &mut parts {
         for (all, piece) in pieces.iter_mut().zip(part.columns.drain(..)) {
@@ -382,7 +365,16 @@ pub(super) fn merge(
     let columns = pieces
         .into_par_iter()
         .zip(&body.names)
-        .map(|(pieces, name)| Column::join(name, pieces))
+        .with_max_len(1)
+        .map(|(pieces, name)| {
+            let (mut cells, mut seen) = (Cells::default(), Seen::default());
+            for piece in pieces {
+                let (more, next) = piece.finish();
+                cells.adopt(more);
+                seen.add(&next);
+            }
+            (Column::of(name, cells), seen)
+        })
         .collect();
     Ok((columns, lines))
 }

@@ -1,4 +1,7 @@
+mod together;
+
 use super::*;
+use crate::data::Column;
 
 fn open(text: impl AsRef<[u8]>) -> Result<(Table, Vec<ImportNote>), DataError> {
     read(Path::new("t.csv"), text.as_ref(), &ImportOptions::default(), &Progress::default())
@@ -221,7 +224,7 @@ fn a_file_larger_than_memory_is_sampled_evenly_and_says_so() {
     for i in 0..20_000 {
         text += &format!("{i},w{}\n", i % 7);
     }
-    let sizes = Sizes { chunk: 1000, large: 50_000, sample: text.len() / 10 };
+    let sizes = Sizes { chunk: 1000, large: 50_000, sample: text.len() / 10, ..Sizes::default() };
     let read = |options: &ImportOptions, chunk| {
         let sizes = Sizes { chunk, ..sizes };
         read_in(Path::new("t.csv"), text.as_bytes(), options, &Progress::default(), sizes).unwrap()
@@ -267,8 +270,16 @@ proptest::proptest! {
         let names: Vec<String> = ["x", "y", "z"].map(String::from).to_vec();
         let cut = (0..=cut.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
         let piece = &text[..cut];
-        let keep = Keep::of(0, 1);
-        let part = parse(piece, 0..piece.len(), &dialect, &names, keep, &Progress::default(), &AtomicU64::new(0)).unwrap();
+        let reading = rows::Reading {
+            text: piece,
+            dialect: &dialect,
+            names: &names,
+            keep: Keep::of(0, 1),
+            together: Some(text::Signs { zero: false, quote: true, cr: true }),
+            progress: &Progress::default(),
+            read: &AtomicU64::new(0),
+        };
+        let part = parse(reading, 0..piece.len()).unwrap();
         proptest::prop_assert_eq!(part.cells(), by_csv_crate(piece, 3));
     }
     /// Whatever cells a table has, writing and reading give them back.
