@@ -40,7 +40,7 @@ fn a_recipe_is_saved_used_in_another_project_and_taken_back() {
     let before = now(&w).clone();
     w.click("See what Penguins, version 1 would change");
     w.see("sex: Yes/no becomes Category.");
-    w.see("Unknown to the recipe, so no longer learned from");
+    w.see("Left out, as in the recipe: body_mass_g.");
     assert_eq!(*now(&w), before, "looking changes nothing");
     w.click("Leave as it is");
     assert!(!w.has("sex: Yes/no becomes Category."));

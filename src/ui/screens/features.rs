@@ -5,6 +5,7 @@ use egui::{Label, Ui};
 use super::data::type_name;
 use crate::app::preparing::{Effect, Look, Saved, Saving, Skew};
 use crate::app::{AppState, Command, FeatureCommand, ProjectState};
+use crate::data::ColumnType;
 use crate::project::features::FeatureRecipe;
 use crate::text::shown;
 use crate::ui::icons;
@@ -282,6 +283,19 @@ fn changes(ui: &mut Ui, project: &ProjectState, effect: &Effect) {
     if !applied.extra.is_empty() {
         let columns = names(&applied.extra);
         small(ui, tr!("Unknown to the recipe, so no longer learned from: {columns}.", columns));
+    }
+    let left: Vec<String> = project
+        .columns()
+        .into_iter()
+        .filter(|(name, kind)| {
+            *kind != ColumnType::Ignore
+                && effect.to.columns.get(name) == Some(&ColumnType::Ignore)
+                && !applied.extra.contains(name)
+        })
+        .map(|(name, _)| name)
+        .collect();
+    if !left.is_empty() {
+        small(ui, tr!("Left out, as in the recipe: {columns}.", columns = names(&left)));
     }
     let (before, after) = (&project.project.prep, &effect.to.prep);
     if before.one_hot_limit != after.one_hot_limit {
