@@ -43,6 +43,8 @@ mod text;
 mod tolerance;
 mod training;
 mod tuning;
+mod ui_evidence;
+mod ui_features;
 mod ui_flow;
 mod ui_german;
 mod ui_help;

@@ -150,7 +150,9 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.click("Confidence");
     let bin = w.texts().into_iter().rfind(|t| t.ends_with(" % sure")).unwrap();
     w.click(&bin);
-    w.node(&bin).scroll_to_me();
+    for _ in 0..3 {
+        scroll(&mut w, 640.0);
+    }
     take(&mut w, folder, &format!("{tag}-10-bin"));
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();
@@ -438,6 +440,7 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     finish(&w.run(), StopReason::Completed);
     w.settle();
     w.click("Next: Evaluate");
+    w.click("Try it");
     w.click("Take a test picture");
     take(&mut w, folder, &format!("{tag}-9-try-it-picture"));
 }

@@ -108,6 +108,8 @@ pub struct Script {
     pub fail_monitor: Mutex<Option<UserError>>,
     pub fail_checks: Mutex<Option<UserError>>,
     pub parts: Mutex<Parts>,
+    /// Folder of feature recipes; made when it is first asked for.
+    pub features: std::sync::OnceLock<tempfile::TempDir>,
     pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
@@ -472,6 +474,14 @@ impl Services for Script {
 
     fn parts(&self, _: &Path) -> Parts {
         self.parts.lock().unwrap().clone()
+    }
+
+    fn features(&self) -> PathBuf {
+        self.features.get_or_init(|| tempfile::tempdir().unwrap()).path().to_owned()
+    }
+
+    fn pasted(&self) -> PathBuf {
+        self.features().join("pasted")
     }
 
     fn queue(&self, project: &Path) -> VecDeque<Queued> {

@@ -222,8 +222,9 @@ fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Comm
 }
 
 fn kind(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {
+    let text = |key: &'static str| of(key).to_owned();
     let choices = NetworkChoice::ALL
-        .map(|c| (c.architecture, c.name.to_owned(), c.term.to_owned(), c.explanation.to_owned()));
+        .map(|c| (c.architecture, text(c.name), text(c.term), text(c.explanation)));
     if let Some(architecture) = choice_cards(ui, Some(config.architecture), &choices) {
         let config = Box::new(with_architecture(config, architecture, data));
         out.push(Command::SetConfig { config, what: key!("the kind of network") });

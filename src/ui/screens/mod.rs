@@ -6,6 +6,7 @@ pub mod configure;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+mod features;
 mod folds;
 mod gradients;
 pub mod home;

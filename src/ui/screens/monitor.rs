@@ -32,6 +32,8 @@ pub struct Local {
     columns: columns::Local,
     /// Whether all alerts are listed.
     all: bool,
+    /// Part of the timeline whose rows are shown.
+    window: Option<usize>,
 }
 
 /// Alerts listed before one asks for more.
@@ -193,7 +195,7 @@ fn found(
     figures(ui, found);
     alerts(ui, found, local);
     columns::show(ui, done, &mut local.columns);
-    timeline::show(ui, project, done, out);
+    timeline::show(ui, project, done, &mut local.window, out);
     triggers(ui, project, out);
     history::show(ui, &done.history);
 }
@@ -263,7 +265,7 @@ fn alerts(ui: &mut Ui, found: &Found, local: &mut Local) {
 }
 
 /// What a button says that shows a list whole or in part.
-fn fewer_or_more(all: bool, more: usize) -> String {
+pub(super) fn fewer_or_more(all: bool, more: usize) -> String {
     if all { tr!("Show fewer").to_owned() } else { tr!("Show {more} more", more) }
 }
 
