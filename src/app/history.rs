@@ -294,6 +294,9 @@ pub fn sweep(base: &TrainConfig, rates: &[f32], formats: &[PrecisionChoice]) -> 
     runs
 }
 
+/// The line of a comparison that names what is predicted.
+pub const PREDICTS: &str = "Predicts";
+
 /// Every setting as name and value, in a fixed order.
 pub fn settings(config: &TrainConfig) -> Vec<(String, String)> {
     let mut lines = Vec::new();
@@ -389,7 +392,7 @@ pub fn compare(runs: &[&PastRun]) -> Vec<Line> {
     let fastest = best_of(&seconds, false);
     lines.push(line("Seconds".to_owned(), of(&|s| format!("{:.1}", s.seconds)), fastest));
     lines.push(line("Parameters".to_owned(), of(&|s| s.parameters.to_string()), None));
-    lines.push(line("Predicts".to_owned(), runs.iter().map(|r| r.target.clone()).collect(), None));
+    lines.push(line(PREDICTS.to_owned(), runs.iter().map(|r| r.target.clone()).collect(), None));
     lines.push(line(
         "Rows of data".to_owned(),
         runs.iter().map(|r| r.rows.to_string()).collect(),

@@ -1,6 +1,6 @@
 //! Cross-validation, beside the other settings.
 
-use egui::{DragValue, Ui};
+use egui::Ui;
 
 use super::count;
 use crate::app::folds::{FOLDS, Folds, FoldsState};
@@ -8,6 +8,7 @@ use crate::app::{AppState, Command, ProjectState, TaskInfo};
 use crate::text::{of, shown};
 use crate::tr;
 use crate::ui::icons;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{Button, Mood, badge, card, labelled, problem, save, section, small};
 
@@ -45,7 +46,7 @@ pub fn show(
             tr!("folds"),
             tr!("Rows are dealt into so many parts; each part is the test once."),
             |ui| {
-                ui.add(DragValue::new(&mut local.k).range(FOLDS).speed(0.1));
+                ui.add(number(&mut local.k).range(FOLDS).speed(0.1));
             },
         );
         match &project.folds {
