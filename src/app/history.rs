@@ -1,5 +1,7 @@
 //! All runs of a project: what they were, how they compare, which are still to come.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -307,22 +309,16 @@ pub fn settings(config: &TrainConfig) -> Vec<(String, String)> {
     lines
 }
 
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+fn flatten(place: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let key = key.replace('_', " ");
-                let full = if name.is_empty() { capital(&key) } else { format!("{name}: {key}") };
-                flatten(&full, value, lines);
+                let below = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+                flatten(&below, value, lines);
             }
         }
-        other => lines.push((name.to_owned(), text(other))),
+        other => lines.push((names::name(place), text(other))),
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 fn text(value: &Value) -> String {

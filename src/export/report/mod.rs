@@ -133,7 +133,7 @@ fn model_card(record: &RunRecord, e: &Evaluation) -> String {
                 parameters
             ),
         ),
-        row(tr!("Precision"), shown(&record.config.precision.describe()).into_owned()),
+        row(tr!("Number format"), shown(&record.config.precision.describe()).into_owned()),
         row(
             tr!("Trained on"),
             tr!(
