@@ -21,7 +21,7 @@ use fp8_studio::engine::cpu::CpuEngine;
 use fp8_studio::engine::device_memory::DeviceMemory;
 use fp8_studio::engine::wgpu::WgpuEngine;
 use fp8_studio::engine::{Batch, Engine, StepParams};
-use fp8_studio::fp8::{Precision, Recipe, hash};
+use fp8_studio::fp8::{Precision, Recipe};
 use fp8_studio::kernels::conv::{Conv, ConvInputGradient, ConvShape, ConvWeightGradient};
 use fp8_studio::kernels::{Op, Slots};
 use fp8_studio::model::init::init;
@@ -111,21 +111,6 @@ fn plan(model: &ModelSpec, rows: usize, precision: Precision) -> Plan {
     compile(model, &config).expect("a plan")
 }
 
-/// Random inputs, half of them zero as pixels are.
-fn batch(model: &ModelSpec, rows: usize) -> Batch {
-    let key = hash::key(1, 1, 1);
-    let value = |i: u32| {
-        let h = hash::bits(key, i);
-        if h & 1 == 0 { 0.0 } else { (h >> 8) as f32 / 16_777_216.0 }
-    };
-    Batch {
-        rows,
-        dense: (0..(rows * model.input.dense) as u32).map(value).collect(),
-        targets: (0..rows as u32).map(|i| hash::mix(i) % 10).collect(),
-        ..Batch::default()
-    }
-}
-
 const FIRST: StepParams = StepParams { step: 1, learning_rate: 1e-3, seed: 1 };
 
 /// Times the first op of a plan that is asked for, after one training step has filled the memory.
@@ -135,7 +120,9 @@ fn op(bencher: Bencher, place: Where, plan: Plan, find: impl Fn(&Op) -> Option<u
     let bencher = bencher.counter(ItemsCount::new(items));
     let mut filled = CpuEngine::open(plan.clone()).expect("memory");
     filled.load_params(&init(&plan.model, 1)).expect("parameters");
-    filled.train(&[batch(&plan.model, plan.config.batch)], &[FIRST]).expect("a step");
+    filled
+        .train(&[Batch::random(plan.model.input.dense, 10, plan.config.batch)], &[FIRST])
+        .expect("a step");
     let words = (0..plan.buffers.len() as u32).map(fp8_studio::plan::BufferId);
     let words: Vec<_> = words.map(|id| (id, filled.read(id).expect("a buffer"))).collect();
     match place {
@@ -270,7 +257,7 @@ fn training_step(bencher: Bencher, case: Case<Network>) {
         Where::Gpu => Box::new(WgpuEngine::on(gpu(), plan, None).expect("a GPU")),
     };
     engine.load_params(&init(&model, 1)).expect("parameters");
-    let batch = batch(&model, ROWS);
+    let batch = Batch::random(model.input.dense, 10, ROWS);
     let mut params = FIRST;
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let loss = engine.train(std::slice::from_ref(&batch), &[params]).expect("a step");

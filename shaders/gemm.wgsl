@@ -3,11 +3,12 @@
 // A_WIDE, B_WIDE (f32 with rows of whole quads, four to a load), A_TRANSPOSED, B_TRANSPOSED; OUTSIDE (the
 // scales of both operands do not change along k and are applied to the sums); TILE_M, TILE_N and DEPTH
 // of a tile, ROWS of four results each per thread, THREADS; HALF (codes are staged as f16, which holds
-// every finite one exactly); SPLIT (the inner size is cut into parts).
+// every finite one exactly); UNITS (0, or the size of the matrix units that multiply, 8 or 16) and SUBGROUP,
+// its threads; SPLIT (the inner size is cut into parts).
 //
 // Both operands are decoded once, while they are copied to workgroup memory in squares of 4 x 4,
 // whichever way they lie. Every result is the sum over k in order of fused products: the same bits
-// whatever the tile.
+// whatever the tile. Only matrix units add in an order of their own.
 
 struct Params {
     m: u32,
@@ -53,8 +54,38 @@ alias Staged = vec4<f32>;
 // Tiles in workgroup memory, [k][m] and [k][n], four neighbours of m or n together.
 const A_ACROSS: u32 = TILE_M / 4u;
 const B_ACROSS: u32 = TILE_N / 4u;
+// when UNITS = 0
 var<workgroup> a_tile: array<Staged, DEPTH * A_ACROSS>;
 var<workgroup> b_tile: array<Staged, DEPTH * B_ACROSS>;
+
+fn put_a(at: u32, v: vec4<f32>) {
+    a_tile[at] = Staged(v);
+}
+
+fn put_b(at: u32, v: vec4<f32>) {
+    b_tile[at] = Staged(v);
+}
+// else
+enable wgpu_cooperative_matrix;
+var<workgroup> a_tile: array<f16, DEPTH * TILE_M>;
+var<workgroup> b_tile: array<f16, DEPTH * TILE_N>;
+
+fn put_a(at: u32, v: vec4<f32>) {
+    let h = Staged(v);
+    a_tile[4u * at] = h.x;
+    a_tile[4u * at + 1u] = h.y;
+    a_tile[4u * at + 2u] = h.z;
+    a_tile[4u * at + 3u] = h.w;
+}
+
+fn put_b(at: u32, v: vec4<f32>) {
+    let h = Staged(v);
+    b_tile[4u * at] = h.x;
+    b_tile[4u * at + 1u] = h.y;
+    b_tile[4u * at + 2u] = h.z;
+    b_tile[4u * at + 3u] = h.w;
+}
+// end
 
 fn a_inside(row: u32, col: u32) -> vec4<f32> {
     if (row < p.a_rows && col < p.a_cols) {
@@ -77,10 +108,10 @@ fn fill_a(q: u32, top: u32, deep: u32) {
         let k = (q / A_ACROSS) * 4u;
         let col = top + 4u * i;
         let at = k * A_ACROSS + i;
-        a_tile[at] = Staged(a_inside(deep + k, col));
-        a_tile[at + A_ACROSS] = Staged(a_inside(deep + k + 1u, col));
-        a_tile[at + 2u * A_ACROSS] = Staged(a_inside(deep + k + 2u, col));
-        a_tile[at + 3u * A_ACROSS] = Staged(a_inside(deep + k + 3u, col));
+        put_a(at, a_inside(deep + k, col));
+        put_a(at + A_ACROSS, a_inside(deep + k + 1u, col));
+        put_a(at + 2u * A_ACROSS, a_inside(deep + k + 2u, col));
+        put_a(at + 3u * A_ACROSS, a_inside(deep + k + 3u, col));
     } else {
         let k = (q % (DEPTH / 4u)) * 4u;
         let i = q / (DEPTH / 4u);
@@ -90,10 +121,10 @@ fn fill_a(q: u32, top: u32, deep: u32) {
         let r2 = a_inside(row + 2u, deep + k);
         let r3 = a_inside(row + 3u, deep + k);
         let at = k * A_ACROSS + i;
-        a_tile[at] = Staged(vec4<f32>(r0.x, r1.x, r2.x, r3.x));
-        a_tile[at + A_ACROSS] = Staged(vec4<f32>(r0.y, r1.y, r2.y, r3.y));
-        a_tile[at + 2u * A_ACROSS] = Staged(vec4<f32>(r0.z, r1.z, r2.z, r3.z));
-        a_tile[at + 3u * A_ACROSS] = Staged(vec4<f32>(r0.w, r1.w, r2.w, r3.w));
+        put_a(at, vec4<f32>(r0.x, r1.x, r2.x, r3.x));
+        put_a(at + A_ACROSS, vec4<f32>(r0.y, r1.y, r2.y, r3.y));
+        put_a(at + 2u * A_ACROSS, vec4<f32>(r0.z, r1.z, r2.z, r3.z));
+        put_a(at + 3u * A_ACROSS, vec4<f32>(r0.w, r1.w, r2.w, r3.w));
     }
 }
 
@@ -107,19 +138,19 @@ fn fill_b(q: u32, left: u32, deep: u32) {
         let r2 = b_inside(row + 2u, deep + k);
         let r3 = b_inside(row + 3u, deep + k);
         let at = k * B_ACROSS + j;
-        b_tile[at] = Staged(vec4<f32>(r0.x, r1.x, r2.x, r3.x));
-        b_tile[at + B_ACROSS] = Staged(vec4<f32>(r0.y, r1.y, r2.y, r3.y));
-        b_tile[at + 2u * B_ACROSS] = Staged(vec4<f32>(r0.z, r1.z, r2.z, r3.z));
-        b_tile[at + 3u * B_ACROSS] = Staged(vec4<f32>(r0.w, r1.w, r2.w, r3.w));
+        put_b(at, vec4<f32>(r0.x, r1.x, r2.x, r3.x));
+        put_b(at + B_ACROSS, vec4<f32>(r0.y, r1.y, r2.y, r3.y));
+        put_b(at + 2u * B_ACROSS, vec4<f32>(r0.z, r1.z, r2.z, r3.z));
+        put_b(at + 3u * B_ACROSS, vec4<f32>(r0.w, r1.w, r2.w, r3.w));
     } else {
         let j = q % B_ACROSS;
         let k = (q / B_ACROSS) * 4u;
         let col = left + 4u * j;
         let at = k * B_ACROSS + j;
-        b_tile[at] = Staged(b_inside(deep + k, col));
-        b_tile[at + B_ACROSS] = Staged(b_inside(deep + k + 1u, col));
-        b_tile[at + 2u * B_ACROSS] = Staged(b_inside(deep + k + 2u, col));
-        b_tile[at + 3u * B_ACROSS] = Staged(b_inside(deep + k + 3u, col));
+        put_b(at, b_inside(deep + k, col));
+        put_b(at + B_ACROSS, b_inside(deep + k + 1u, col));
+        put_b(at + 2u * B_ACROSS, b_inside(deep + k + 2u, col));
+        put_b(at + 3u * B_ACROSS, b_inside(deep + k + 3u, col));
     }
 }
 
@@ -191,6 +222,7 @@ fn store(to: u32, row: u32, col: u32, sums: vec4<f32>) {
     }
 }
 
+// when UNITS = 0
 // Four results per thread: for products too small to fill a GPU with large tiles.
 @compute @workgroup_size(THREADS)
 fn gemm_1(
@@ -296,6 +328,77 @@ fn gemm_8(
     store(at.out, row + TILE_M / 2u + 2u, col, c6);
     store(at.out, row + TILE_M / 2u + 3u, col, c7);
 }
+
+// end
+// when UNITS = 8
+alias UnitA = coop_mat8x8<f16, A>;
+alias UnitB = coop_mat8x8<f16, B>;
+alias UnitC = coop_mat8x8<f32, C>;
+// end
+// when UNITS = 16
+alias UnitA = coop_mat16x16<f16, A>;
+alias UnitB = coop_mat16x16<f16, B>;
+alias UnitC = coop_mat16x16<f32, C>;
+// end
+// when UNITS = 0
+// else
+// Every subgroup has a square of 32 x 32 results, in ACROSS x ACROSS units.
+const ACROSS: u32 = 32u / UNITS;
+// A unit of each subgroup.
+var<workgroup> results: array<f32, THREADS / SUBGROUP * UNITS * UNITS>;
+
+// 32 x 32 results per subgroup, from matrix units.
+@compute @workgroup_size(THREADS)
+fn gemm_units(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) inside: u32,
+) {
+    let at = place(linear_group(group, count));
+    let down = (subgroup / (TILE_N / 32u)) * 32u;
+    let right = (subgroup % (TILE_N / 32u)) * 32u;
+    var sums: array<UnitC, ACROSS * ACROSS>;
+    for (var deep = at.first; deep < at.end; deep += DEPTH) {
+        fill(lane, at.top, at.left, deep);
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k += UNITS) {
+            var rows: array<UnitA, ACROSS>;
+            for (var i = 0u; i < ACROSS; i++) {
+                rows[i] = coopLoad<UnitA>(&a_tile[k * TILE_M + down + i * UNITS], TILE_M);
+            }
+            for (var j = 0u; j < ACROSS; j++) {
+                let cols = coopLoadT<UnitB>(&b_tile[k * TILE_N + right + j * UNITS], TILE_N);
+                for (var i = 0u; i < ACROSS; i++) {
+                    sums[i * ACROSS + j] = coopMultiplyAdd(rows[i], cols, sums[i * ACROSS + j]);
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+    let own = subgroup * UNITS * UNITS;
+    for (var u = 0u; u < ACROSS * ACROSS; u++) {
+        coopStoreT(sums[u], &results[own], UNITS);
+        workgroupBarrier();
+        for (var q = inside; q < UNITS * UNITS / 4u; q += SUBGROUP) {
+            let row = (4u * q) / UNITS;
+            let col = (4u * q) % UNITS;
+            let start = own + 4u * q;
+            let v = vec4<f32>(
+                results[start], results[start + 1u], results[start + 2u], results[start + 3u]
+            );
+            store(
+                at.out,
+                at.top + down + (u / ACROSS) * UNITS + row,
+                at.left + right + (u % ACROSS) * UNITS + col,
+                v,
+            );
+        }
+        workgroupBarrier();
+    }
+}
+// end
 
 @group(0) @binding(0) var<storage, read> part_sums: array<f32>;
 @group(0) @binding(1) var<storage, read_write> total: array<f32>;

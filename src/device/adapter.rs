@@ -1,5 +1,7 @@
 //! Finding and choosing adapters, and what they can do.
 
+use serde::Serialize;
+
 use super::AdapterInfo;
 use crate::error::EngineError;
 
@@ -11,6 +13,10 @@ pub const ADAPTER_ENV: &str = "FP8_STUDIO_ADAPTER";
 const STORAGE_BUFFERS: u32 = 8;
 /// Invocations per workgroup that the kernels use at most.
 const INVOCATIONS: u32 = 256;
+/// Environment variable that lets products of FP8 codes run on matrix units: `on`. Off without it, as
+/// matrix units add in an order of their own.
+pub const MATRIX_UNITS_ENV: &str = "FP8_STUDIO_MATRIX_UNITS";
+
 /// Bytes of workgroup memory that the kernels use at most.
 const WORKGROUP_BYTES: u32 = 16 << 10;
 
@@ -33,10 +39,55 @@ pub struct Capabilities {
     pub subgroups: bool,
     /// 16-bit floats in shaders; no kernel needs them, some have a variant that uses them.
     pub f16: bool,
+    /// Matrix units (cooperative matrices); used only where [`MATRIX_UNITS_ENV`] asks for them.
+    pub matrix_units: Option<MatrixUnits>,
+}
+
+/// Matrix units that multiply f16 and add f32, a subgroup at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MatrixUnits {
+    /// Rows, columns and inner size of one product: 8 or 16.
+    pub size: u32,
+    /// Threads of a subgroup, the same in every kernel.
+    pub lanes: u32,
+}
+
+impl MatrixUnits {
+    /// The largest that products can be cut for: squares of f16 with sums of f32, and subgroups of one
+    /// known size.
+    fn of(
+        offered: &[wgpu::CooperativeMatrixProperties],
+        features: wgpu::Features,
+        lanes: [u32; 2],
+    ) -> Option<Self> {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP;
+        let [least, most] = lanes;
+        if !features.contains(needed) || least != most || ![8, 16, 32, 64].contains(&most) {
+            return None;
+        }
+        let sizes = offered.iter().filter(|o| {
+            [o.n_size, o.k_size] == [o.m_size; 2]
+                && matches!(o.m_size, 8 | 16)
+                && (o.ab_type, o.cr_type) == (F16, F32)
+                && !o.saturating_accumulation
+        });
+        sizes.map(|o| o.m_size).max().map(|size| Self { size, lanes: most })
+    }
+}
+
+/// Whether the user asks for matrix units.
+pub fn matrix_units_wanted() -> bool {
+    let said = std::env::var(MATRIX_UNITS_ENV).unwrap_or_default();
+    matches!(said.to_lowercase().as_str(), "on" | "1" | "yes")
 }
 
 impl Capabilities {
-    fn of(limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+    fn of(adapter: &wgpu::Adapter) -> Self {
+        let (limits, features, info) = (adapter.limits(), adapter.features(), adapter.get_info());
+        let lanes = [info.subgroup_min_size, info.subgroup_max_size];
         Self {
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -46,6 +97,11 @@ impl Capabilities {
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
+            matrix_units: MatrixUnits::of(
+                &adapter.cooperative_matrix_properties(),
+                features,
+                lanes,
+            ),
         }
     }
 
@@ -54,6 +110,8 @@ impl Capabilities {
         let mut features = wgpu::Features::empty();
         features.set(wgpu::Features::SUBGROUP, self.subgroups);
         features.set(wgpu::Features::SHADER_F16, self.f16);
+        let units = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        features.set(units, self.matrix_units.is_some());
         features
     }
 
@@ -104,7 +162,7 @@ fn candidate(adapter: wgpu::Adapter) -> Candidate {
         driver: format!("{} {}", raw.driver, raw.driver_info).trim().to_owned(),
         software: raw.device_type == wgpu::DeviceType::Cpu,
     };
-    let capabilities = Capabilities::of(&adapter.limits(), adapter.features());
+    let capabilities = Capabilities::of(&adapter);
     Candidate { info, capabilities, rank, adapter }
 }
 
@@ -176,6 +234,35 @@ pub(crate) mod tests {
                  (Debian and Ubuntu: apt-get install mesa-vulkan-drivers)."
             )
         })
+    }
+
+    #[test]
+    fn matrix_units_are_taken_where_products_can_be_cut_for_them() {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let offer = |[m_size, n_size, k_size]: [u32; 3], ab_type, cr_type| {
+            wgpu::CooperativeMatrixProperties {
+                m_size,
+                n_size,
+                k_size,
+                ab_type,
+                cr_type,
+                saturating_accumulation: false,
+            }
+        };
+        let all = wgpu::Features::all();
+        let of = |offers: &[_], lanes| {
+            MatrixUnits::of(offers, all, lanes).map(|units| (units.size, units.lanes))
+        };
+        let (small, large) = (offer([8; 3], F16, F32), offer([16; 3], F16, F32));
+        assert_eq!(of(&[small, large, offer([8; 3], F32, F32)], [32; 2]), Some((16, 32)));
+        assert_eq!(of(&[small, offer([16; 3], F16, F16)], [8; 2]), Some((8, 8)));
+        for others in [offer([8; 3], F32, F32), offer([16, 8, 16], F16, F32)] {
+            assert_eq!(of(&[others], [32; 2]), None);
+        }
+        assert_eq!(of(&[large], [32, 64]), None, "subgroups of either size");
+        assert_eq!(of(&[], [32; 2]), None);
+        let plain = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        assert_eq!(MatrixUnits::of(&[large], plain, [32; 2]), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::adapter::Candidate;
+use super::adapter::{Candidate, matrix_units_wanted};
 use super::launch::{Kernel, Launch, Pipeline, build, fold_groups};
 use super::{AdapterInfo, Capabilities};
 use crate::error::EngineError;
@@ -38,9 +38,25 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter. Limits are WebGPU's defaults, buffers as large as the adapter allows.
-    pub fn open(candidate: Candidate) -> Result<Self, EngineError> {
+    /// Opens an adapter. Limits are WebGPU's defaults, buffers as large as the adapter allows. Its matrix
+    /// units are used where [`super::adapter::MATRIX_UNITS_ENV`] asks for them.
+    pub fn open(mut candidate: Candidate) -> Result<Self, EngineError> {
+        if !matrix_units_wanted() {
+            candidate.capabilities.matrix_units = None;
+        }
+        Self::open_with_all(candidate)
+    }
+
+    /// As [`Gpu::open`], with all that the adapter can do.
+    pub fn open_with_all(candidate: Candidate) -> Result<Self, EngineError> {
         let Candidate { info, capabilities, adapter, .. } = candidate;
+        let experimental_features = match capabilities.matrix_units {
+            None => wgpu::ExperimentalFeatures::disabled(),
+            // SAFETY: asks for acceptance that experimental features may have faults that validation does
+            // not find. The only one is cooperative matrices, and the only kernel with them reads and
+            // writes them in workgroup memory at places that its constants bound.
+            Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
+        };
         let available = adapter.limits();
         let mut limits = wgpu::Limits::defaults().or_worse_values_from(&available);
         limits.max_buffer_size = available.max_buffer_size;
@@ -49,7 +65,7 @@ impl Gpu {
             label: Some("fp8-studio"),
             required_features: capabilities.features(),
             required_limits: limits,
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         }))

@@ -254,6 +254,7 @@ fn gemm(gpu: &mut Gpu, expected: &Expected) -> Result<Probe, EngineError> {
         ("DEPTH", 16),
         ("THREADS", 64),
         ("HALF", 0),
+        ("UNITS", 0),
         ("SPLIT", 0),
         ("LANES", shader::LANES),
     ];

@@ -10,8 +10,8 @@ pub mod wgpu;
 
 use crate::device::{AdapterInfo, DeviceChoice};
 use crate::error::EngineError;
-use crate::fp8::TensorStats;
 use crate::fp8::stats::STAT_WORDS;
+use crate::fp8::{TensorStats, hash};
 use crate::kernels::quantise::Quantise;
 use crate::model::init::Param;
 use crate::plan::memory::Ledger;
@@ -55,6 +55,24 @@ pub struct Batch {
     pub targets: Vec<u32>,
     /// `[rows]`; empty means all 1.
     pub weights: Vec<f32>,
+}
+
+impl Batch {
+    /// Inputs to measure speed with: random ones of `width`, half of them zero as pixels are, and classes
+    /// below `classes`. The same every time.
+    pub fn random(width: usize, classes: usize, rows: usize) -> Self {
+        let key = hash::key(1, 1, 1);
+        let value = |i: u32| {
+            let h = hash::bits(key, i);
+            if h & 1 == 0 { 0.0 } else { (h >> 8) as f32 / 16_777_216.0 }
+        };
+        Self {
+            rows,
+            dense: (0..(rows * width) as u32).map(value).collect(),
+            targets: (0..rows as u32).map(|i| hash::mix(i) % classes.max(1) as u32).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Per-step numbers.

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::device_memory::DeviceMemory;
 use crate::device::{AdapterInfo, Gpu};
 use crate::error::EngineError;
-use crate::kernels::{Op, Place};
+use crate::kernels::gemm::Gemm;
+use crate::kernels::{BufferId, Op, Place};
 use crate::plan::Plan;
 
 /// Environment variable that switches measuring: `off` lets shapes decide, `on` measures on software
@@ -292,6 +293,77 @@ fn measure(gpu: Gpu, op: &Op) -> Result<(Gpu, Choice), EngineError> {
     Ok((memory.into_gpu(), choose(outcomes)))
 }
 
+/// Variants with matrix units by [`Op::speed_key`], for all products of a plan that the adapter's units
+/// can multiply. They add in an order of their own, so each is first compared with the usual variant on
+/// sample codes, and is left out where it is further off than sums of f32 may be. Which ones are taken
+/// depends on the device and not on any speed.
+///
+/// # Errors
+/// The device is lost.
+pub fn matrix_units(
+    mut gpu: Gpu,
+    plan: &Plan,
+) -> Result<(Gpu, BTreeMap<String, String>), EngineError> {
+    let mut taken = BTreeMap::new();
+    for (key, op) in keys(plan) {
+        let Op::Gemm(gemm) = op else { continue };
+        let Some(variant) = gemm.units(gpu.capabilities()) else { continue };
+        let mut memory = memory_for(gpu, op)?;
+        match compare_units(&mut memory, gemm, &key, variant) {
+            Err(e @ EngineError::DeviceLost(_)) => return Err(e),
+            Ok(None) => {
+                taken.insert(key, variant.to_owned());
+            }
+            Ok(Some(why)) => tracing::warn!("{key}: matrix units are not used: {why}"),
+            Err(e) => tracing::warn!("{key}: matrix units are not used: {e}"),
+        }
+        gpu = memory.into_gpu();
+    }
+    Ok((gpu, taken))
+}
+
+/// Says what is wrong with the results of `variant`, if anything is.
+fn compare_units(
+    memory: &mut DeviceMemory,
+    gemm: &Gemm,
+    key: &str,
+    variant: &str,
+) -> Result<Option<String>, EngineError> {
+    let op = Op::Gemm(*gemm);
+    let usual = gemm.variants(memory.gpu().capabilities()).first().copied().unwrap_or_default();
+    let mut run = |name: &str, sample: &[(BufferId, Vec<u32>)]| {
+        memory.choose(key.to_owned(), name.to_owned());
+        let launches = memory.prepare(std::slice::from_ref(&op), true)?;
+        reset(memory, &op)?;
+        sample.iter().try_for_each(|(id, content)| memory.write(*id, content))?;
+        memory.run(&launches)?;
+        let words = memory.read(gemm.out)?;
+        Ok::<Vec<f32>, EngineError>(words.into_iter().map(f32::from_bits).collect())
+    };
+    let sample = gemm.sample();
+    let (right, own) = (run(usual, &sample)?, run(variant, &sample)?);
+    let mut sizes = sample;
+    for (id, words) in &mut sizes {
+        if *id == gemm.a.buffer || *id == gemm.b.buffer {
+            words.iter_mut().for_each(|w| *w &= 0x7f7f_7f7f);
+        }
+    }
+    Ok(too_far(&right, &own, &run(usual, &sizes)?, gemm.k))
+}
+
+/// The first of `own` that is further from `right` than sums of `k` products may be apart whatever their
+/// order, also where the units cut off what they do not round; `sizes` are the sums of the products'
+/// absolute values.
+fn too_far(right: &[f32], own: &[f32], sizes: &[f32], k: u32) -> Option<String> {
+    let of_size = 4.0 * f64::from(k + 8) / f64::from(1u32 << 24);
+    let off = |((&right, &own), &size): ((&f32, &f32), &f32)| {
+        // No number is within reach of what is no number.
+        let near = (f64::from(right) - f64::from(own)).abs() <= of_size * f64::from(size);
+        (!near).then(|| format!("{own} in the place of {right}, sizes adding up to {size}"))
+    };
+    right.iter().zip(own).zip(sizes).find_map(off)
+}
+
 /// Results and seconds of one call.
 type Outcome = Result<(Vec<Vec<u32>>, f64), String>;
 
@@ -377,6 +449,18 @@ mod tests {
         assert_eq!((choice.chosen.as_str(), choice.unusable.len()), ("a", 1));
         let choice = choose(vec![broken, outcome("a", 1, 3e-3)]);
         assert_eq!(choice.chosen, "b");
+    }
+
+    #[test]
+    fn results_of_matrix_units_may_differ_in_the_last_bits_only() {
+        let (right, sizes) = ([1.0, -20.0], [8.0, 30.0]);
+        assert_eq!(too_far(&right, &right, &sizes, 16), None);
+        assert_eq!(too_far(&right, &[1.0 + 8e-6, -20.0], &sizes, 16), None);
+        for wrong in [1.001, f32::NAN, f32::INFINITY] {
+            let why = too_far(&right, &[wrong, -20.0], &sizes, 16).unwrap();
+            assert!(why.contains(&wrong.to_string()), "{why}");
+        }
+        assert!(too_far(&right, &[1.0, 20.0], &sizes, 16).is_some());
     }
 
     #[test]

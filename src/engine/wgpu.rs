@@ -5,11 +5,12 @@
 //! the plan's inputs before each step, and their losses are collected and read back once. A step that
 //! is too long for one submission is cut into several.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::device_memory::{DeviceMemory, record};
 use super::pace::Pacer;
-use super::tune::{Tuner, Tuning};
+use super::tune::{self, Tuner, Tuning};
 use super::{Batch, Engine, EngineInfo, LiveTensor, StepParams, host};
 use crate::device::launch::Launch;
 use crate::device::{self, Gpu, SelfTest};
@@ -37,6 +38,8 @@ pub struct WgpuEngine {
     memory: DeviceMemory,
     self_test: SelfTest,
     tuning: Tuning,
+    /// Kinds of products that matrix units multiply.
+    matrix_units: usize,
     /// A training step with all statistics, and one that leaves them out.
     watched_step: Vec<Launch>,
     quiet_step: Vec<Launch>,
@@ -78,6 +81,12 @@ impl WgpuEngine {
         if let Some(tuner) = tuner {
             (gpu, tuning) = tuner.tune(gpu, &plan)?;
         }
+        let mut units = BTreeMap::new();
+        if gpu.capabilities().matrix_units.is_some() {
+            (gpu, units) = tune::matrix_units(gpu, &plan)?;
+        }
+        let matrix_units = units.len();
+        tuning.chosen.append(&mut units);
         let mut memory = DeviceMemory::placed(gpu, &plan.slots, plan.places())?;
         for (key, variant) in &tuning.chosen {
             memory.choose(key.clone(), variant.clone());
@@ -105,6 +114,7 @@ impl WgpuEngine {
             memory,
             self_test,
             tuning,
+            matrix_units,
             watched_step,
             quiet_step,
             update_step,
@@ -287,7 +297,11 @@ fn check_size(gpu: &Gpu, plan: &Plan) -> Result<(), EngineError> {
 
 impl Engine for WgpuEngine {
     fn info(&self) -> EngineInfo {
-        EngineInfo::Gpu(self.memory.gpu().info().clone())
+        let mut info = self.memory.gpu().info().clone();
+        if self.matrix_units > 0 {
+            info.backend += " with matrix units";
+        }
+        EngineInfo::Gpu(info)
     }
 
     fn plan(&self) -> &Plan {

@@ -298,7 +298,7 @@ fn optimisers() {
 
 /// How an operand of a product test is stored.
 #[derive(Clone, Copy, Debug)]
-enum Stored {
+pub(crate) enum Stored {
     F32,
     Bf16,
     Whole(Format),
@@ -312,7 +312,7 @@ fn operand(l: &mut Layout, rows: u32, cols: u32, transpose: bool, stored: Stored
     inner(l, (rows, cols), transpose, stored, true)
 }
 
-fn inner(
+pub(crate) fn inner(
     l: &mut Layout,
     (rows, cols): (u32, u32),
     transpose: bool,
@@ -403,7 +403,8 @@ const STORED: [[Stored; 2]; 8] = [
     [Stored::Blocks(Format::E4M3, [1, 32]), Stored::Blocks(Format::E5M2, [16, 24])],
 ];
 
-const TRANSPOSES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+pub(crate) const TRANSPOSES: [[bool; 2]; 4] =
+    [[false, false], [false, true], [true, false], [true, true]];
 
 #[test]
 fn products_of_odd_sizes_in_every_form() {

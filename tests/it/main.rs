@@ -27,6 +27,7 @@ mod insight;
 mod kernels;
 mod known_faults;
 mod lean;
+mod matrix_units;
 mod monitor;
 mod onnx;
 mod pair;

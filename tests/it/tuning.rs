@@ -23,7 +23,7 @@ fn plan(recipe: Recipe) -> Plan {
     sized(recipe, SMALL)
 }
 
-fn sized(recipe: Recipe, rows: usize) -> Plan {
+pub(crate) fn sized(recipe: Recipe, rows: usize) -> Plan {
     let input = InputSpec::features(rows / 2);
     let head = Head::Classes { count: 3 };
     let model = ModelSpec::mlp(input, &[rows / 2 + 5], Activation::Relu, false, 0.0, false, head);
@@ -41,7 +41,7 @@ fn open(plan: Plan, file: &Path, budget: Duration) -> WgpuEngine {
 }
 
 /// Bits of losses and weights after a few steps.
-fn trained(mut engine: WgpuEngine) -> Vec<u32> {
+pub(crate) fn trained(mut engine: WgpuEngine) -> Vec<u32> {
     let model = engine.plan().model.clone();
     engine.load_params(&init(&model, 2)).unwrap();
     let rows = engine.plan().config.batch;

@@ -11,7 +11,7 @@ use super::{describe, terminal};
 use crate::device::DeviceChoice;
 use crate::engine::{self, Batch, Engine, EngineInfo, StepParams};
 use crate::error::{EngineError, UserError};
-use crate::fp8::{Precision, Recipe, hash};
+use crate::fp8::{Precision, Recipe};
 use crate::model::init::init;
 use crate::model::{Activation, CnnOptions, Head, ImageShape, InputSpec, ModelSpec};
 use crate::plan::{
@@ -22,6 +22,9 @@ use crate::plan::{
 const WARM_UP: u64 = 5;
 /// Most steps that are timed.
 const MOST_STEPS: usize = 500;
+
+/// Classes that the networks tell apart.
+const CLASSES: usize = 10;
 
 #[derive(Serialize)]
 struct Report {
@@ -56,7 +59,7 @@ fn cases() -> [(&'static str, Precision, bool); 5] {
 
 /// Times a training step of a network of fixed size in every precision.
 pub(super) fn run(args: &BenchArgs) -> Result<(), UserError> {
-    let head = Head::Classes { count: 10 };
+    let head = Head::Classes { count: CLASSES };
     let (title, model) = match args.model {
         BenchModel::Mlp => {
             let input = InputSpec::features(784);
@@ -117,7 +120,7 @@ fn time(
 ) -> Result<(EngineInfo, Run), EngineError> {
     let (mut engine, _) = engine::open(choice, plan(model, (precision, lean), rows)?)?;
     engine.load_params(&init(model, 1))?;
-    let batch = batch(model, rows);
+    let batch = Batch::random(model.input.dense, CLASSES, rows);
     let mut step = 0;
     let mut train = |engine: &mut dyn Engine, count: usize| {
         let batches = vec![batch.clone(); count];
@@ -155,21 +158,6 @@ fn plan(
     }
     let config = PlanConfig { batch: rows, precision, optimizer: Optimizer::default(), update };
     compile(model, &config)
-}
-
-/// Random inputs, half of them zero as pixels are.
-fn batch(model: &ModelSpec, rows: usize) -> Batch {
-    let key = hash::key(1, 1, 1);
-    let value = |i: u32| {
-        let h = hash::bits(key, i);
-        if h & 1 == 0 { 0.0 } else { (h >> 8) as f32 / 16_777_216.0 }
-    };
-    Batch {
-        rows,
-        dense: (0..(rows * model.input.dense) as u32).map(value).collect(),
-        targets: (0..rows as u32).map(|i| hash::mix(i) % 10).collect(),
-        ..Batch::default()
-    }
 }
 
 fn text(report: &Report) -> String {

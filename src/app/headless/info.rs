@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::InfoArgs;
 use super::{describe, terminal};
+use crate::device::adapter::{MATRIX_UNITS_ENV, MatrixUnits, matrix_units_wanted};
 use crate::device::{self, AdapterInfo, SelfTest};
 use crate::engine::EngineInfo;
 use crate::engine::tune::{self, Tuned};
@@ -34,6 +35,8 @@ struct Tuning {
 struct Adapter {
     #[serde(flatten)]
     info: AdapterInfo,
+    /// Matrix units that products of codes could run on.
+    matrix_units: Option<MatrixUnits>,
     /// The test's report, or why it could not run.
     self_test: Result<SelfTest, String>,
 }
@@ -46,7 +49,11 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), UserError> {
     }
     let adapters: Vec<Adapter> = device::inspect()
         .into_iter()
-        .map(|i| Adapter { info: i.info, self_test: i.self_test.map_err(|e| e.to_string()) })
+        .map(|i| Adapter {
+            info: i.info,
+            matrix_units: i.capabilities.matrix_units,
+            self_test: i.self_test.map_err(|e| e.to_string()),
+        })
         .collect();
     let works = |a: &&Adapter| !a.info.software && a.self_test.as_ref().is_ok_and(SelfTest::passed);
     let engine = match adapters.iter().find(works) {
@@ -125,6 +132,15 @@ fn text(report: &Report) -> String {
                     &format!("    note  tiny f32 values (subnormals) are {keeps}; both are fine\n");
             }
             Err(e) => text += &format!("  self-test: could not run ({e})\n"),
+        }
+        if let Some(MatrixUnits { size, lanes }) = a.matrix_units {
+            let switch = if matrix_units_wanted() {
+                format!("used ({MATRIX_UNITS_ENV})")
+            } else {
+                format!("not used; {MATRIX_UNITS_ENV}=on lets products of FP8 codes run on them")
+            };
+            text +=
+                &format!("  matrix units: {size} x {size}, {lanes} threads a subgroup: {switch}\n");
         }
         if a.info.software {
             text += "  used only when asked for with --device gpu\n";

@@ -14,6 +14,7 @@ use crate::eval::Meaning;
 use crate::eval::attack::Attacker;
 use crate::eval::fill_batch;
 use crate::eval::outcomes::Outcomes;
+use crate::quality::stats::association::pearson;
 
 /// Steps of gradient descent.
 const STEPS: usize = 120;
@@ -108,19 +109,6 @@ fn sign_test(wins: usize, n: usize) -> f64 {
     total / 2.0_f64.powi(n.min(1000) as i32)
 }
 
-/// Pearson's correlation; 0 where either is the same everywhere.
-fn correlation(a: &[f32], b: &[f32]) -> f64 {
-    let n = a.len().max(1) as f64;
-    let mean = |v: &[f32]| v.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
-    let (of_a, of_b) = (mean(a), mean(b));
-    let [mut ab, mut aa, mut bb] = [0.0; 3];
-    for (x, y) in a.iter().zip(b) {
-        let (x, y) = (f64::from(*x) - of_a, f64::from(*y) - of_b);
-        (ab, aa, bb) = (ab + x * y, aa + x * x, bb + y * y);
-    }
-    if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 }
-}
-
 /// Up to `most` pictures of a class, evenly from all.
 fn of_class(data: &Encoded, class: u32, most: usize) -> Vec<&[f32]> {
     let TargetData::Classes(targets) = &data.target else { return Vec::new() };
@@ -212,7 +200,7 @@ fn compare(
         }
         let (own, other) = (of_class(train, *class, pictures), of_class(others, *class, pictures));
         let nearest = |all: &[&[f32]]| {
-            all.iter().map(|p| correlation(picture, p)).fold(f64::NEG_INFINITY, f64::max)
+            all.iter().map(|p| pearson(picture, p)).fold(f64::NEG_INFINITY, f64::max)
         };
         let mut average = vec![0.0_f32; width];
         for p in &own {
@@ -224,7 +212,7 @@ fn compare(
         out.push(Inverted {
             class: names.get(*class as usize).cloned().unwrap_or_default(),
             confidence: *confidence,
-            average: correlation(picture, &average),
+            average: pearson(picture, &average),
             training: nearest(&own),
             others: nearest(&other),
             pictures,

@@ -3,7 +3,7 @@
 use super::super::dispatch::{SCRATCH, SCRATCH_WORDS, dispatch, groups, read, write};
 use super::super::{BufferId, Dispatch, Variant};
 use super::{Gemm, Operand, Storage, blocks};
-use crate::device::Capabilities;
+use crate::device::{Capabilities, adapter::MatrixUnits};
 use crate::fp8::hash;
 
 /// How the results are shared out to workgroups.
@@ -32,6 +32,23 @@ const TILES: [Tile; 7] = [
     tile("64x64", "64x64 f16", [64, 64, 4, 16]),
     tile("64x64 deep", "64x64 deep f16", [64, 64, 4, 32]),
     tile("128x64", "128x64 f16", [128, 64, 8, 16]),
+];
+
+/// Results and inner indices of a workgroup with matrix units: every subgroup has a square of
+/// `UNIT_SQUARE`.
+const UNIT_TILE: Tile = tile("", "", [64, 64, 16, 16]);
+const UNIT_SQUARE: u32 = 32;
+
+/// Variants with matrix units: of this size, in subgroups of so many threads.
+const UNITS: [(Variant, MatrixUnits); 8] = [
+    ("matrix units 8, subgroups of 8", MatrixUnits { size: 8, lanes: 8 }),
+    ("matrix units 8, subgroups of 16", MatrixUnits { size: 8, lanes: 16 }),
+    ("matrix units 8, subgroups of 32", MatrixUnits { size: 8, lanes: 32 }),
+    ("matrix units 8, subgroups of 64", MatrixUnits { size: 8, lanes: 64 }),
+    ("matrix units 16, subgroups of 8", MatrixUnits { size: 16, lanes: 8 }),
+    ("matrix units 16, subgroups of 16", MatrixUnits { size: 16, lanes: 16 }),
+    ("matrix units 16, subgroups of 32", MatrixUnits { size: 16, lanes: 32 }),
+    ("matrix units 16, subgroups of 64", MatrixUnits { size: 16, lanes: 64 }),
 ];
 
 /// Below this many large tiles smaller ones are used, to give every core of a GPU some work.
@@ -133,6 +150,14 @@ impl Gemm {
         names
     }
 
+    /// The variant with matrix units, where the adapter has them and the codes' scales can be applied to
+    /// the sums. It is none of [`Gemm::variants`]: it adds in another order, so its results differ in
+    /// the last bits.
+    pub fn units(&self, can: &Capabilities) -> Option<Variant> {
+        let units = can.matrix_units.filter(|_| self.outside() && self.m.min(self.n) > 8)?;
+        UNITS.iter().find(|(_, u)| *u == units).map(|(name, _)| *name)
+    }
+
     /// Parts that the inner size is cut into, and inner indices of each. They do not depend on the
     /// variant, so that all add in the same order.
     fn parts(&self) -> (u32, u32) {
@@ -146,9 +171,16 @@ impl Gemm {
     /// Dispatches of its shader in one of its [`Gemm::variants`]; an unknown one is the usual one.
     pub fn gpu(&self, variant: Option<&str>) -> Vec<Dispatch> {
         let named = |tile: &&Tile| variant.is_some_and(|v| v == tile.name || v == tile.half);
-        let tile = TILES.iter().find(named).unwrap_or_else(|| self.usual());
         let outside = self.outside();
-        let half = outside && variant == Some(tile.half);
+        let units =
+            UNITS.iter().find(|(name, _)| outside && variant == Some(*name)).map(|(_, u)| u);
+        let tile = match units {
+            Some(_) => &UNIT_TILE,
+            None => TILES.iter().find(named).unwrap_or_else(|| self.usual()),
+        };
+        let half = units.is_some() || outside && variant == Some(tile.half);
+        let squares = tile.m / UNIT_SQUARE * (tile.n / UNIT_SQUARE);
+        let threads = units.map_or(tile.threads(), |u| squares * u.lanes);
         let ((a_format, a_scale), (b_format, b_scale)) = (self.a.constants(), self.b.constants());
         let inside = u32::from(!outside);
         let (parts, part_k) = self.parts();
@@ -165,8 +197,10 @@ impl Gemm {
             ("TILE_M", tile.m),
             ("TILE_N", tile.n),
             ("DEPTH", tile.depth),
-            ("THREADS", tile.threads()),
+            ("THREADS", threads),
             ("HALF", u32::from(half)),
+            ("UNITS", units.map_or(0, |u| u.size)),
+            ("SUBGROUP", units.map_or(0, |u| u.lanes)),
             ("SPLIT", u32::from(parts > 1)),
         ];
         let out = if parts > 1 { SCRATCH } else { self.out };
@@ -182,6 +216,7 @@ impl Gemm {
         params.extend(self.a.params());
         params.extend(self.b.params());
         let entry = match tile.rows {
+            _ if units.is_some() => "gemm_units",
             1 => "gemm_1",
             4 => "gemm_4",
             _ => "gemm_8",
@@ -234,6 +269,16 @@ mod tests {
         for tile in TILES {
             assert!(tile.threads() <= 256 && tile.m.is_multiple_of(4 * tile.rows.div_ceil(4)));
             assert!(4 * tile.depth * (tile.m + tile.n) <= 16 << 10, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn matrix_units_fill_workgroups_and_their_memory() {
+        for (_, MatrixUnits { size, lanes }) in UNITS {
+            let squares = (UNIT_TILE.m / UNIT_SQUARE) * (UNIT_TILE.n / UNIT_SQUARE);
+            assert!(squares * lanes <= 256 && UNIT_TILE.depth.is_multiple_of(size));
+            let tiles = 2 * UNIT_TILE.depth * (UNIT_TILE.m + UNIT_TILE.n);
+            assert!(tiles + 4 * squares * size * size <= 16 << 10);
         }
     }
 

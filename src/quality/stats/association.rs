@@ -118,11 +118,11 @@ pub fn drift_cramers_v(reference: &[f64], current: &[f64], min_share: f64) -> f6
 }
 
 /// Pearson correlation over rows where both are finite; 0 where one has no spread.
-pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
+pub fn pearson<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> f64 {
     let pairs: Vec<(f64, f64)> = a
         .iter()
-        .copied()
-        .zip(b.iter().copied())
+        .zip(b)
+        .map(|(x, y)| ((*x).into(), (*y).into()))
         .filter(|(x, y)| x.is_finite() && y.is_finite())
         .collect();
     let n = pairs.len() as f64;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{MOST_STEPS, WARM_UP, batch, plan, terminal};
+use super::{CLASSES, MOST_STEPS, WARM_UP, plan, terminal};
 use crate::engine::cpu::CpuEngine;
-use crate::engine::{Engine, StepParams};
+use crate::engine::{Batch, Engine, StepParams};
 use crate::error::EngineError;
 use crate::fp8::Precision;
 use crate::kernels::Op;
@@ -43,7 +43,7 @@ pub(super) fn of(
 ) -> Result<Profile, EngineError> {
     let mut engine = CpuEngine::open(plan(model, (precision, lean), rows)?)?;
     engine.load_params(&init(model, 1))?;
-    let batch = batch(model, rows);
+    let batch = Batch::random(model.input.dense, CLASSES, rows);
     let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut calls: BTreeMap<String, usize> = BTreeMap::new();
     let begin = Instant::now();
