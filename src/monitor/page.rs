@@ -24,6 +24,11 @@ fn value(kind: MetricKind, value: f64) -> String {
     figure(kind.format(value))
 }
 
+/// A category; those in brackets are ours, others the user's.
+fn label(name: &str) -> String {
+    if name.starts_with('(') { shown(name).into_owned() } else { name.to_owned() }
+}
+
 fn percent(share: f64) -> String {
     shown(&wording::percent(share)).into_owned()
 }
@@ -198,9 +203,7 @@ fn drawn(c: &ColumnDrift) -> String {
             .labels
             .iter()
             .enumerate()
-            .map(|(i, name)| {
-                vec![shown(name).into_owned(), share(h.reference.get(i)), share(h.new.get(i))]
-            })
+            .map(|(i, name)| vec![label(name), share(h.reference.get(i)), share(h.new.get(i))])
             .collect();
         let title = format!("<h3>{}</h3>", escape(&c.name));
         return title + &table(&["", tr!("training"), tr!("new")], &rows);

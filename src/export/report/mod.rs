@@ -15,6 +15,7 @@ use crate::error::ExportError;
 use crate::eval::calibration::Reliability;
 use crate::eval::evaluation::{Evaluation, Measured, Part};
 use crate::eval::fairness::{Estimate, Fairness};
+use crate::eval::groups;
 use crate::eval::slices::Slice;
 use crate::eval::verdict::Verdict;
 use crate::eval::{Interval, Outcomes};
@@ -300,7 +301,7 @@ fn groups(e: &Evaluation) -> String {
     let row = |s: &Slice| {
         let p = s.adjusted.map_or(tr!("too few rows").to_owned(), |p| figure(format!("{p:.1e}")));
         vec![
-            shown(&s.name()).into_owned(),
+            s.shown(),
             s.rows.to_string(),
             value(kind, s.value),
             range(kind, s.interval),
@@ -359,7 +360,7 @@ fn fairness(e: &Evaluation, f: &Fairness) -> String {
                 g.precision,
                 g.ece,
             ];
-            let head = [shown(&g.group).into_owned(), format!("{}{few}", g.rows)];
+            let head = [groups::shown(&g.group).into_owned(), format!("{}{few}", g.rows)];
             head.into_iter().chain(rates.map(estimate)).collect()
         })
         .collect();

@@ -41,11 +41,9 @@ pub fn register(e: &Evaluation) -> String {
         )
     });
     let weak = match e.slices.weak.first() {
-        Some(s) => tr!(
-            "{n} weak groups, the worst: {name}",
-            n = e.slices.weak.len(),
-            name = shown(&s.name())
-        ),
+        Some(s) => {
+            tr!("{n} weak groups, the worst: {name}", n = e.slices.weak.len(), name = s.shown())
+        }
         None => tr!("{n} groups tested, none weak", n = e.slices.tested),
     };
     let sure = e.get(MetricKind::Ece).map_or(tr!("does not apply to numbers").to_owned(), |m| {

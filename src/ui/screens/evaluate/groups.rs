@@ -7,6 +7,7 @@ use super::rows;
 use crate::app::{Command, ProjectState};
 use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
+use crate::eval::groups;
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
@@ -188,7 +189,7 @@ fn groups(ui: &mut Ui, f: &Fairness) {
         let Some(g) = f.groups.get(row) else { return };
         let rate = match column {
             0 => {
-                let response = ui.add(Label::new(&g.group).truncate());
+                let response = ui.add(Label::new(groups::shown(&g.group)).truncate());
                 if !g.enough {
                     response.on_hover_text(tr!(
                         "Fewer than {min_rows} rows: no verdict",
@@ -358,7 +359,7 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    let name = slice.name();
+                    let name = slice.shown();
                     ui.add(Label::new(&name).truncate()).on_hover_text(name);
                     return;
                 }
@@ -370,7 +371,7 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
                     let name = slice.name();
                     let open = local.slice.as_ref() == Some(&name);
                     let label = if open { tr!("Hide rows") } else { tr!("Show rows") };
-                    let hint = tr!("{label} of {name}", label, name);
+                    let hint = tr!("{label} of {name}", label, name = slice.shown());
                     if Button::new(crate::ui::widgets::Kind::Quiet, label)
                         .hint(&hint)
                         .small()
@@ -386,7 +387,7 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
     });
     let chosen = found.slices.weak.iter().find(|s| local.slice.as_ref() == Some(&s.name()));
     if let Some(slice) = chosen {
-        rows::show(ui, project, found, &slice.name(), &slice.members(&found.groupings));
+        rows::show(ui, project, found, &slice.shown(), &slice.members(&found.groupings));
     }
 }
 
@@ -408,7 +409,7 @@ fn all(ui: &mut Ui, found: &Evaluation) {
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    ui.add(Label::new(slice.name()).truncate());
+                    ui.add(Label::new(slice.shown()).truncate());
                     return;
                 }
                 1 if slice.p.is_none() => tr!("{rows} (few)", rows = count(slice.rows)),

@@ -66,7 +66,7 @@ pub fn show(
         small(ui, tr!("Number formats"));
         ui.horizontal_wrapped(|ui| {
             for (on, format) in local.formats.iter_mut().zip(PrecisionChoice::ALL) {
-                ui.checkbox(on, format.name().1);
+                ui.checkbox(on, of(format.name().1));
                 ui.add_space(space::S);
             }
         });
@@ -129,7 +129,7 @@ fn results(ui: &mut Ui, project: &ProjectState, runs: &[PastRun]) {
     for format in PrecisionChoice::ALL {
         let points = points(format);
         if !points.is_empty() {
-            plot = plot.scatter(format.name().1, points);
+            plot = plot.scatter(of(format.name().1), points);
         }
     }
     if kind.is_share() {
