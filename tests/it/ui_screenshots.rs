@@ -141,14 +141,14 @@ fn pictures_of_opening() {
 /// Several projects, choices about the file, folds, a bin of the reliability, seals.
 pub fn opening(mut w: Window, shots: &Shots, tag: &str) {
     w.click("Open sample Penguins");
-    w.node("Use this query").scroll_to_me();
+    w.node(&w.said("Use this query")).scroll_to_me();
     take(&mut w, shots, &format!("{tag}-10-reading"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Train 5 times");
-    w.node("Train 5 times").scroll_to_me();
+    w.node(&w.said("Train 5 times")).scroll_to_me();
     take(&mut w, shots, &format!("{tag}-10-folds"));
-    w.node("To validate").scroll_to_me();
+    w.node(&w.said("To validate")).scroll_to_me();
     take(&mut w, shots, &format!("{tag}-10-shares"));
     w.click("Start training");
     play(&w.run(), 12);
@@ -165,13 +165,17 @@ pub fn opening(mut w: Window, shots: &Shots, tag: &str) {
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();
     w.click("Confidence");
-    let bin = w.texts().into_iter().rfind(|t| t.ends_with(" % sure")).unwrap();
+    let bin = w
+        .texts()
+        .into_iter()
+        .rfind(|t| [" % sure", " % sicher"].iter().any(|e| t.ends_with(e)))
+        .unwrap();
     w.click(&bin);
     w.node(&bin).scroll_to_me();
     take(&mut w, shots, &format!("{tag}-10-bin"));
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();
-    w.node("Save sealed project…").scroll_to_me();
+    w.node(&w.said("Save sealed project…")).scroll_to_me();
     take(&mut w, shots, &format!("{tag}-10-seal"));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("customers.zip.age");
@@ -180,7 +184,7 @@ pub fn opening(mut w: Window, shots: &Shots, tag: &str) {
     w.harness.state_mut().state.apply(Command::Open(path));
     w.settle();
     w.click("Passphrase");
-    w.node("Passphrase").type_text("wrong");
+    w.node(&w.said("Passphrase")).type_text("wrong");
     w.harness.run_steps(3);
     w.click("Open");
     take(&mut w, shots, &format!("{tag}-10-sealed"));

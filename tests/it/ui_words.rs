@@ -24,7 +24,35 @@ const ENGLISH: &[&str] = &[
 
 /// Texts that the scripted services make up, in whole or in part: those of a user, and those that
 /// no layer of the program says.
-const SCRIPTED: &[&str] = &[];
+const SCRIPTED: &[&str] = &[
+    "Tell the species of a penguin from its measures. 344 rows, 3 species. Small and quick.",
+    "Tell the species of a penguin from its measures.",
+    "Say whether a loan will be paid back. 1000 rows with words and numbers.",
+    "Say whether a person earns more than 50K a year. 48 842 rows from the US census of 1994.",
+    "Read a digit from a picture of 8 × 8 pixels. 1797 pictures.",
+    "Tell shirts from shoes and bags in pictures of 28 × 28 pixels.",
+    "Fields are separated by commas; the first row holds names.",
+    "2 rows had too few fields and were filled with empty cells.",
+    "A row has more fields than the header",
+    "Look for a stray comma.",
+    "11 rows are exact copies of others",
+    "Copies in training and test rows make the result look better than it is. Remove them from the file.",
+    "\"bill_length_mm\" has 7 missing values (2 %)",
+    "They are filled with the mean of the training rows.",
+    "Share of rows that are equal to an earlier row in all columns.",
+    "How this check measures.",
+    "344 rows were looked at.",
+    "The learning rate is too large for this data. Try a tenth of it.",
+    "There are only 68 rows",
+    "the intervals are wide.",
+    "There are too few rows to tell.",
+    "FP8 is slower on this machine",
+    "2.1 s instead of 0.9 s.",
+    "Twice the epochs; shows what 32 bits reach on these rows.",
+    "Careful one",
+    "mx fast",
+    "Training on 241 rows, validating on 35, testing on 68.",
+];
 
 /// Words that the German window says in English, as the field does.
 const SAME: &[&str] = &[];
