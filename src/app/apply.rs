@@ -17,6 +17,7 @@ use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
 use crate::export::sealed::is_sealed_file;
 use crate::project::Project;
+use crate::text::set_language;
 use crate::train::worker::Job;
 use crate::train::{Control, Event, RunState, StopReason};
 
@@ -265,12 +266,15 @@ impl AppState {
             _ => slug(&p.project.name),
         };
         let suggestion = self.project().map(name).unwrap_or_default();
-        let dialogs = Arc::clone(&self.dialogs);
+        let (dialogs, language) = (Arc::clone(&self.dialogs), self.language());
         self.tasks.spawn(
             "Waiting for a choice of file",
             false,
             &self.wake,
-            move |_| Outcome::Picked { what, path: dialogs.pick(what, &suggestion) },
+            move |_| {
+                set_language(language);
+                Outcome::Picked { what, path: dialogs.pick(what, &suggestion) }
+            },
             Outcome::Failed,
         );
     }

@@ -55,5 +55,6 @@ mod ui_runs;
 mod ui_screenshots;
 mod ui_states;
 mod ui_support;
+mod ui_words;
 mod untidy;
 mod update;

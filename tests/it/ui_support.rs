@@ -792,7 +792,7 @@ fn made_for((class, across): (&str, usize)) -> Inverted {
 }
 
 /// An evaluation of 68 rows, of which every ninth is answered wrongly.
-fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
+pub fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
     let (classes, target, truth) = match &data.samples {
         Samples::Table(t) => {
@@ -999,7 +999,7 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
 }
 
 /// A comparison in which FP8 is slower and smaller.
-fn verdict() -> Verdict {
+pub fn verdict() -> Verdict {
     let arm = |name, how, score: f64, seconds: Option<f64>, file_bytes| Arm {
         name,
         how,
@@ -1384,6 +1384,16 @@ impl Window {
             .collect();
         texts.dedup();
         texts
+    }
+
+    /// All that is written, and all that is read aloud.
+    pub fn words(&self) -> Vec<String> {
+        let root = self.harness.root();
+        let nodes = root.children_recursive().flat_map(|n| {
+            let n = n.accesskit_node();
+            [n.label(), n.value(), n.description(), n.placeholder().map(str::to_owned)]
+        });
+        nodes.flatten().collect()
     }
 
     pub fn run(&self) -> Run {

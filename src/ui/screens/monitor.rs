@@ -4,7 +4,7 @@ mod columns;
 mod history;
 mod timeline;
 
-use egui::{ComboBox, DragValue, Label, Ui};
+use egui::{ComboBox, Label, Ui};
 
 use super::count;
 use crate::app::saving::Content;
@@ -19,6 +19,7 @@ use crate::text::{figure, of, shown};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::space;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::page::grid;
 use crate::ui::widgets::plot::format_value;
 use crate::ui::widgets::{
@@ -284,7 +285,7 @@ fn triggers(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         let field = |ui: &mut Ui, plain: &str, term: &str, explanation: &str, v: &mut f64| {
             labelled(ui, plain, term, explanation, |ui| {
                 let mut percent = *v * 100.0;
-                let drag = DragValue::new(&mut percent).range(1.0..=100.0).speed(0.5).suffix(" %");
+                let drag = number(&mut percent).range(1.0..=100.0).speed(0.5).suffix(" %");
                 if ui.add(drag.max_decimals(1)).changed() {
                     *v = percent / 100.0;
                 }

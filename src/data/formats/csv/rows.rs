@@ -249,7 +249,8 @@ impl Part {
     ) -> Result<(Vec<Column>, Vec<u64>), DataError> {
         self.check(above, names)?;
         let cells = self.columns.into_iter().map(|c| c.finish().0);
-        let columns = names.iter().zip(cells).map(|(name, cells)| Column::of(name, cells)).collect();
+        let columns =
+            names.iter().zip(cells).map(|(name, cells)| Column::of(name, cells)).collect();
         Ok((columns, self.rows.iter().map(|r| r + above).collect()))
     }
 

@@ -7,6 +7,7 @@ use super::rows;
 use crate::app::{Command, ProjectState};
 use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
+use crate::eval::groups;
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
@@ -189,7 +190,7 @@ fn groups(ui: &mut Ui, f: &Fairness) {
         let Some(g) = f.groups.get(row) else { return };
         let rate = match column {
             0 => {
-                let response = ui.add(Label::new(&g.group).truncate());
+                let response = ui.add(Label::new(groups::shown(&g.group)).truncate());
                 if !g.enough {
                     response.on_hover_text(tr!(
                         "Fewer than {min_rows} rows: no verdict",
@@ -359,7 +360,7 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    let name = slice.name();
+                    let name = slice.shown();
                     ui.add(Label::new(&name).truncate()).on_hover_text(name);
                     return;
                 }
@@ -383,7 +384,7 @@ fn rows_button(ui: &mut Ui, slice: &Slice, chosen: &mut Option<String>) {
     let name = slice.name();
     let open = chosen.as_ref() == Some(&name);
     let label = if open { tr!("Hide rows") } else { tr!("Show rows") };
-    let hint = tr!("{label} of {name}", label, name);
+    let hint = tr!("{label} of {name}", label, name = slice.shown());
     let button = Button::new(crate::ui::widgets::Kind::Quiet, label);
     if button.hint(&hint).name(&hint).small().pressed(ui) {
         *chosen = (!open).then_some(name);
@@ -398,7 +399,7 @@ fn chosen_rows(
     chosen: Option<&str>,
 ) {
     if let Some(slice) = among.iter().find(|s| chosen == Some(s.name().as_str())) {
-        rows::show(ui, project, found, &slice.name(), &slice.members(&found.groupings));
+        rows::show(ui, project, found, &slice.shown(), &slice.members(&found.groupings));
     }
 }
 
@@ -420,7 +421,7 @@ fn all(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loca
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    ui.add(Label::new(slice.name()).truncate());
+                    ui.add(Label::new(slice.shown()).truncate());
                     return;
                 }
                 1 if slice.p.is_none() => tr!("{rows} (few)", rows = count(slice.rows)),

@@ -1,6 +1,6 @@
 //! What is confused with what, curves over all thresholds, and what errors cost.
 
-use egui::{Align2, CornerRadius, DragValue, Role, Sense, Ui, Vec2, WidgetInfo};
+use egui::{Align2, CornerRadius, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use super::rows;
 use crate::app::ProjectState;
@@ -13,6 +13,7 @@ use crate::ui::screens::count;
 use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::page::{column, fact};
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::{card, labelled, muted, save, section, small};
@@ -232,7 +233,7 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
             ),
         );
         let drag = |ui: &mut Ui, value: &mut f64| {
-            ui.add(DragValue::new(value).range(0.0..=1e9).speed(0.1).max_decimals(2));
+            ui.add(number(value).range(0.0..=1e9).speed(0.1).max_decimals(2));
         };
         labelled(
             ui,

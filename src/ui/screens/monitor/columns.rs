@@ -4,7 +4,7 @@ use egui::{CornerRadius, Label, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInf
 
 use crate::app::Monitored;
 use crate::monitor::{ColumnDrift, Histogram};
-use crate::text::shown;
+use crate::text::{figure, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
@@ -133,7 +133,7 @@ fn explained(c: &ColumnDrift, at: usize) -> String {
         (2, Some(method)) => {
             let (method, limit) = (method.label(), method.threshold());
             let (value, psi) = (format_value(c.value, false, false), c.psi);
-            let p = format!("{:.1e}", c.p_adjusted);
+            let p = figure(format!("{:.1e}", c.p_adjusted));
             if c.method.is_some_and(|m| m.is_p()) {
                 tr!(
                     "{method}: {value}. Drift below {limit}.\nPSI {psi:.3}, adjusted p {p}.",

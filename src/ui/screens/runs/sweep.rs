@@ -5,7 +5,7 @@ use egui::Ui;
 
 use crate::app::history::{self, PastRun};
 use crate::app::{Command, PrecisionChoice, ProjectState, RunCommand};
-use crate::text::of;
+use crate::text::{figure, of};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::space;
@@ -59,7 +59,7 @@ pub fn show(
         small(ui, tr!("Learning rates"));
         ui.horizontal_wrapped(|ui| {
             for (on, step) in local.rates.iter_mut().zip(STEPS) {
-                ui.checkbox(on, rounded(base.learning_rate * step).to_string());
+                ui.checkbox(on, figure(rounded(base.learning_rate * step).to_string()));
                 ui.add_space(space::S);
             }
         });
