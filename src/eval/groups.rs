@@ -185,8 +185,8 @@ fn of_images(images: &ImageSet, rows: &[u32]) -> Vec<Grouping> {
 /// The name of a group in the language of this thread: ranges of numbers are in words and what is
 /// in brackets is ours, values of a category are the user's.
 pub fn shown(name: &str) -> Cow<'_, str> {
-    let range = ["at most ", "above ", "("].iter().any(|start| name.starts_with(start));
-    if range { text::shown(name) } else { Cow::Borrowed(name) }
+    let range = matches!(name.split(' ').next(), Some("at" | "above"));
+    if range || name.starts_with('(') { text::shown(name) } else { Cow::Borrowed(name) }
 }
 
 #[cfg(test)]

@@ -369,7 +369,7 @@ fn details(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding)
 }
 
 fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding) {
-    let id = format!("evidence {index}");
+    let id = format!("evidence-{index}");
     let rows = finding.rows.get(..EVIDENCE.min(finding.rows.len())).unwrap_or_default();
     Rows::new(&id, &project.dataset.samples, rows)
         .of(finding.row_count.max(finding.rows.len()))
