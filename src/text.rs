@@ -11,9 +11,11 @@ use std::cell::Cell;
 use std::fmt::Display;
 
 mod catalogue;
+mod figures;
 mod pattern;
 
 pub use catalogue::{Catalogue, Entries, entries};
+pub use figures::{group_mark, number};
 pub use pattern::{complete, placeholders};
 
 /// A language of the window.

@@ -17,6 +17,7 @@ use crate::error::{DataError, UserError};
 use crate::export::ExportReport;
 use crate::export::sealed::is_sealed_file;
 use crate::project::Project;
+use crate::text::set_language;
 use crate::train::worker::Job;
 use crate::train::{Control, Event, RunState, StopReason};
 
@@ -33,6 +34,7 @@ impl AppState {
     /// Carries out a command. Whatever goes wrong is told in the notifications.
     pub fn apply(&mut self, command: Command) {
         self.carry_out(command);
+        self.features_if_needed();
         self.estimate_if_needed();
     }
 
@@ -134,6 +136,7 @@ impl AppState {
             Command::Export(path) => self.export(path),
             Command::Try(input) => self.try_model(input),
             Command::Monitor(command) => self.monitor(command),
+            Command::Features(command) => self.feature_command(command),
             Command::SaveFile { name, content } => self.save_file(name, content),
             Command::SaveAs(folder) => self.save_as(&folder),
             Command::Runs(command) => self.run_command(command),
@@ -157,6 +160,7 @@ impl AppState {
 
     pub(super) fn take_in(&mut self, outcome: Outcome) {
         self.note(outcome);
+        self.features_if_needed();
         self.estimate_if_needed();
     }
 
@@ -243,6 +247,7 @@ impl AppState {
             Outcome::Tried { attempt, result } => self.tried(attempt, result),
             Outcome::Wrote(result) => self.wrote(result),
             Outcome::SavedAs(result) => self.saved_as(result),
+            Outcome::Features(outcome) => self.feature_outcome(outcome),
             Outcome::Runs(outcome) => self.run_outcome(outcome),
             Outcome::Saved(Ok(())) => {}
             Outcome::Saved(Err(e)) | Outcome::Failed(e) => self.notifications.error(&e),
@@ -261,12 +266,15 @@ impl AppState {
             _ => slug(&p.project.name),
         };
         let suggestion = self.project().map(name).unwrap_or_default();
-        let dialogs = Arc::clone(&self.dialogs);
+        let (dialogs, language) = (Arc::clone(&self.dialogs), self.language());
         self.tasks.spawn(
             "Waiting for a choice of file",
             false,
             &self.wake,
-            move |_| Outcome::Picked { what, path: dialogs.pick(what, &suggestion) },
+            move |_| {
+                set_language(language);
+                Outcome::Picked { what, path: dialogs.pick(what, &suggestion) }
+            },
             Outcome::Failed,
         );
     }
@@ -387,7 +395,7 @@ impl AppState {
         }
     }
 
-    fn infer_schema(&mut self) {
+    pub(super) fn infer_schema(&mut self) {
         let attempt = self.attempt();
         let services = Arc::clone(&self.services);
         let Some(project) = self.project_mut() else { return };

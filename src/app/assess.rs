@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{AppState, EvaluationState, Outcome, Step, Tone, VerdictState};
 use crate::error::{DataError, UserError};
 use crate::eval::{Evaluation, Verdict};
+use crate::text::set_language;
 use crate::train::RunState;
 use crate::train::worker::Job;
 
@@ -124,7 +125,7 @@ impl AppState {
     }
 
     pub(super) fn report(&mut self, path: PathBuf) {
-        let services = Arc::clone(&self.services);
+        let (services, language) = (Arc::clone(&self.services), self.language());
         let wake = Arc::clone(&self.wake);
         let Some(project) = self.project() else { return };
         let (Some(run), EvaluationState::Done(found)) = (&project.run, &project.evaluation) else {
@@ -140,6 +141,7 @@ impl AppState {
             false,
             &wake,
             move |_| {
+                set_language(language);
                 let written = services.report(&folder, &found, verdict.as_deref(), &path);
                 Outcome::Reported(written.map(|()| path))
             },

@@ -7,6 +7,7 @@ use super::columns::ColumnSummary;
 use super::folds::Folds;
 use super::history::{RunCommand, RunOutcome};
 use super::monitoring::{MonitorCommand, Monitored};
+use super::preparing::{FeatureCommand, FeatureOutcome};
 use super::saving::Content;
 use super::services::{Engines, Interrupted};
 use super::unsealing::{Unlock, Unsealed};
@@ -131,6 +132,8 @@ pub enum Command {
     SetExportPassphrase(Secret),
     /// Write the model file.
     Export(PathBuf),
+    /// Something about feature recipes.
+    Features(FeatureCommand),
     /// Something about the runs of the project.
     Runs(RunCommand),
     /// Something about watching the model on new data.
@@ -163,7 +166,8 @@ impl Outcome {
     pub(super) fn is_for_all(&self) -> bool {
         match self {
             Self::Picked { what, .. } => matches!(what, Pick::DataFile | Pick::Folder),
-            Self::Engines(_)
+            Self::Features(FeatureOutcome::Listed { .. })
+            | Self::Engines(_)
             | Self::Interrupted(_)
             | Self::Saved(_)
             | Self::Failed(_)
@@ -313,6 +317,8 @@ pub enum Outcome {
         /// What was written.
         result: Result<ExportReport, UserError>,
     },
+    /// Something about feature recipes.
+    Features(FeatureOutcome),
     /// Something about the runs of the project.
     Runs(RunOutcome),
     /// A file was written, or not; `None` when the dialog was closed.

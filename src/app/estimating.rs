@@ -53,6 +53,7 @@ impl EstimateState {
 pub(super) fn same(a: &Project, b: &Project) -> bool {
     a.target == b.target
         && a.columns == b.columns
+        && a.import == b.import
         && a.prep == b.prep
         && a.split == b.split
         && a.steps == b.steps

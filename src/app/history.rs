@@ -1,5 +1,7 @@
 //! All runs of a project: what they were, how they compare, which are still to come.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -294,6 +296,9 @@ pub fn sweep(base: &TrainConfig, rates: &[f32], formats: &[PrecisionChoice]) -> 
     runs
 }
 
+/// The line of a comparison that names what is predicted.
+pub const PREDICTS: &str = "Predicts";
+
 /// Every setting as name and value, in a fixed order.
 pub fn settings(config: &TrainConfig) -> Vec<(String, String)> {
     let mut lines = Vec::new();
@@ -304,22 +309,16 @@ pub fn settings(config: &TrainConfig) -> Vec<(String, String)> {
     lines
 }
 
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+fn flatten(place: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let key = key.replace('_', " ");
-                let full = if name.is_empty() { capital(&key) } else { format!("{name}: {key}") };
-                flatten(&full, value, lines);
+                let below = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+                flatten(&below, value, lines);
             }
         }
-        other => lines.push((name.to_owned(), text(other))),
+        other => lines.push((names::name(place), text(other))),
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 fn text(value: &Value) -> String {
@@ -389,7 +388,7 @@ pub fn compare(runs: &[&PastRun]) -> Vec<Line> {
     let fastest = best_of(&seconds, false);
     lines.push(line("Seconds".to_owned(), of(&|s| format!("{:.1}", s.seconds)), fastest));
     lines.push(line("Parameters".to_owned(), of(&|s| s.parameters.to_string()), None));
-    lines.push(line("Predicts".to_owned(), runs.iter().map(|r| r.target.clone()).collect(), None));
+    lines.push(line(PREDICTS.to_owned(), runs.iter().map(|r| r.target.clone()).collect(), None));
     lines.push(line(
         "Rows of data".to_owned(),
         runs.iter().map(|r| r.rows.to_string()).collect(),
@@ -475,10 +474,8 @@ mod tests {
         assert!(!get("Batch size").differs);
         assert_eq!(get("Seconds").best, None, "equal values have no best");
         // Every setting has its line.
-        let whole = serde_json::to_value(TrainConfig::default()).unwrap();
-        for key in whole.as_object().unwrap().keys() {
-            let name = capital(&key.replace('_', " "));
-            assert!(lines.iter().any(|l| l.name.starts_with(&name)), "{name}");
+        for (name, _) in settings(&TrainConfig::default()) {
+            assert!(lines.iter().any(|l| l.name == name), "{name}");
         }
     }
 

@@ -71,6 +71,15 @@ impl Services for Library {
         Ok(project)
     }
 
+    fn features(&self) -> PathBuf {
+        let own = project::features::folder();
+        if self.projects == project::home() { own } else { self.projects.join("features") }
+    }
+
+    fn pasted(&self) -> PathBuf {
+        self.projects.join("pasted")
+    }
+
     fn save_project(&self, project: &Project) -> Result<(), UserError> {
         Ok(project.save()?)
     }

@@ -105,6 +105,8 @@ pub struct LiveRun {
     pub folder: PathBuf,
     /// What is known since it started.
     pub start: Option<Start>,
+    /// Rows of a file larger than memory that are encoded before training, and all, about.
+    pub encoding: Option<(u64, u64)>,
     /// How far it is.
     pub pace: Option<Pace>,
     /// Training loss over epochs.
@@ -161,6 +163,7 @@ impl LiveRun {
             basis,
             folder,
             start: None,
+            encoding: None,
             pace: None,
             train_loss: Series::default(),
             validation_loss: Series::default(),
@@ -286,6 +289,7 @@ impl LiveRun {
                 self.state = state;
                 self.asked = None;
             }
+            Event::Encoding { rows, of } => self.encoding = Some((rows, of)),
             Event::Started {
                 engine,
                 fallback,

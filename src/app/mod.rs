@@ -16,6 +16,7 @@ pub mod live;
 pub mod monitoring;
 pub mod notify;
 pub mod prefs;
+pub mod preparing;
 pub mod project_state;
 mod runs;
 pub mod saving;
@@ -40,6 +41,7 @@ pub use live::LiveRun;
 pub use monitoring::{MonitorCommand, MonitorState, Monitored, Monitoring};
 pub use notify::{Notifications, Tone};
 pub use prefs::{Preferences, Store, ThemeChoice};
+pub use preparing::FeatureCommand;
 pub use project_state::{
     CheckState, EvaluationState, ExportState, LoadedProject, Preview, ProjectState, SchemaState,
     VerdictState,
@@ -217,6 +219,8 @@ pub struct AppState {
     pub samples: Vec<Sample>,
     /// Runs that were cut off and may go on.
     pub interrupted: Vec<Interrupted>,
+    /// Feature recipes that are saved on this computer.
+    pub features: preparing::Saved,
     /// Engines found; `None` while looking.
     pub engines: Option<Engines>,
     store: Store,
@@ -261,6 +265,7 @@ impl AppState {
             notifications: Notifications::default(),
             samples: services.samples(),
             interrupted: Vec::new(),
+            features: preparing::Saved::None,
             engines: None,
             store,
             services,

@@ -9,6 +9,7 @@ use super::folds::FoldsState;
 use super::history::{History, Queued};
 use super::importing::Rereading;
 use super::monitoring::{MonitorState, Monitoring};
+use super::preparing::Preparing;
 use super::trying::Trial;
 use super::undo::Undo;
 use super::{Interrupted, LiveRun, Preset, Step, StepStatus, settings};
@@ -165,6 +166,8 @@ pub struct ProjectState {
     pub profile: Option<(String, Option<Box<Profile>>)>,
     /// A fix that is looked at before it is done.
     pub preview: Option<Preview>,
+    /// Feature recipes.
+    pub preparing: Preparing,
     /// The data as read, before recorded steps.
     pub original: Arc<Dataset>,
     /// Edits.
@@ -211,6 +214,7 @@ impl ProjectState {
             check: CheckState::None,
             profile: None,
             preview: None,
+            preparing: Preparing::default(),
             original: loaded.original,
             undo: Undo::default(),
             estimate: EstimateState::None,

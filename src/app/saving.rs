@@ -10,6 +10,7 @@ use super::{AppState, Outcome, Pick, ProjectState, Services, Tone};
 use crate::data;
 use crate::error::{Place, UserError};
 use crate::project::{FILE, Project};
+use crate::text::set_language;
 
 /// What is written to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +60,19 @@ impl Content {
 impl AppState {
     /// Asks where to, and writes there.
     pub(super) fn save_file(&mut self, suggestion: String, content: Content) {
-        let dialogs = Arc::clone(&self.dialogs);
+        let (dialogs, language) = (Arc::clone(&self.dialogs), self.language());
         self.tasks.spawn(
             "Saving a file",
             false,
             &self.wake,
-            move |_| match dialogs.pick(Pick::FileTo, &suggestion) {
-                None => Outcome::Wrote(Ok(None)),
-                Some(path) => Outcome::Wrote(
-                    content.bytes().and_then(|bytes| write(&path, &bytes)).map(|()| Some(path)),
-                ),
+            move |_| {
+                set_language(language);
+                match dialogs.pick(Pick::FileTo, &suggestion) {
+                    None => Outcome::Wrote(Ok(None)),
+                    Some(path) => Outcome::Wrote(
+                        content.bytes().and_then(|bytes| write(&path, &bytes)).map(|()| Some(path)),
+                    ),
+                }
             },
             |e| Outcome::Wrote(Err(e)),
         );

@@ -137,6 +137,14 @@ pub trait Services: Send + Sync {
     fn delete_run(&self, run: &Path) -> Result<(), UserError> {
         history::delete(run)
     }
+    /// The folder of feature recipes.
+    fn features(&self) -> PathBuf {
+        crate::project::features::folder()
+    }
+    /// The folder of tables that were pasted.
+    fn pasted(&self) -> PathBuf {
+        crate::project::home().join("pasted")
+    }
     /// What of a file could be read instead: sheets or tables.
     fn parts(&self, data: &Path) -> Parts {
         import::parts(data)

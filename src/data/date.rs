@@ -17,6 +17,9 @@ pub fn parse_date(cell: &str, day_first: bool) -> Option<Days> {
     if let Some(day) = iso(cell.as_bytes()) {
         return day;
     }
+    if let Some(day) = compact(cell) {
+        return Some(day);
+    }
     let (day, rest) = parse_day(cell, day_first)?;
     let rest = rest.trim_start_matches(['T', 't', ' ', ',']);
     let time = if rest.is_empty() { 0.0 } else { parse_time(rest)? };
@@ -37,6 +40,20 @@ fn iso(cell: &[u8]) -> Option<Option<Days>> {
 /// Whether a cell is a date that exists, written as `2024-03-01`.
 pub(crate) fn is_iso(cell: &[u8]) -> bool {
     matches!(iso(cell), Some(Some(_)))
+}
+
+/// `20240301`, of the years 1900 to 2100.
+pub(crate) fn compact(cell: &str) -> Option<Days> {
+    let &[y1, y2, y3, y4, m1, m2, d1, d2] = cell.as_bytes() else { return None };
+    if !cell.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+    let year = number(&[y1, y2, y3, y4]);
+    if !(1900..=2100).contains(&year) {
+        return None;
+    }
+    days(year, number(&[m1, m2]), number(&[d1, d2]))
 }
 
 /// Whether a numeric date says by itself which part is the day: `Some(true)` day first.

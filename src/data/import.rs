@@ -30,7 +30,8 @@ pub struct ImportOptions {
     pub query: Option<String>,
     /// Column with the classes of the images that a table lists.
     pub label: Option<String>,
-    /// Read all rows of a text table however large; by default one above 1 GiB is sampled.
+    /// Train on all rows of a text table above 1 GiB, which are read piece by piece; without this, and
+    /// for all that is checked, shown and tested, a sample of the rows is used.
     pub whole: bool,
 }
 
@@ -229,6 +230,8 @@ fn unpacked(
             _ => break None,
         }
     };
+    // What is unpacked here is gone afterwards, so it cannot be read again piece by piece.
+    let options = &ImportOptions { whole: false, ..options.clone() };
     let read = match only.take() {
         Some(one) => file(&one, options, progress),
         None => folder(&root, options, progress),

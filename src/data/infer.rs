@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::date::{has_order, order_evidence, parse_date};
+use super::date::{compact, has_order, order_evidence, parse_date};
 use super::number::{NumberEvidence, NumberFormat};
 use super::table::{trim, trimmed_is_missing};
 use super::{Column, ColumnType, ImportNote, Table, count};
@@ -54,6 +54,8 @@ struct Verdict {
     /// How its numbers are written, when it is read as numbers.
     written: NumberEvidence,
     day_first: bool,
+    /// Dates written as one number.
+    compact: usize,
     /// Dates whose day and month could be exchanged, and none that decides.
     order_unsure: bool,
     missing: Vec<(String, usize)>,
@@ -112,6 +114,10 @@ fn decide(column: &Column, n: &Seen, v: &mut Verdict) -> (ColumnType, String) {
     let is_number = |cell: &str| v.format.parse(cell).is_some();
     let numbers = if formatted { fitting(column, is_number) } else { n.plain };
     let values = n.valid - n.soft;
+    if n.plain == n.valid && n.integers && compact_dates(column) {
+        v.compact = n.valid;
+        return (Date, "its values are dates written as one number, year, month, day".to_owned());
+    }
     if values > 0 && numbers > 0 && numbers as f64 >= MOSTLY * values as f64 {
         v.commas = n.evidence.commas();
         v.written = n.evidence;
@@ -236,6 +242,32 @@ fn misfits(column: &Column, v: &mut Verdict, n: usize, fits: impl Fn(&str) -> bo
     v.misfit = first.chars().take(40).collect();
 }
 
+/// Fewest different values that are told by themselves to be dates written as one number.
+const COMPACT: usize = 10;
+
+/// Whether all values are dates such as `20240301`: different ones, and many, where the name does not
+/// say that they are dates. Of numbers from the range of such dates, 1 in 27 is one by chance.
+fn compact_dates(column: &Column) -> bool {
+    let mut different = FxHashSet::default();
+    for cell in filled(column) {
+        if compact(cell).is_none() {
+            return false;
+        }
+        if different.len() < COMPACT {
+            different.insert(cell);
+        }
+    }
+    different.len() >= if is_date_name(column.name()) { 2 } else { COMPACT }
+}
+
+/// Whether a name says that its values are dates.
+fn is_date_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words = ["day", "datum", "tag", "dt", "ymd", "yyyymmdd", "when", "fecha", "datetime"];
+    name.contains("date")
+        || name.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+}
+
 /// How many values are dates, whether the day comes first, whether that is a guess.
 fn dates(column: &Column, values: usize) -> Option<(usize, bool, bool)> {
     let cells = || filled(column);
@@ -298,6 +330,38 @@ fn is_id_name(name: &str) -> bool {
 mod tests {
     use super::*;
     use ColumnType::{Boolean, Category, Date, Ignore, Number, Text};
+
+    fn looked(column: &Column) -> Verdict {
+        judge(column, Seen::of(column), false)
+    }
+
+    #[test]
+    fn numbers_are_dates_only_where_that_is_evident() {
+        let kind = |name: &str, cells: Vec<String>| looked(&column(name, cells)).kind;
+        let days = |n: usize| (0..n).map(|i| format!("2024{:02}{:02}", i % 12 + 1, i % 28 + 1));
+        assert_eq!(kind("x", days(40).collect()), Some(Date));
+        assert_eq!(kind("order_date", days(3).collect()), Some(Date));
+        assert_eq!(kind("Tag", days(3).collect()), Some(Date));
+        // Too few for a name that says nothing; one that is none; one value; no such years.
+        assert_eq!(kind("x", days(5).collect()), Some(Number));
+        let other = |odd: &str| days(40).chain([odd.to_owned()]).collect::<Vec<_>>();
+        for odd in
+            ["20241301", "20240230", "18991231", "21010101", "2024010", "20240101.5", "-20240101"]
+        {
+            assert_eq!(kind("amount", other(odd)), Some(Number), "{odd}");
+        }
+        assert_ne!(kind("date", vec!["20240101".to_owned(); 20]), Some(Date));
+        // Missing cells do no harm, and the date is that of the other ways to write it.
+        assert_eq!(kind("x", other("")), Some(Date));
+        assert_eq!(parse_date("20240301", false), parse_date("2024-03-01", false));
+        let v = looked(&column("x", other("")));
+        let mut table = Table::new(vec![column("x", other(""))], (2..43).collect());
+        let notes = infer(&mut table, false);
+        assert_eq!((v.compact, table.columns()[0].date(0)), (40, parse_date("2024-01-01", true)));
+        let said =
+            "40 numbers in \"x\" are read as dates: year, month and day, such as \"20240101\".";
+        assert!(notes.iter().any(|n| n.text == said), "{notes:?}");
+    }
 
     fn column(name: &str, cells: impl IntoIterator<Item = impl AsRef<str>>) -> Column {
         let mut c = Column::new(name);

@@ -5,11 +5,13 @@
 //! time (the latest rows are the test), or as a column says. The same data, settings and seed give
 //! the same split on every machine.
 
+mod beyond;
 mod by_column;
 mod folds;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::beyond::Beyond;
 use super::rng::Rng;
 use super::target::{Targets, targets};
 use super::{Dataset, Samples, Schema, count, invalid};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use apply::{Effect, apply, apply_rules};
+pub use apply::{Effect, apply, apply_beyond, apply_rules};
 
 /// One recorded change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,6 +113,16 @@ impl Step {
                 | Self::Hash { .. }
                 | Self::Group { .. }
         )
+    }
+
+    /// Whether it is about single rows, by their number.
+    pub fn names_rows(&self) -> bool {
+        matches!(self, Self::DropRows { .. } | Self::Relabel { .. })
+    }
+
+    /// Whether what it does to a row hangs on the other rows.
+    pub fn compares_rows(&self) -> bool {
+        matches!(self, Self::DropDuplicates { .. } | Self::Balance)
     }
 
     /// The column that it changes, if it is one.

@@ -2,10 +2,13 @@
 
 mod cells;
 
+use std::sync::Arc;
+
 pub(crate) use self::cells::{Cells, Piece};
 
 use super::ColumnType;
 use super::date::{Days, parse_date};
+use super::formats::csv::Whole;
 use super::number::NumberFormat;
 use super::steps::Step;
 
@@ -206,14 +209,16 @@ pub struct Table {
     columns: Vec<Column>,
     lines: Vec<u64>,
     test_start: Option<usize>,
+    steps: Vec<Step>,
     rules: Vec<Step>,
+    whole: Option<Arc<Whole>>,
 }
 
 impl Table {
     /// Builds a table from columns of equal length and the file row (from 1) of each table row.
     pub fn new(columns: Vec<Column>, lines: Vec<u64>) -> Self {
         debug_assert!(columns.iter().all(|c| c.len() == lines.len()));
-        Self { columns, lines, test_start: None, rules: Vec::new() }
+        Self { columns, lines, ..Self::default() }
     }
 
     /// Rows at or past this index came as a test set of their own (a second file).
@@ -221,14 +226,30 @@ impl Table {
         self.test_start
     }
 
+    /// Where all rows of the file are, of which these are a sample, if all are to be trained on.
+    pub fn whole(&self) -> Option<&Arc<Whole>> {
+        self.whole.as_ref()
+    }
+
+    /// Notes where all rows are.
+    pub(crate) fn set_whole(&mut self, whole: Option<Whole>) {
+        self.whole = whole.map(Arc::new);
+    }
+
     /// Rules that were done to its cells and have to be done to the rows a model predicts.
     pub fn rules(&self) -> &[Step] {
         &self.rules
     }
 
-    /// Notes which rules were done.
-    pub(crate) fn note_rules(&mut self, rules: Vec<Step>) {
-        self.rules = rules;
+    /// All recorded steps that were done to it, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Notes which steps were done.
+    pub(crate) fn note_steps(&mut self, steps: &[Step]) {
+        self.rules = steps.iter().filter(|s| s.is_value_rule()).cloned().collect();
+        self.steps = steps.to_vec();
     }
 
     /// Keeps the rows for which `keep` holds.

@@ -112,7 +112,7 @@ impl Attacker {
             fill_batch(&mut batch, data, rows.clone());
             self.change(&mut batch, method, epsilon, &mut rng)?;
             let range = rows.start * data.dense_width..rows.end * data.dense_width;
-            if let Some(place) = out.dense.get_mut(range) {
+            if let Some(place) = out.dense.to_mut().get_mut(range) {
                 place.copy_from_slice(&batch.dense);
             }
         }

@@ -198,9 +198,9 @@ mod tests {
         let dense_width = dense.len() / rows;
         Encoded {
             rows,
-            dense,
+            dense: dense.into(),
             dense_width,
-            categories: vec![],
+            categories: vec![].into(),
             category_width: 0,
             target,
             unknown: vec![],

@@ -1,9 +1,11 @@
 //! Rows put into groups: by the value of a column, by quarters of a number, by class or brightness
 //! of an image.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::data::{ColumnType, Dataset, ImageSet, Samples, Table};
+use crate::text;
 
 /// Most groups of one column; rarer values share the last.
 pub const MOST: usize = 12;
@@ -178,6 +180,13 @@ fn of_images(images: &ImageSet, rows: &[u32]) -> Vec<Grouping> {
     };
     let values: Vec<f64> = rows.iter().map(brightness).collect();
     vec![classes, Grouping::by_quarter("brightness", &values)]
+}
+
+/// The name of a group in the language of this thread: ranges of numbers are in words and what is
+/// in brackets is ours, values of a category are the user's.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    let range = ["at most ", "above ", "("].iter().any(|start| name.starts_with(start));
+    if range { text::shown(name) } else { Cow::Borrowed(name) }
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ pub fn noise(data: &Encoded, movable: &[Option<Movable>], seed: u64) -> Encoded 
     let mut rng = Rng::new(seed ^ 0x0dd);
     let mut out = data.clone();
     let width = data.dense_width.max(1);
-    for (i, v) in out.dense.iter_mut().enumerate() {
+    for (i, v) in out.dense.to_mut().iter_mut().enumerate() {
         let Some(m) = movable.get(i % width).copied().flatten() else { continue };
         *v = if m.unit == 1.0 {
             (3.0 * normal(&mut rng)) as f32

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Interval, adjust, two_sided, wilson};
-use super::groups::Grouping;
+use super::groups::{self, Grouping};
 use super::outcomes::Outcomes;
 
 /// Fewest rows of a slice that gets a verdict.
@@ -40,6 +40,12 @@ impl Slice {
     pub fn name(&self) -> String {
         let parts: Vec<String> = self.of.iter().map(|(c, v)| format!("{c} = {v}")).collect();
         parts.join(", ")
+    }
+
+    /// Its name in the language of this thread.
+    pub fn shown(&self) -> String {
+        let part = |(c, v): &(String, String)| format!("{c} = {}", groups::shown(v));
+        self.of.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
     /// Places of its rows among the rows evaluated.

@@ -254,7 +254,7 @@ pub(super) fn decide(found: &Found) -> Advice {
     let text = format!(
         "{} were compared with {}: nothing that matters has changed.",
         wording::counted(found.rows, "new row"),
-        wording::counted(found.reference_rows, "row of the training")
+        wording::counted(found.reference_rows, "training row")
     );
     Advice { action: Action::Nothing, text, columns: Vec::new() }
 }

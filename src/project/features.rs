@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Project;
 use crate::data::preprocess::{PrepConfig, RecipeMark};
-use crate::data::{ColumnType, Dataset, Samples, Schema, Step};
+use crate::data::{Column, ColumnType, Dataset, Samples, Schema, Step, Table};
 use crate::error::{Place, ProjectError, UserError};
 
 /// Version of the file written by this program.
@@ -58,6 +58,9 @@ pub struct Applied {
     pub matched: Vec<String>,
     /// Of these, columns whose type was another before: name, before.
     pub retyped: Vec<(String, ColumnType)>,
+    /// Of these, columns with cells that their new type cannot take, which count as missing: name, how
+    /// many, and the row of the first as in the file.
+    pub unfit: Vec<(String, usize, u64)>,
     /// Columns of the recipe that the data lack.
     pub absent: Vec<String>,
     /// Columns of the data that the recipe does not know; they are not learned from.
@@ -187,8 +190,12 @@ impl FeatureRecipe {
             let name = column.name().to_owned();
             match content.features.get(&name) {
                 Some(kind) => {
-                    if column.kind != *kind {
-                        applied.retyped.push((name.clone(), column.kind));
+                    let before = project.columns.get(&name).copied().unwrap_or(column.kind);
+                    if before != *kind {
+                        applied.retyped.push((name.clone(), before));
+                        if let Some((cells, row)) = unfit(table, column, *kind) {
+                            applied.unfit.push((name.clone(), cells, row));
+                        }
                     }
                     types.insert(name.clone(), *kind);
                     applied.matched.push(name);
@@ -227,6 +234,18 @@ impl FeatureRecipe {
     }
 }
 
+/// Cells that a type cannot take: how many, and the row of the first as in the file.
+fn unfit(table: &Table, column: &Column, kind: ColumnType) -> Option<(usize, u64)> {
+    let takes = |row: usize| match kind {
+        ColumnType::Number => column.number(row).is_some(),
+        ColumnType::Date => column.date(row).is_some(),
+        _ => true,
+    };
+    let mut cells = (0..column.len()).filter(|r| column.value(*r).is_some() && !takes(*r));
+    let first = cells.next()?;
+    Some((1 + cells.count(), table.line(first)))
+}
+
 impl Applied {
     /// In plain sentences.
     pub fn lines(&self) -> Vec<String> {
@@ -234,6 +253,10 @@ impl Applied {
         let mut lines = vec![format!("Prepared as in the recipe: {}", list(&self.matched))];
         for (name, before) in &self.retyped {
             lines.push(format!("\"{name}\" was a {} before", word(*before)));
+        }
+        for (name, cells, row) in &self.unfit {
+            let cells = crate::data::count(*cells, "cell");
+            lines.push(format!("{cells} of \"{name}\" do not fit, the first in row {row}"));
         }
         if !self.absent.is_empty() {
             lines.push(format!("In the recipe, but not in this data: {}", list(&self.absent)));
@@ -437,6 +460,7 @@ mod tests {
         assert_eq!(applied.extra, ["extra"]);
         assert!(applied.absent.is_empty());
         assert_eq!(applied.retyped, [("grade".to_owned(), ColumnType::Number)]);
+        assert!(applied.unfit.is_empty(), "categories take every cell");
         assert_eq!(two.prep.recipe, Some(second.mark()));
         two.save().unwrap();
         let two = Project::load(&two.folder).unwrap();
@@ -459,6 +483,25 @@ mod tests {
         {
             assert!(said.contains(part), "{part}: {said}");
         }
+    }
+
+    #[test]
+    fn cells_that_a_type_cannot_take_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("features");
+        let text = rows("size,y", |i| format!("{}.5,{}", i % 7, i % 2));
+        let (one, data, schema) = project(dir.path(), "one", &text);
+        let saved = save(&store, "sizes", &one, &data, &schema).unwrap();
+        let text = rows("size,y", |i| {
+            let size = if i % 4 == 1 { "7".to_owned() } else { format!("size {}", i % 3) };
+            format!("{},{}", if i == 0 { "" } else { &size }, i % 2)
+        });
+        let (mut two, data, _) = project(dir.path(), "two", &text);
+        let applied = saved.apply(&mut two, &data).unwrap();
+        assert_eq!(applied.retyped, [("size".to_owned(), ColumnType::Category)]);
+        // 40 rows, one empty, ten with a number; the first that is none is the third row.
+        assert_eq!(applied.unfit, [("size".to_owned(), 29, 4)]);
+        assert!(applied.lines().join("\n").contains("29 cells of \"size\" do not fit"));
     }
 
     #[test]

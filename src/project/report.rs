@@ -10,6 +10,8 @@ use super::{Gate, Project, audit_log};
 use crate::data::{Column, ColumnType, Dataset, Samples, Schema};
 use crate::error::ProjectError;
 use crate::quality::{Finding, Report, Severity};
+use crate::text::{figure, language, of, shown};
+use crate::{key, tr};
 
 /// Text for HTML.
 fn plain(text: &str) -> String {
@@ -34,7 +36,8 @@ th{background:#f2f4f8}.high{border-left:5px solid #b3261e}.warning{border-left:5
 .finding{padding:.1em 1em;margin:1em 0;background:#fafbfd}small{color:#4c566a}code{word-break:break-all}\
 @media print{body{margin:0;max-width:none}.finding,tr{break-inside:avoid}}";
 
-/// The data-quality report: one page without scripts or outside resources, made to be printed.
+/// The data-quality report: one page without scripts or outside resources, made to be printed, in
+/// the language of this thread.
 pub fn html(project: &Project, dataset: &Dataset, schema: &Schema, report: &Report) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -56,63 +59,76 @@ fn body(
     schema: &Schema,
     report: &Report,
 ) -> std::fmt::Result {
-    let name = plain(&project.name);
+    let title = plain(&tr!("Data quality of {name}", name = project.name));
     writeln!(
         out,
-        "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><title>Data quality of {name}</title>\
-         <meta name=viewport content=\"width=device-width\"><style>{STYLE}</style></head><body>"
+        "<!DOCTYPE html>\n<html lang={}><head><meta charset=utf-8><title>{title}</title>\
+         <meta name=viewport content=\"width=device-width\"><style>{STYLE}</style></head><body>",
+        language().code()
     )?;
-    writeln!(out, "<h1>Data quality of {name}</h1><p>{}</p>", plain(&report.summary))?;
+    writeln!(out, "<h1>{title}</h1><p>{}</p>", plain(&shown(&report.summary)))?;
     writeln!(
         out,
-        "<p><b>Score {} of 100.</b> <small>100: nothing found. A serious finding costs at \
-                   least 40 points, a check with warnings 7 %.</small></p>",
-        report.score
+        "<p><b>{}</b> <small>{}</small></p>",
+        tr!("Score {score} of 100.", score = report.score),
+        tr!(
+            "100: nothing found. A serious finding costs at least 40 points, a check with warnings 7 %."
+        )
     )?;
-    writeln!(out, "<h2>Data</h2><table>")?;
+    writeln!(out, "<h2>{}</h2><table>", tr!("Data"))?;
     match Version::of(project, dataset) {
         Ok(v) => row(
             out,
             &[
-                ("Source", v.source),
+                (tr!("Source"), v.source),
                 ("SHA-256", v.sha256),
-                ("Size", format!("{} bytes", v.bytes)),
-                ("Read", v.imported),
-                ("Licence", if v.licence.is_empty() { "not given".to_owned() } else { v.licence }),
-                ("Version", v.id),
+                (tr!("Size"), tr!("{n} bytes", n = v.bytes)),
+                (tr!("Read"), v.imported),
+                (
+                    tr!("Licence"),
+                    if v.licence.is_empty() { tr!("not given").to_owned() } else { v.licence },
+                ),
+                (tr!("Version"), v.id),
             ],
         )?,
-        Err(e) => row(out, &[("Source", e.to_string())])?,
+        Err(e) => row(out, &[(tr!("Source"), shown(&e.to_string()).into_owned())])?,
     }
     row(
         out,
         &[
-            ("Rows", dataset.len().to_string()),
-            ("Predicted", format!("{} ({})", schema.target, task(schema))),
-            ("Program", format!("FP8 Studio {}", env!("CARGO_PKG_VERSION"))),
+            (tr!("Rows"), dataset.len().to_string()),
+            (tr!("Predicted"), format!("{} ({})", schema.target, task(schema))),
+            (tr!("Program"), concat!("FP8 Studio ", env!("CARGO_PKG_VERSION")).to_owned()),
         ],
     )?;
     writeln!(out, "</table>")?;
-    list(out, "How it was read", dataset.notes.iter().map(|n| n.text.clone()))?;
-    list(out, "Changes made", project.steps.iter().map(crate::data::Step::label))?;
-    writeln!(out, "<h2>Findings</h2>")?;
+    let own = |text: &str| shown(text).into_owned();
+    list(out, tr!("How it was read"), dataset.notes.iter().map(|n| own(&n.text)))?;
+    list(out, tr!("Changes made"), project.steps.iter().map(|s| own(&s.label())))?;
+    writeln!(out, "<h2>{}</h2>", tr!("Findings"))?;
     if report.findings.is_empty() {
-        writeln!(out, "<p>None of the checks found a problem.</p>")?;
+        writeln!(out, "<p>{}</p>", tr!("None of the checks found a problem."))?;
     }
     for f in &report.findings {
         finding(out, project, dataset, f)?;
     }
     let gate = Gate::of(report, &project.accepted);
     let state = match (gate.open.len(), gate.accepted.len()) {
-        (0, 0) => "Nothing stands in the way of training.".to_owned(),
-        (0, n) => format!("{n} serious findings were accepted; nothing else stands in the way."),
-        (n, _) => format!("Training waits for {n} serious findings."),
+        (0, 0) => tr!("Nothing stands in the way of training.").to_owned(),
+        (0, n) => tr!("{n} serious findings were accepted; nothing else stands in the way.", n),
+        (n, _) => tr!("Training waits for {n} serious findings.", n),
     };
     writeln!(out, "<p><b>{}</b></p>", plain(&state))?;
     if let Samples::Table(table) = &dataset.samples {
         writeln!(
             out,
-            "<h2>Columns</h2><table><tr><th>Name<th>Type<th>Missing<th>Different<th>Range or commonest</tr>"
+            "<h2>{}</h2><table><tr><th>{}<th>{}<th>{}<th>{}<th>{}</tr>",
+            tr!("Columns"),
+            tr!("Name"),
+            tr!("Type"),
+            tr!("Missing"),
+            tr!("Different"),
+            tr!("Range or commonest")
         )?;
         for column in table.columns() {
             let kind = schema.columns.iter().find(|(n, _)| n == column.name());
@@ -122,29 +138,33 @@ fn body(
     }
     writeln!(
         out,
-        "<h2>Checks</h2><table><tr><th>Check<th>Result<th>Definition, threshold, source</tr>"
+        "<h2>{}</h2><table><tr><th>{}<th>{}<th>{}</tr>",
+        tr!("Checks"),
+        tr!("Check"),
+        tr!("Result"),
+        tr!("Definition, threshold, source")
     )?;
     for c in &report.checks {
         let result = match (&c.skipped, c.findings) {
-            (Some(why), _) => format!("not run: {why}"),
-            (None, 0) => "nothing found".to_owned(),
-            (None, n) => format!("{n} found"),
+            (Some(why), _) => tr!("not run: {why}", why = own(why)),
+            (None, 0) => tr!("nothing found").to_owned(),
+            (None, n) => tr!("{n} found", n),
         };
         writeln!(
             out,
             "<tr><td>{}<td>{}<td><small>{}</small></tr>",
-            plain(c.title),
+            plain(&own(c.title)),
             plain(&result),
-            plain(c.definition)
+            plain(&own(c.definition))
         )?;
     }
     writeln!(out, "</table>")?;
     let log = audit_log(&project.folder);
     let entries: Vec<String> = match log {
         Ok(log) => log.iter().map(|e| format!("{}: {} {}", e.time, e.action, e.details)).collect(),
-        Err(e) => vec![format!("The audit log cannot be trusted: {e}")],
+        Err(e) => vec![tr!("The audit log cannot be trusted: {e}", e = own(&e.to_string()))],
     };
-    list(out, "Decisions", entries.into_iter())?;
+    list(out, tr!("Decisions"), entries.into_iter())?;
     writeln!(out, "</body></html>")
 }
 
@@ -162,8 +182,8 @@ fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) -> s
 
 fn task(schema: &Schema) -> String {
     match schema.task.classes() {
-        [] => "a number".to_owned(),
-        classes => format!("{} classes", classes.len()),
+        [] => tr!("a number").to_owned(),
+        classes => tr!("{n} classes", n = classes.len()),
     }
 }
 
@@ -174,19 +194,20 @@ fn finding(
     f: &Finding,
 ) -> std::fmt::Result {
     let (class, word) = match f.severity {
-        Severity::High => ("high", "serious"),
-        Severity::Warning => ("warning", "warning"),
-        Severity::Info => ("info", "note"),
+        Severity::High => ("high", tr!("serious")),
+        Severity::Warning => ("warning", tr!("warning")),
+        Severity::Info => ("info", tr!("note")),
     };
     writeln!(
         out,
         "<div class=\"finding {class}\"><p><b>{}</b> ({word}, {})</p>",
-        plain(&f.title),
+        plain(&shown(&f.title)),
         f.check
     )?;
-    writeln!(out, "<p>{}</p>", plain(&f.advice))?;
+    writeln!(out, "<p>{}</p>", plain(&shown(&f.advice)))?;
     if let (Some(value), Some(threshold)) = (f.value, f.threshold) {
-        writeln!(out, "<p><small>Measured {value:.4}, threshold {threshold:.4}.</small></p>")?;
+        let measured = tr!("Measured {value:.4}, threshold {threshold:.4}.", value, threshold);
+        writeln!(out, "<p><small>{measured}</small></p>")?;
     }
     if !f.rows.is_empty() {
         let rows = f.rows.iter().take(20).map(|&row| match &dataset.samples {
@@ -197,13 +218,26 @@ fn finding(
                 .and_then(|p| p.file_name())
                 .map_or_else(|| (row + 1).to_string(), |n| n.to_string_lossy().into_owned()),
         });
-        let shown = rows.collect::<Vec<_>>().join(", ");
-        writeln!(out, "<p><small>Rows ({} in all): {}</small></p>", f.row_count, plain(&shown))?;
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let text = tr!("Rows ({n} in all): {rows}", n = f.row_count, rows);
+        writeln!(out, "<p><small>{}</small></p>", plain(&text))?;
     }
     if let Some(a) = project.accepted.iter().find(|a| a.covers(f)) {
-        writeln!(out, "<p><b>Accepted</b> at {}: {}</p>", plain(&a.time), plain(&a.reason))?;
+        let text = tr!("Accepted at {time}: {reason}", time = a.time, reason = a.reason);
+        writeln!(out, "<p>{}</p>", plain(&text))?;
     }
     writeln!(out, "</div>")
+}
+
+fn kind_name(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Number => key!("Number"),
+        ColumnType::Category => key!("Category"),
+        ColumnType::Boolean => key!("Yes or no"),
+        ColumnType::Date => key!("Date"),
+        ColumnType::Text => key!("Text"),
+        ColumnType::Ignore => key!("Not used"),
+    }
 }
 
 fn columns_row(out: &mut String, column: &Column, kind: ColumnType) -> std::fmt::Result {
@@ -214,7 +248,8 @@ fn columns_row(out: &mut String, column: &Column, kind: ColumnType) -> std::fmt:
         let min = numbers.iter().copied().fold(f64::INFINITY, f64::min);
         let max = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        format!("{min} to {max}, mean {mean:.4}")
+        let (min, max) = (figure(min.to_string()), figure(max.to_string()));
+        tr!("{min} to {max}, mean {mean:.4}", min, max, mean)
     } else {
         let mut counts = vec![0usize; values.len()];
         for c in codes {
@@ -232,8 +267,9 @@ fn columns_row(out: &mut String, column: &Column, kind: ColumnType) -> std::fmt:
     };
     writeln!(
         out,
-        "<tr><td>{}<td>{kind:?}<td>{missing}<td>{}<td>{}</tr>",
+        "<tr><td>{}<td>{}<td>{missing}<td>{}<td>{}</tr>",
         plain(column.name()),
+        of(kind_name(kind)),
         values.len(),
         plain(&what)
     )

@@ -90,7 +90,7 @@ impl Catalogue {
             .map(|(english, own)| (parse(english), parse(own)))
             .filter(|(english, _)| english.iter().any(|p| matches!(p, Piece::Hole(_))))
             .collect();
-        patterns.sort_by_key(|(english, _)| std::cmp::Reverse(weight(english)));
+        patterns.sort_by_key(|(english, _)| std::cmp::Reverse((weight(english), length(english))));
         let nouns = entries.nouns.into_iter().flat_map(|(noun, [one, many])| {
             let several = super::plural(&noun);
             [(noun, one), (several, many)]
@@ -272,6 +272,11 @@ fn weight(pieces: &[Piece]) -> usize {
             Piece::Hole(_) => 0,
         })
         .sum()
+}
+
+/// All that is text in a pattern: tells apart what has equally many letters.
+fn length(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|p| if let Piece::Text(text) = p { text.len() } else { 0 }).sum()
 }
 
 /// Whether a text is a pattern with values in it; the values, the shortest that fit.

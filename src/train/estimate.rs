@@ -1,7 +1,8 @@
 //! Before a run: what it will take in memory and time.
 
-use super::TrainConfig;
 use super::prepare::{head, inputs, plan_config};
+pub use super::whole::Extent;
+use super::{TrainConfig, whole};
 use crate::data::preprocess::PrepConfig;
 use crate::data::{Dataset, Preprocessor, Progress, Schema, Split, SplitConfig};
 use crate::engine::EngineInfo;
@@ -17,6 +18,8 @@ pub struct Estimate {
     pub preflight: Preflight,
     /// Steps of all epochs.
     pub steps: u64,
+    /// Where all rows of a file larger than memory are trained on: the rows and the room on the disk.
+    pub extent: Option<Extent>,
     /// Seconds of one step and who computes, measured on a scratch engine; none where the run does
     /// not fit.
     pub step: Option<(f64, EngineInfo)>,
@@ -49,7 +52,8 @@ pub fn estimate(
     if split.balance {
         parts.balance(dataset, schema)?;
     }
-    let rows = parts.train.len();
+    let extent = whole::extent(dataset, &preprocessor, &parts, split);
+    let rows = extent.map_or(parts.train.len(), |e| e.rows);
     let model = config.model(inputs(&preprocessor), head(preprocessor.task()))?;
     let batch = config.batch_size.min(rows).max(1);
     let limits = Limits::of(config.device)?;
@@ -68,7 +72,7 @@ pub fn estimate(
         }
         step = Some((seconds, engine));
     }
-    Ok(Estimate { preflight: found, steps, step })
+    Ok(Estimate { preflight: found, steps, extent, step })
 }
 
 #[cfg(test)]

@@ -117,6 +117,13 @@ pub struct Summary {
 pub enum Event {
     /// State changed.
     State(RunState),
+    /// Rows of a file larger than memory are encoded before training (a few times a second).
+    Encoding {
+        /// Rows read.
+        rows: u64,
+        /// Rows in all, about.
+        of: u64,
+    },
     /// Plan and engine are ready.
     Started {
         /// Who computes.
@@ -291,6 +298,7 @@ impl Event {
                 }
             }
             Self::State(_)
+            | Self::Encoding { .. }
             | Self::WhatIf { .. }
             | Self::Guard { .. }
             | Self::Diagnosis { .. }

@@ -193,9 +193,9 @@ mod tests {
             (0..160u32).map(|i| u32::from(if i < 40 { i < 10 } else { i % 2 == 0 })).collect();
         let train = Encoded {
             rows: 160,
-            dense: vec![0.0; 160],
+            dense: vec![0.0; 160].into(),
             dense_width: 1,
-            categories: vec![],
+            categories: vec![].into(),
             category_width: 0,
             target: TargetData::Classes(truth),
             unknown: vec![],
@@ -249,9 +249,9 @@ mod tests {
         let grouping = Grouping { column: "g".to_owned(), names, of };
         let mut train = Encoded {
             rows: 160,
-            dense: vec![],
+            dense: vec![].into(),
             dense_width: 0,
-            categories: vec![],
+            categories: vec![].into(),
             category_width: 0,
             target: TargetData::Classes(p.truth.clone()),
             unknown: vec![],

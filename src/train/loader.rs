@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::Augmentation;
-use super::order::epoch_order;
+use super::order::{BlockOrder, epoch_order};
 use super::private::{Chance, Source as Random};
 use super::worker::spawn_task;
 use crate::data::Encoded;
@@ -48,12 +48,34 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Fills `batch` with the rows of `order` from batch `number` of `epoch` on.
-    fn fill(&self, batch: &mut Batch, (epoch, number): (usize, usize), order: &[u32]) {
-        let size = self.batch.max(1);
-        let rows = order.get(number * size..).unwrap_or_default();
-        let rows = rows.get(..size).unwrap_or(rows);
-        self.fill_rows(batch, epoch, rows);
+    /// The rows of an epoch in the order in which they are visited, from batch `number` on.
+    fn order(&self, epoch: usize, number: usize) -> Order {
+        let data = &self.data;
+        let mut order = if self.rate.is_some() {
+            Order::Memory(Vec::new().into_iter())
+        } else if data.dense.in_file() || data.categories.in_file() {
+            let row = 4 * (data.dense_width + data.category_width);
+            Order::Blocks(BlockOrder::new(data.rows, row, self.seed, epoch))
+        } else {
+            Order::Memory(epoch_order(data.rows, self.seed, epoch).into_iter())
+        };
+        // The first rows are asked for before they are taken.
+        self.want(&order);
+        for _ in 0..number * self.batch.max(1) {
+            order.next();
+        }
+        order
+    }
+
+    /// Asks for the rows on the disk that come after those in work.
+    fn want(&self, order: &Order) {
+        if let Order::Blocks(order) = order {
+            let (dense, categories) = (self.data.dense_width, self.data.category_width);
+            for rows in order.coming() {
+                self.data.dense.want(rows.start * dense..rows.end * dense);
+                self.data.categories.want(rows.start * categories..rows.end * categories);
+            }
+        }
     }
 
     /// Fills `batch` with these rows.
@@ -90,6 +112,33 @@ impl Source {
     }
 }
 
+/// The order of an epoch's rows, in memory or on the disk.
+enum Order {
+    Memory(std::vec::IntoIter<u32>),
+    Blocks(BlockOrder),
+}
+
+impl Order {
+    /// Rows before others have to be read.
+    fn left(&self) -> usize {
+        match self {
+            Self::Memory(_) => usize::MAX,
+            Self::Blocks(order) => order.left(),
+        }
+    }
+}
+
+impl Iterator for Order {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Self::Memory(order) => order.next(),
+            Self::Blocks(order) => order.next(),
+        }
+    }
+}
+
 /// Batches as they become ready. Dropping it ends the thread.
 #[derive(Debug)]
 pub(super) struct Loader {
@@ -108,17 +157,25 @@ impl Loader {
         let (used, free) = bounded::<Batch>(ahead);
         spawn_task("loader", move || {
             let per_epoch = source.data.rows.div_ceil(source.batch.max(1));
+            source.data.dense.in_any_order();
+            source.data.categories.in_any_order();
             let mut first = at.1;
             let mut chance = Chance::new(Random::System);
             for epoch in at.0..source.epochs {
-                let order = match source.rate {
-                    None => epoch_order(source.data.rows, source.seed, epoch),
-                    Some(_) => Vec::new(),
-                };
-                for number in first..per_epoch {
+                let mut order = source.order(epoch, first);
+                let (mut rows, mut left) = (Vec::with_capacity(source.batch), 0);
+                for _ in first..per_epoch {
                     let mut batch = free.try_recv().unwrap_or_default();
                     match source.rate {
-                        None => source.fill(&mut batch, (epoch, number), &order),
+                        None => {
+                            rows.clear();
+                            rows.extend(order.by_ref().take(source.batch.max(1)));
+                            if order.left() > left {
+                                source.want(&order);
+                            }
+                            left = order.left();
+                            source.fill_rows(&mut batch, epoch, &rows);
+                        }
                         Some(rate) => {
                             let Ok(lot) = chance.lot(source.data.rows, rate) else { return };
                             source.fill_rows(&mut batch, epoch, &lot);
@@ -162,7 +219,7 @@ mod tests {
             rows,
             dense: (0..rows * width).map(|i| i as f32 * 0.01).collect(),
             dense_width: width,
-            categories: Vec::new(),
+            categories: Vec::new().into(),
             category_width: 0,
             target: TargetData::Classes((0..rows as u32).collect()),
             unknown: Vec::new(),

@@ -23,6 +23,7 @@ pub mod run_notes;
 pub mod schedule;
 mod session;
 pub mod suggest;
+mod whole;
 pub mod worker;
 
 pub use augment::Augmentation;

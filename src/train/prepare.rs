@@ -13,6 +13,7 @@ use super::private::{self, Chance, Mechanism, Source};
 use super::reporter::Reporter;
 use super::run_folder::{self, RunFolder, RunRecord};
 use super::session::{Ending, Session};
+use super::whole;
 use super::worker::{Job, Start};
 use super::{Control, Event, RunState};
 use crate::data::preprocess::EmbeddingWidth;
@@ -77,6 +78,8 @@ struct Encoding {
     meaning: Meaning,
     preprocessor: Preprocessor,
     model: ModelSpec,
+    /// Lines for the log.
+    told: Vec<String>,
 }
 
 /// Runs a job to its end.
@@ -97,12 +100,17 @@ pub fn run(
         (config.guard_rails, config.shadow, config.what_if_every) = (false, false, 0);
     }
     config.check()?;
-    let encoding = encode(job, resumed.as_ref(), &config)?;
-    let paused = match said(control, reporter) {
-        Said::Nothing => false,
-        Said::Pause => true,
-        Said::End(ending) => return Ok(ending),
-    };
+    let mut listener = Listener { control, reporter, paused: false, ending: None };
+    let encoding = encode(job, resumed.as_ref(), &config, &mut |rows, of| {
+        listener.reporter.offer(Event::Encoding { rows, of });
+        listener.go_on()
+    });
+    if !listener.go_on()
+        && let Some(ending) = listener.ending
+    {
+        return Ok(ending);
+    }
+    let (paused, reporter, encoding) = (listener.paused, listener.reporter, encoding?);
 
     let rows = encoding.train.rows;
     let lot = config.batch_size.min(rows);
@@ -157,6 +165,7 @@ pub fn run(
         meaning,
         preprocessor,
         model,
+        told,
     } = encoding;
     let images = model.input.image.map(|shape| (shape, preprocessor.pixel_levels()));
     if images.is_none() && !config.augmentation.is_nothing() {
@@ -216,6 +225,10 @@ pub fn run(
         }
     };
     reporter.open_log(&folder.event_log(), at.step)?;
+    // A run that goes on has told it before.
+    if !job.resume {
+        told.into_iter().for_each(|line| reporter.send(Event::Log(line)));
+    }
     let (train, weights) = (Arc::new(train), weights.map(Arc::new));
     let data = Prepared {
         train,
@@ -283,6 +296,7 @@ fn encode(
     job: &Job,
     resumed: Option<&RunFolder>,
     config: &super::TrainConfig,
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Encoding, TrainError> {
     let record = resumed.map(|run| &run.record);
     let schema = record.map_or(&job.schema, |r| &r.schema);
@@ -309,9 +323,21 @@ fn encode(
         }
         parts.balance(dataset, schema)?;
     }
-    let train = preprocessor.transform(dataset, &parts.train)?;
-    let validation = preprocessor.transform(dataset, &parts.validation)?;
-    let test = preprocessor.transform(dataset, &parts.test)?;
+    fits_whole(dataset, split_config, config)?;
+    // Files of encoded rows lie beside the runs.
+    let folder = job.folder.ancestors().skip(1).find(|f| f.is_dir());
+    let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let split = (&parts, split_config);
+    let streamed = whole::encode(dataset, schema, &preprocessor, split, &folder, go_on)?;
+    let (train, validation, test, told) = match streamed {
+        Some(s) => (s.train, s.validation, s.test, s.told),
+        None => (
+            preprocessor.transform(dataset, &parts.train)?,
+            preprocessor.transform(dataset, &parts.validation)?,
+            preprocessor.transform(dataset, &parts.test)?,
+            Vec::new(),
+        ),
+    };
     if train.rows == 0 {
         return Err(DataError::Invalid {
             what: "no rows are left to train on".to_owned(),
@@ -354,7 +380,32 @@ fn encode(
         meaning,
         preprocessor,
         model,
+        told,
     })
+}
+
+/// Refuses what is made for rows in memory where all rows of a file are trained on.
+fn fits_whole(
+    dataset: &Dataset,
+    split: &crate::data::SplitConfig,
+    config: &super::TrainConfig,
+) -> Result<(), TrainError> {
+    if !matches!(&dataset.samples, Samples::Table(table) if table.whole().is_some()) {
+        return Ok(());
+    }
+    for (on, setting) in [
+        (split.balance, "balanced classes"),
+        (config.reweigh.is_some(), "reweighting column"),
+        (config.fair.is_some(), "fairness penalty"),
+        (config.private.is_some(), "private training"),
+    ] {
+        if on {
+            let what = "it does not go with training on the whole of a file larger than memory; turn it \
+                        off, or train on the sample";
+            return Err(TrainError::Config { setting, what: what.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// See [`super::TrainConfig::reweigh`].
@@ -431,27 +482,31 @@ pub(super) fn head(task: &Task) -> Head {
     }
 }
 
-/// What the watcher said while the run was prepared.
-enum Said {
-    Nothing,
-    Pause,
-    End(Ending),
+/// Hears what the watcher says while the run is prepared.
+struct Listener<'a> {
+    control: &'a Receiver<Control>,
+    reporter: &'a mut Reporter,
+    paused: bool,
+    ending: Option<Ending>,
 }
 
-fn said(control: &Receiver<Control>, reporter: &mut Reporter) -> Said {
-    let mut said = Said::Nothing;
-    loop {
-        match control.try_recv() {
-            Ok(Control::Cancel | Control::StopAndKeepBest) => {
-                reporter.send(Event::State(RunState::Cancelled));
-                return Said::End(Ending::Cancelled);
+impl Listener<'_> {
+    /// Whether the run is still wanted.
+    fn go_on(&mut self) -> bool {
+        while self.ending.is_none() {
+            match self.control.try_recv() {
+                Ok(Control::Cancel | Control::StopAndKeepBest) => {
+                    self.reporter.send(Event::State(RunState::Cancelled));
+                    self.ending = Some(Ending::Cancelled);
+                }
+                Ok(Control::Pause) => self.paused = true,
+                Ok(Control::Resume) => self.paused = false,
+                Ok(Control::UndoGuard(_)) => {}
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => self.ending = Some(Ending::Left),
             }
-            Ok(Control::Pause) => said = Said::Pause,
-            Ok(Control::Resume) => said = Said::Nothing,
-            Ok(Control::UndoGuard(_)) => {}
-            Err(TryRecvError::Empty) => return said,
-            Err(TryRecvError::Disconnected) => return Said::End(Ending::Left),
         }
+        false
     }
 }
 
@@ -469,13 +524,26 @@ fn fingerprint(
     let mut hash = Sha256::new();
     hash.update(&json);
     hash.update((train.rows as u64).to_le_bytes());
-    let stride = train.dense.len() / FINGERPRINT_VALUES + 1;
-    let dense: Vec<u8> = train.dense.iter().step_by(stride).flat_map(|v| v.to_le_bytes()).collect();
-    hash.update(&dense);
-    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
-    hash.update(words(&train.categories));
+    // Files of rows are marked as they are written; to read them again would take long.
+    match train.dense.mark() {
+        Some(mark) => hash.update(mark.to_le_bytes()),
+        None => {
+            let stride = train.dense.len() / FINGERPRINT_VALUES + 1;
+            let values = train.dense.iter().step_by(stride);
+            hash.update(values.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    }
+    let words = |hash: &mut Sha256, words: &[u32]| {
+        for part in words.chunks(1 << 16) {
+            hash.update(part.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    };
+    match train.categories.mark() {
+        Some(mark) => hash.update(mark.to_le_bytes()),
+        None => words(&mut hash, &train.categories),
+    }
     match &train.target {
-        TargetData::Classes(classes) => hash.update(words(classes)),
+        TargetData::Classes(classes) => words(&mut hash, classes),
         TargetData::Values(values) => {
             hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
         }

@@ -68,8 +68,15 @@ impl DataSize {
             Some(start) => (start, 1.0 - split.validation),
             None => (dataset.len(), 1.0 - split.validation - split.test),
         };
+        let share = share.clamp(0.0, 1.0);
+        // Rows outside of a sample are all trained on, unless a column says otherwise.
+        let beyond = match &dataset.samples {
+            Samples::Table(table) => table.whole().map_or(0, |whole| whole.beyond()),
+            Samples::Images(_) => 0,
+        };
+        let beyond_share = if split.method.needs_column() { share } else { 1.0 };
         Self {
-            rows: (rows as f64 * share.clamp(0.0, 1.0)) as usize,
+            rows: (rows as f64 * share + beyond as f64 * beyond_share) as usize,
             features,
             regression: schema.is_some_and(|s| s.task == Task::Regression),
             image: match &dataset.samples {

@@ -379,7 +379,7 @@ fn attacked(golden: &Value) -> (Attacker, Encoded, ModelSpec, Vec<Param>) {
         rows: truth.len(),
         dense: numbers(&golden["pixels"]).iter().map(|p| *p as f32 / 16.0).collect(),
         dense_width: 64,
-        categories: vec![],
+        categories: vec![].into(),
         category_width: 0,
         target: TargetData::Classes(truth),
         unknown: vec![],
@@ -428,7 +428,7 @@ fn attacks_agree_with_pytorch() {
     for (i, size) in sizes.into_iter().enumerate() {
         let mut under = |method| {
             let changed = attacker.attack(&data, method, size as f32, 1, &progress).unwrap();
-            let far = changed.dense.iter().zip(&data.dense).map(|(a, b)| (a - b).abs());
+            let far = changed.dense.iter().zip(data.dense.iter()).map(|(a, b)| (a - b).abs());
             assert!(far.fold(0f32, f32::max) <= size as f32 + 1e-6);
             assert!(changed.dense.iter().all(|v| (0.0..=1.0).contains(v)));
             accuracy(&changed)

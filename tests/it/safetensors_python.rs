@@ -47,7 +47,7 @@ fn python_sees_fp8_tensors_and_computes_the_same_outputs() {
     let file = e.path.with_file_name("rows.json");
     let write = |outputs: &[f32]| {
         let json = serde_json::json!({
-            "rows": rows.rows, "dense": rows.dense, "outputs": outputs,
+            "rows": rows.rows, "dense": &*rows.dense, "outputs": outputs,
         });
         std::fs::write(&file, json.to_string()).unwrap();
     };

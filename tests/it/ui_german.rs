@@ -1,8 +1,10 @@
 //! The window in German: from Home to a model file by German labels, and a change of language.
 
+use egui_kittest::kittest::NodeT;
 use fp8_studio::app::Command;
 use fp8_studio::app::prefs::LanguageChoice;
 use fp8_studio::app::{Preferences, Step};
+use fp8_studio::deploy::Input;
 use fp8_studio::error::UserError;
 use fp8_studio::train::{Event, StopReason};
 
@@ -19,7 +21,7 @@ fn german() -> Window {
 fn the_main_flow_is_german() {
     let mut w = german();
     w.see("Woraus möchten Sie lernen?");
-    w.click("Beispiel Penguins öffnen");
+    w.click("Beispiel Pinguine öffnen");
     w.see("Was vorhergesagt werden soll");
     w.see("Klassifikation mit mehreren Klassen");
     w.click("Weiter: Prüfen");
@@ -55,7 +57,7 @@ fn the_main_flow_is_german() {
 #[test]
 fn figures_and_errors_from_below_are_german() {
     let mut w = german();
-    w.click("Beispiel Penguins öffnen");
+    w.click("Beispiel Pinguine öffnen");
     w.click("Weiter: Prüfen");
     w.click("Weiter: Einstellen");
     w.click("Training starten");
@@ -66,6 +68,68 @@ fn figures_and_errors_from_below_are_german() {
     w.settle();
     w.see("Das Training ist bei Schritt 61 auseinandergelaufen");
     w.see("Wählen Sie eine kleinere Batchgröße oder ein kleineres Modell.");
+}
+
+/// Types into a control in place of what it holds.
+fn fill(w: &mut Window, label: &str, text: &str) {
+    w.node(label).focus();
+    w.harness.run_steps(2);
+    w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    w.node(label).type_text(text);
+    w.settle();
+}
+
+#[test]
+fn numbers_take_a_comma_or_a_point() {
+    let mut w = german();
+    w.click("Beispiel Pinguine öffnen");
+    w.click("Weiter: Prüfen");
+    w.click("Weiter: Einstellen");
+    let config = |w: &Window| w.harness.state().state.project().unwrap().project.train.clone();
+    let rate = "Größe jedes Lernschritts";
+    assert_eq!(w.node(rate).accesskit_node().value().as_deref(), Some("0,001"));
+    fill(&mut w, rate, "0,01");
+    assert_eq!(config(&w).learning_rate, 0.01);
+    fill(&mut w, rate, "0.02");
+    assert_eq!(config(&w).learning_rate, 0.02);
+    fill(&mut w, rate, "0,0x");
+    w.see("Das ist keine Zahl.");
+    // A number that can be dragged, too.
+    let dropout = "Zufällig abschalten";
+    for (typed, share) in [("12,5", 0.125), ("7.5", 0.075)] {
+        w.click(dropout);
+        w.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+        w.node(dropout).type_text(typed);
+        w.harness.key_press(egui::Key::Enter);
+        w.settle();
+        assert!((config(&w).dropout - share).abs() < 1e-6, "{typed}: {}", config(&w).dropout);
+    }
+    w.see("7,5");
+}
+
+#[test]
+fn a_typed_row_takes_a_comma_and_reaches_the_model_as_the_data_write_it() {
+    let mut w = german();
+    w.click("Beispiel Pinguine öffnen");
+    w.click("Weiter: Prüfen");
+    w.click("Weiter: Einstellen");
+    w.click("Training starten");
+    play(&w.run(), 3);
+    finish(&w.run(), StopReason::Completed);
+    w.settle();
+    w.click("Weiter: Bewerten");
+    w.click("Try it");
+    let field = "bill_length_mm";
+    let tried = |w: &Window| match w.script.tried.lock().unwrap().last() {
+        Some(Input::Row(cells)) => cells.iter().find(|(n, _)| n == field).unwrap().1.clone(),
+        other => panic!("{other:?}"),
+    };
+    let shown = w.node(field).accesskit_node().value().unwrap();
+    assert!(shown.contains(',') && tried(&w) == shown.replace(',', "."), "{shown}");
+    fill(&mut w, field, "50,25");
+    assert_eq!(tried(&w), "50.25");
+    fill(&mut w, field, "50.5");
+    assert_eq!(tried(&w), "50.5");
 }
 
 #[test]

@@ -222,3 +222,74 @@ fn a_reliability_bin_shows_its_rows() {
     };
     assert_eq!(all, rows, "every row is in one bin");
 }
+
+#[test]
+fn cells_copied_in_a_spreadsheet_are_pasted_quotes_and_line_ends_included() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = window(dir.path());
+    let line = |i: usize| {
+        let note = ["\"two\r\nlines\"", "\"says \"\"hi\"\"\"", "plain"][i % 3];
+        format!("{}\t{note}\t{}", i * i, ["no", "yes"][i % 2])
+    };
+    let cells: Vec<String> = (0..40).map(line).collect();
+    let text = format!("amount\tnote\tpaid\r\n{}\r\n", cells.join("\r\n"));
+    w.event(egui::Event::Paste(text));
+    wait(&mut w, |w| rows(w) > 0);
+    assert_eq!(rows(&w), 40);
+    let project = w.state().state.project().unwrap();
+    let fp8_studio::data::Samples::Table(table) = &project.dataset.samples else { panic!() };
+    let notes = table.column("note").unwrap();
+    assert_eq!(
+        [0, 1, 2].map(|r| notes.raw(r).replace('\r', "")),
+        ["two\nlines", "says \"hi\"", "plain"]
+    );
+    assert!(
+        project.project.data.starts_with(dir.path())
+            || project.project.folder.starts_with(dir.path())
+    );
+    // Text that is no table is not opened, and neither is what is typed into a field.
+    let before = w.state().state.tabs().len();
+    w.event(egui::Event::Paste("Dear Ada".into()));
+    w.run_steps(4);
+    assert_eq!(w.state().state.tabs().len(), before);
+    assert!(w.state().state.tasks.running().iter().all(|t| !t.label.contains("pasted")));
+}
+
+/// A file as the window system hands it over.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+#[test]
+fn files_and_folders_dropped_on_the_window_are_opened_beside_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = window(dir.path());
+    let file = dir.path().join("sales.csv");
+    let text: String = (0..30).map(|i| format!("{i},{}\n", ["a", "b"][i % 2])).collect();
+    std::fs::write(&file, format!("x,y\n{text}")).unwrap();
+    let folder = dir.path().join("notes");
+    for (label, words) in [("good", "fresh and warm"), ("bad", "cold and late")] {
+        std::fs::create_dir_all(folder.join(label)).unwrap();
+        for i in 0..12 {
+            std::fs::write(folder.join(label).join(format!("{i}.txt")), format!("{words} {i}"))
+                .unwrap();
+        }
+    }
+    for path in [file, folder] {
+        w.input_mut().dropped_files.push(Arc::new(Dropped(path)));
+    }
+    w.run_steps(2);
+    wait(&mut w, |w| w.state().state.tabs().len() == 2 && rows(w) > 0);
+    let names: Vec<String> = w.state().state.tabs().iter().map(|t| t.name.clone()).collect();
+    assert_eq!(names, ["sales", "notes"]);
+    assert_eq!(rows(&w), 24);
+}

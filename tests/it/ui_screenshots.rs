@@ -1,7 +1,9 @@
 //! Pictures of every step, to be looked at: run with `--ignored` and FP8_STUDIO_PICTURES set to a
 //! folder.
 
-use std::path::{Path, PathBuf};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -61,11 +63,26 @@ fn finding(
     }
 }
 
-fn take(w: &mut Window, folder: &Path, name: &str) {
+/// What is kept of what is shown.
+pub enum Shots {
+    /// Pictures, in a folder.
+    Pictures(PathBuf),
+    /// All texts, by the name of the picture.
+    Texts(RefCell<BTreeMap<String, BTreeSet<String>>>),
+}
+
+fn take(w: &mut Window, shots: &Shots, name: &str) {
     w.harness.remove_cursor();
     w.harness.run_steps(8);
-    let image = w.harness.render().unwrap();
-    image.save(folder.join(format!("{name}.png"))).unwrap();
+    match shots {
+        Shots::Pictures(folder) => {
+            let image = w.harness.render().unwrap();
+            image.save(folder.join(format!("{name}.png"))).unwrap();
+        }
+        Shots::Texts(all) => {
+            all.borrow_mut().entry(name.to_owned()).or_default().extend(w.words());
+        }
+    }
 }
 
 /// Scrolls the page down.
@@ -82,20 +99,20 @@ fn scroll(w: &mut Window, points: f32) {
 }
 
 /// The folder for the pictures, made if need be.
-fn pictures() -> PathBuf {
+fn pictures() -> Shots {
     let folder = std::env::var_os("FP8_STUDIO_PICTURES").expect("set FP8_STUDIO_PICTURES");
     std::fs::create_dir_all(&folder).unwrap();
-    folder.into()
+    Shots::Pictures(folder.into())
 }
 
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_every_step() {
-    let folder = &pictures();
+    let shots = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
-            walk(folder, &Preferences { theme, zoom, ..Default::default() }, &tag);
+            walk(shots, &Preferences { theme, zoom, ..Default::default() }, &tag);
         }
     }
 }
@@ -103,7 +120,7 @@ fn pictures_of_every_step() {
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_opening() {
-    let folder = &pictures();
+    let shots = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
@@ -116,23 +133,23 @@ fn pictures_of_opening() {
             let w = Window::with([1280.0, 800.0], script, |store| {
                 store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
             });
-            opening(w, folder, &tag);
+            opening(w, shots, &tag);
         }
     }
 }
 
 /// Several projects, choices about the file, folds, a bin of the reliability, seals.
-fn opening(mut w: Window, folder: &Path, tag: &str) {
+pub fn opening(mut w: Window, shots: &Shots, tag: &str) {
     w.click("Open sample Penguins");
-    w.node("Use this query").scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-10-reading"));
+    w.node(&w.said("Use this query")).scroll_to_me();
+    take(&mut w, shots, &format!("{tag}-10-reading"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Train 5 times");
-    w.node("Train 5 times").scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-10-folds"));
-    w.node("To validate").scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-10-shares"));
+    w.node(&w.said("Train 5 times")).scroll_to_me();
+    take(&mut w, shots, &format!("{tag}-10-folds"));
+    w.node(&w.said("To validate")).scroll_to_me();
+    take(&mut w, shots, &format!("{tag}-10-shares"));
     w.click("Start training");
     play(&w.run(), 12);
     w.settle();
@@ -140,7 +157,7 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.settle();
     w.harness.state_mut().state.apply(Command::OpenSample("digits".into()));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-10-projects"));
+    take(&mut w, shots, &format!("{tag}-10-projects"));
     let first = w.harness.state().state.tabs()[0].id;
     w.harness.state_mut().state.apply(Command::SwitchTo(first));
     finish(&w.run(), StopReason::Completed);
@@ -148,14 +165,20 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();
     w.click("Confidence");
-    let bin = w.texts().into_iter().rfind(|t| t.ends_with(" % sure")).unwrap();
+    let bin = w
+        .texts()
+        .into_iter()
+        .rfind(|t| [" % sure", " % sicher"].iter().any(|e| t.ends_with(e)))
+        .unwrap();
     w.click(&bin);
-    w.node(&bin).scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-10-bin"));
+    for _ in 0..3 {
+        scroll(&mut w, 640.0);
+    }
+    take(&mut w, shots, &format!("{tag}-10-bin"));
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();
-    w.node("Save sealed project…").scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-10-seal"));
+    w.node(&w.said("Save sealed project…")).scroll_to_me();
+    take(&mut w, shots, &format!("{tag}-10-seal"));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("customers.zip.age");
     let bytes = sealed::seal(b"PK", &sealed::Lock::passphrase("word")).unwrap();
@@ -163,32 +186,32 @@ fn opening(mut w: Window, folder: &Path, tag: &str) {
     w.harness.state_mut().state.apply(Command::Open(path));
     w.settle();
     w.click("Passphrase");
-    w.node("Passphrase").type_text("wrong");
+    w.node(&w.said("Passphrase")).type_text("wrong");
     w.harness.run_steps(3);
     w.click("Open");
-    take(&mut w, folder, &format!("{tag}-10-sealed"));
+    take(&mut w, shots, &format!("{tag}-10-sealed"));
 }
 
 /// The same in German, whose words are longer.
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_every_step_in_german() {
-    let folder = &pictures();
+    let shots = &pictures();
     let german = Preferences { language: LanguageChoice::German, ..Default::default() };
     let light = Preferences { theme: ThemeChoice::Light, ..german.clone() };
-    walk(folder, &light, "german-light-100");
+    walk(shots, &light, "german-light-100");
     let dark = Preferences { theme: ThemeChoice::Dark, zoom: 2.0, ..german };
-    walk(folder, &dark, "german-dark-200");
+    walk(shots, &dark, "german-dark-200");
 }
 
 /// What lies below the first screenful: safeguards in Configure, groups in Train, sealing in Export.
-fn safeguards(mut w: Window, folder: &Path, tag: &str) {
+fn safeguards(mut w: Window, shots: &Shots, tag: &str) {
     w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
     w.settle();
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Keep rows private");
-    take(&mut w, folder, &format!("{tag}-8-safeguards"));
+    take(&mut w, shots, &format!("{tag}-8-safeguards"));
     w.click("Keep rows private");
     w.click("Start training");
     play(&w.run(), 3);
@@ -205,16 +228,16 @@ fn safeguards(mut w: Window, folder: &Path, tag: &str) {
         groups: vec![("female".into(), 48, 0.93), ("male".into(), 51, 0.91)],
     });
     w.settle();
-    take(&mut w, folder, &format!("{tag}-8-groups"));
+    take(&mut w, shots, &format!("{tag}-8-groups"));
     finish(&w.run(), StopReason::Completed);
     w.settle();
     w.harness.state_mut().state.apply(Command::Go(Step::Export));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-8-export"));
+    take(&mut w, shots, &format!("{tag}-8-export"));
 }
 
 /// The Monitor step: empty, running, failed, drifted, and with nothing to do.
-fn watching(mut w: Window, folder: &Path, tag: &str) {
+pub fn watching(mut w: Window, shots: &Shots, tag: &str) {
     w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
     w.settle();
     w.harness.state_mut().state.apply(Command::Train);
@@ -224,7 +247,7 @@ fn watching(mut w: Window, folder: &Path, tag: &str) {
     w.settle();
     w.harness.state_mut().state.apply(Command::Go(Step::Monitor));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-9-monitor-empty"));
+    take(&mut w, shots, &format!("{tag}-9-monitor-empty"));
     let check = |w: &mut Window, name: &str| {
         let check = MonitorCommand::Check(format!("/tmp/{name}.csv").into());
         w.harness.state_mut().state.apply(Command::Monitor(check));
@@ -232,38 +255,38 @@ fn watching(mut w: Window, folder: &Path, tag: &str) {
     };
     w.script.hold_monitor.store(true, Relaxed);
     check(&mut w, "june");
-    take(&mut w, folder, &format!("{tag}-9-monitor-running"));
+    take(&mut w, shots, &format!("{tag}-9-monitor-running"));
     w.script.hold_monitor.store(false, Relaxed);
     w.settle();
-    take(&mut w, folder, &format!("{tag}-9-monitor"));
+    take(&mut w, shots, &format!("{tag}-9-monitor"));
     for part in ["columns", "rows", "time", "history"] {
         scroll(&mut w, 640.0);
-        take(&mut w, folder, &format!("{tag}-9-monitor-{part}"));
+        take(&mut w, shots, &format!("{tag}-9-monitor-{part}"));
     }
     check(&mut w, "same");
-    take(&mut w, folder, &format!("{tag}-9-monitor-same"));
+    take(&mut w, shots, &format!("{tag}-9-monitor-same"));
     *w.script.fail_monitor.lock().unwrap() =
         Some(error("A row has more fields than the header", "Look for a stray comma.", 17));
     check(&mut w, "broken");
-    take(&mut w, folder, &format!("{tag}-9-monitor-failed"));
+    take(&mut w, shots, &format!("{tag}-9-monitor-failed"));
 }
 
 #[test]
 #[ignore = "makes pictures for people to look at"]
 fn pictures_of_watching() {
-    let folder = &pictures();
+    let shots = &pictures();
     for (theme, name) in [(ThemeChoice::Light, "light"), (ThemeChoice::Dark, "dark")] {
         for zoom in [1.0, 2.0] {
             let tag = format!("{name}-{}", (zoom * 100.0) as u32);
             let w = Window::with([1280.0, 800.0], Arc::new(Script::default()), |store| {
                 store.save(&Preferences { theme, zoom, ..Default::default() }).unwrap();
             });
-            watching(w, folder, &tag);
+            watching(w, shots, &tag);
         }
     }
 }
 
-fn walk(folder: &Path, wanted: &Preferences, tag: &str) {
+pub fn walk(shots: &Shots, wanted: &Preferences, tag: &str) {
     let script = Arc::new(Script::default());
     let birds = std::path::PathBuf::from("/home/ada/birds");
     script.saved.lock().unwrap().insert(birds.clone(), project("Garden birds", "birds.csv"));
@@ -284,34 +307,34 @@ fn walk(folder: &Path, wanted: &Preferences, tag: &str) {
         }
     };
     let mut w = Window::with([1280.0, 800.0], Arc::clone(&script), prefs(false));
-    take(&mut w, folder, &format!("{tag}-1-home"));
+    take(&mut w, shots, &format!("{tag}-1-home"));
     script.hold_open.store(true, Relaxed);
     w.harness.state_mut().state.apply(Command::OpenSample("penguins".into()));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-2-data-loading"));
+    take(&mut w, shots, &format!("{tag}-2-data-loading"));
     script.hold_open.store(false, Relaxed);
     w.settle();
-    take(&mut w, folder, &format!("{tag}-2-data"));
+    take(&mut w, shots, &format!("{tag}-2-data"));
     w.click("Rows");
-    take(&mut w, folder, &format!("{tag}-2-data-rows"));
+    take(&mut w, shots, &format!("{tag}-2-data-rows"));
     w.click("Next: Check");
     w.click_first("Show details");
-    take(&mut w, folder, &format!("{tag}-3-check"));
+    take(&mut w, shots, &format!("{tag}-3-check"));
     w.click("Next: Configure");
-    take(&mut w, folder, &format!("{tag}-4-configure"));
+    take(&mut w, shots, &format!("{tag}-4-configure"));
     scroll(&mut w, 900.0);
-    take(&mut w, folder, &format!("{tag}-4-configure-below"));
+    take(&mut w, shots, &format!("{tag}-4-configure-below"));
     w.click("Start training");
-    take(&mut w, folder, &format!("{tag}-5-train-preparing"));
+    take(&mut w, shots, &format!("{tag}-5-train-preparing"));
     play(&w.run(), 17);
     w.settle();
-    take(&mut w, folder, &format!("{tag}-5-train-running"));
+    take(&mut w, shots, &format!("{tag}-5-train-running"));
     insight(&w.run());
     w.settle();
-    take(&mut w, folder, &format!("{tag}-5-train-watched"));
+    take(&mut w, shots, &format!("{tag}-5-train-watched"));
     for part in ["guard", "tensors", "memory"] {
         scroll(&mut w, 640.0);
-        take(&mut w, folder, &format!("{tag}-5-train-watched-{part}"));
+        take(&mut w, shots, &format!("{tag}-5-train-watched-{part}"));
     }
     let rest = w.run();
     go_on(&rest, 18, 30);
@@ -326,25 +349,25 @@ fn walk(folder: &Path, wanted: &Preferences, tag: &str) {
     }
     finish(&rest, StopReason::Completed);
     w.settle();
-    take(&mut w, folder, &format!("{tag}-5-train-done"));
+    take(&mut w, shots, &format!("{tag}-5-train-done"));
     w.click("Next: Evaluate");
-    take(&mut w, folder, &format!("{tag}-6-evaluate"));
+    take(&mut w, shots, &format!("{tag}-6-evaluate"));
     for tab in ["Mistakes", "Groups", "Confidence", "Robustness", "Privacy", "FP8"] {
         w.click(tab);
-        take(&mut w, folder, &format!("{tag}-6-evaluate-{}", tab.to_lowercase()));
+        take(&mut w, shots, &format!("{tag}-6-evaluate-{}", tab.to_lowercase()));
     }
     w.click("Compare now");
-    take(&mut w, folder, &format!("{tag}-6-evaluate-fp8-done"));
+    take(&mut w, shots, &format!("{tag}-6-evaluate-fp8-done"));
     w.click("Next: Export");
-    take(&mut w, folder, &format!("{tag}-7-export"));
+    take(&mut w, shots, &format!("{tag}-7-export"));
     script.picks.lock().unwrap().insert("export", "/home/ada/penguins.safetensors".into());
     w.click("Save model file…");
-    take(&mut w, folder, &format!("{tag}-7-export-done"));
+    take(&mut w, shots, &format!("{tag}-7-export-done"));
     let [name, term] = ["For small devices", "ONNX, 8-bit integers"].map(|t| w.said(t));
     w.click(&format!("{name} ({term})"));
-    take(&mut w, folder, &format!("{tag}-7-export-int8"));
+    take(&mut w, shots, &format!("{tag}-7-export-int8"));
     w.click("Save model file…");
-    take(&mut w, folder, &format!("{tag}-7-export-int8-done"));
+    take(&mut w, shots, &format!("{tag}-7-export-int8-done"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
     w.click("Fast");
@@ -355,25 +378,25 @@ fn walk(folder: &Path, wanted: &Preferences, tag: &str) {
         "The learning rate is too large for this data. Try a tenth of it.",
     )));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-5-train-failed"));
+    take(&mut w, shots, &format!("{tag}-5-train-failed"));
     w.harness.state_mut().state.apply(Command::Open("/home/ada/broken.csv".into()));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-2-data-failed"));
+    take(&mut w, shots, &format!("{tag}-2-data-failed"));
     w.harness.state_mut().state.apply(Command::Open("/home/ada/digits".into()));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-2-data-images"));
+    take(&mut w, shots, &format!("{tag}-2-data-images"));
     w.harness.state_mut().state.apply(Command::Go(Step::Configure));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-4-configure-pictures"));
+    take(&mut w, shots, &format!("{tag}-4-configure-pictures"));
     let tall = Window::with([1280.0, 2600.0], Arc::clone(&script), prefs(false));
-    safeguards(tall, folder, tag);
+    safeguards(tall, shots, tag);
     let mut w = Window::with([1280.0, 800.0], script, prefs(true));
-    take(&mut w, folder, &format!("{tag}-1-home-recent"));
-    more(folder, wanted, tag);
+    take(&mut w, shots, &format!("{tag}-1-home-recent"));
+    more(shots, wanted, tag);
 }
 
 /// Runs, trying the model, and what opens over the window.
-fn more(folder: &Path, wanted: &Preferences, tag: &str) {
+fn more(shots: &Shots, wanted: &Preferences, tag: &str) {
     let script = Arc::new(Script::default());
     script.history.lock().unwrap().extend(runs());
     script.past.lock().unwrap().extend(epochs(30, 0.02));
@@ -383,20 +406,20 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     w.click("Open sample Penguins");
     w.harness.state_mut().state.apply(Command::Go(Step::Train));
     w.settle();
-    take(&mut w, folder, &format!("{tag}-8-run-opened"));
+    take(&mut w, shots, &format!("{tag}-8-run-opened"));
     w.click("All runs (4)");
-    take(&mut w, folder, &format!("{tag}-8-runs"));
+    take(&mut w, shots, &format!("{tag}-8-runs"));
     for name in ["mx fast", "Careful one", "2025-03-01 10-20-00"] {
         w.click(&fp8_studio::tr!("Compare {name}", name));
     }
     w.node(&w.said("Also what is the same in all")).scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-8-runs-compared"));
+    take(&mut w, shots, &format!("{tag}-8-runs-compared"));
     w.node(&fp8_studio::tr!("Queue {count} runs", count = 9)).scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-8-runs-sweep"));
+    take(&mut w, shots, &format!("{tag}-8-runs-sweep"));
     w.harness.state_mut().state.apply(Command::Go(Step::Evaluate));
     w.settle();
     w.click("Try it");
-    take(&mut w, folder, &format!("{tag}-9-try-it"));
+    take(&mut w, shots, &format!("{tag}-9-try-it"));
     w.click("Take a test row");
     w.settle();
     let keys = |w: &mut Window, key| {
@@ -404,31 +427,31 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
         w.harness.run_steps(6);
     };
     keys(&mut w, egui::Key::K);
-    take(&mut w, folder, &format!("{tag}-9-palette"));
+    take(&mut w, shots, &format!("{tag}-9-palette"));
     w.harness.key_press(egui::Key::Escape);
     w.harness.run_steps(4);
     w.harness.key_press(egui::Key::F1);
     w.harness.run_steps(6);
-    take(&mut w, folder, &format!("{tag}-9-glossary"));
+    take(&mut w, shots, &format!("{tag}-9-glossary"));
     w.harness.key_press(egui::Key::Escape);
     w.harness.run_steps(4);
     keys(&mut w, egui::Key::Slash);
-    take(&mut w, folder, &format!("{tag}-9-shortcuts"));
+    take(&mut w, shots, &format!("{tag}-9-shortcuts"));
     w.harness.key_press(egui::Key::Escape);
     w.harness.run_steps(4);
     keys(&mut w, egui::Key::P);
-    take(&mut w, folder, &format!("{tag}-9-playground"));
+    take(&mut w, shots, &format!("{tag}-9-playground"));
     w.harness.query_all_by_label(&w.said("Scale of the tensor")).next().unwrap().scroll_to_me();
-    take(&mut w, folder, &format!("{tag}-9-playground-tensor"));
+    take(&mut w, shots, &format!("{tag}-9-playground-tensor"));
     w.harness.key_press(egui::Key::Escape);
     w.harness.run_steps(4);
     w.click("Help");
-    take(&mut w, folder, &format!("{tag}-9-help"));
+    take(&mut w, shots, &format!("{tag}-9-help"));
     w.click("Take the tour");
     for _ in 0..5 {
         w.click("Next");
     }
-    take(&mut w, folder, &format!("{tag}-9-tour"));
+    take(&mut w, shots, &format!("{tag}-9-tour"));
     w.click("End the tour");
     w.harness.state_mut().state.apply(Command::Open("/home/ada/digits".into()));
     w.settle();
@@ -438,6 +461,7 @@ fn more(folder: &Path, wanted: &Preferences, tag: &str) {
     finish(&w.run(), StopReason::Completed);
     w.settle();
     w.click("Next: Evaluate");
+    w.click("Try it");
     w.click("Take a test picture");
-    take(&mut w, folder, &format!("{tag}-9-try-it-picture"));
+    take(&mut w, shots, &format!("{tag}-9-try-it-picture"));
 }

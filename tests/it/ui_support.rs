@@ -108,6 +108,8 @@ pub struct Script {
     pub fail_monitor: Mutex<Option<UserError>>,
     pub fail_checks: Mutex<Option<UserError>>,
     pub parts: Mutex<Parts>,
+    /// Folder of feature recipes; made when it is first asked for.
+    pub features: std::sync::OnceLock<tempfile::TempDir>,
     pub queues: Mutex<BTreeMap<PathBuf, VecDeque<Queued>>>,
 }
 
@@ -474,6 +476,14 @@ impl Services for Script {
         self.parts.lock().unwrap().clone()
     }
 
+    fn features(&self) -> PathBuf {
+        self.features.get_or_init(|| tempfile::tempdir().unwrap()).path().to_owned()
+    }
+
+    fn pasted(&self) -> PathBuf {
+        self.features().join("pasted")
+    }
+
     fn queue(&self, project: &Path) -> VecDeque<Queued> {
         self.queues.lock().unwrap().get(project).cloned().unwrap_or_default()
     }
@@ -764,7 +774,7 @@ fn estimate(data: &Dataset, project: &Project, free: Option<u64>) -> Estimate {
     let limits = Limits { total: Some(free.unwrap_or(8_000_000_000)), buffer: None };
     let preflight = preflight(&model, &plan, config.shadow, limits).unwrap();
     let engine = EngineInfo::Cpu { threads: 2, simd: "avx512".into() };
-    Estimate { preflight, steps: 600, step: Some((0.002, engine)) }
+    Estimate { preflight, steps: 600, extent: None, step: Some((0.002, engine)) }
 }
 
 /// A picture of stripes, down or across, as made from weights.
@@ -782,7 +792,7 @@ fn made_for((class, across): (&str, usize)) -> Inverted {
 }
 
 /// An evaluation of 68 rows, of which every ninth is answered wrongly.
-fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
+pub fn evaluation(data: &Dataset, progress: &Progress) -> Evaluation {
     let rows: Vec<u32> = (0..68).map(|i| i * 5 % data.len() as u32).collect();
     let (classes, target, truth) = match &data.samples {
         Samples::Table(t) => {
@@ -989,7 +999,7 @@ pub fn past(name: &str, rate: f32, format: PrecisionChoice, accuracy: f64) -> Pa
 }
 
 /// A comparison in which FP8 is slower and smaller.
-fn verdict() -> Verdict {
+pub fn verdict() -> Verdict {
     let arm = |name, how, score: f64, seconds: Option<f64>, file_bytes| Arm {
         name,
         how,
@@ -1374,6 +1384,16 @@ impl Window {
             .collect();
         texts.dedup();
         texts
+    }
+
+    /// All that is written, and all that is read aloud.
+    pub fn words(&self) -> Vec<String> {
+        let root = self.harness.root();
+        let nodes = root.children_recursive().flat_map(|n| {
+            let n = n.accesskit_node();
+            [n.label(), n.value(), n.description(), n.placeholder().map(str::to_owned)]
+        });
+        nodes.flatten().collect()
     }
 
     pub fn run(&self) -> Run {

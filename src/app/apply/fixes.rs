@@ -11,7 +11,7 @@ use crate::quality::fixes::Fix;
 
 impl AppState {
     /// Writes a decision to the project's audit log, in the background.
-    pub(super) fn log(&mut self, action: &'static str, details: serde_json::Value) {
+    pub(in crate::app) fn log(&mut self, action: &'static str, details: serde_json::Value) {
         let Some(project) = self.project() else { return };
         let folder = project.project.folder.clone();
         self.tasks.spawn(
@@ -99,7 +99,7 @@ impl AppState {
     }
 
     /// Does the recorded steps to the data as read, in the background.
-    pub(super) fn do_steps(&mut self) {
+    pub(in crate::app) fn do_steps(&mut self) {
         let attempt = self.attempt();
         let Some(project) = self.project_mut() else { return };
         let (original, steps) = (Arc::clone(&project.original), project.project.steps.clone());
@@ -144,7 +144,7 @@ impl AppState {
 
     /// Keeps what was copied in a spreadsheet as a file of its own and opens that.
     pub(super) fn paste(&mut self, text: String) {
-        let folder = project::home().join("pasted");
+        let folder = self.services.pasted();
         let now = jiff::Timestamp::now().to_string().replace([':', '.'], "-");
         let path = folder.join(format!("pasted {now}.tsv"));
         let wanted = path.clone();
@@ -170,12 +170,36 @@ impl AppState {
     }
 }
 
-/// Whether a text looks like cells copied in a spreadsheet.
+/// Whether a text looks like cells copied in a spreadsheet: two rows or more of as many cells. A cell in
+/// quotes may hold line ends.
 pub fn is_table(text: &str) -> bool {
-    let mut lines = text.lines().filter(|l| !l.trim().is_empty());
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return false };
-    let width = |l: &str| l.matches('\t').count();
-    let commas = |l: &str| l.matches([',', ';']).count();
-    (width(first) > 0 && width(first) == width(second))
-        || (commas(first) > 0 && commas(first) == commas(second))
+    [b'\t', b',', b';'].into_iter().any(|between| {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(between)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let mut widths = reader.records().map_while(Result::ok).map(|r| r.len());
+        let first = widths.next();
+        first.is_some_and(|w| w > 1) && widths.next() == first
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_of_a_spreadsheet_are_told_from_other_text() {
+        assert!(is_table("a\tb\n1\t2\n"));
+        assert!(is_table("a\tb\r\n1\t2\r\n"));
+        // Excel and LibreOffice quote cells with line ends, and double the quotes inside.
+        assert!(is_table("a\tb\n\"two\nlines\"\t2\n"));
+        assert!(is_table("\"long\nhead\"\tb\n1\t2\n"));
+        assert!(is_table("a\tb\n\"say \"\"hi\"\"\"\t2\n"));
+        assert!(is_table("a;b\n1;2\n") && is_table("a,b\n1,2\n"));
+        assert!(!is_table("one line\twith a tab"));
+        assert!(!is_table("Dear Ada,\nthank you, and see you soon, too."));
+        assert!(!is_table("a\tb\n1\n") && !is_table(""));
+    }
 }

@@ -417,7 +417,8 @@ pub struct DataArgs {
     /// Query that gives the rows of an SQLite database
     #[arg(long, value_name = "SQL", conflicts_with = "sheet")]
     pub query: Option<String>,
-    /// Read all rows of a text table above 1 GiB, of which else a random sample is read
+    /// Train on all rows of a text table above 1 GiB, read from the disk piece by piece, and not only
+    /// on a random sample of them; checks, preprocessing and scores are of the sample
     #[arg(long)]
     pub whole: bool,
     /// How rows are split into training, validation and test

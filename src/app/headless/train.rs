@@ -12,7 +12,7 @@ use super::args::{PrecisionArg, TrainArgs};
 use super::source::{self, Source};
 use super::{describe, terminal};
 use crate::app::{checking, folds, settings};
-use crate::data::Progress;
+use crate::data::{Progress, Samples};
 use crate::error::{Place, UserError};
 use crate::fp8::Precision;
 use crate::plan::memory;
@@ -116,6 +116,14 @@ fn gate(args: &TrainArgs, source: &mut Source) -> Result<(), UserError> {
 
 /// Trains k models, each tested on rows that it has not seen, and shows the spread of the scores.
 fn cross_validate(args: &TrainArgs, source: &Source, k: usize) -> Result<(), UserError> {
+    if let Samples::Table(table) = &source.dataset.samples
+        && table.whole().is_some()
+        && !args.quiet
+    {
+        terminal::note(
+            "Folds are made of the sample; the other rows of the file are not trained on.",
+        );
+    }
     let mut config = source.project.train.clone();
     let data = DataSize::of(&source.dataset, Some(&source.schema), &source.project.split);
     apply(args, data, &mut config)?;
@@ -319,6 +327,8 @@ impl Watch {
                 engine, fallback, rows, steps_per_epoch, epochs, parameters, ..
             } => {
                 self.epochs = *epochs;
+                self.bar.set_position(0);
+                self.bar.set_message("");
                 self.bar.set_length((steps_per_epoch * epochs) as u64);
                 let style = "{bar:30} {percent:>3} %  {msg}";
                 if let Ok(style) = ProgressStyle::with_template(style) {
@@ -371,6 +381,14 @@ impl Watch {
                 self.line(&format!("  {figure} by {column}: {}", all.join(", ")));
             }
             Event::Log(text) => self.line(text),
+            Event::Encoding { rows, of } => {
+                self.bar.set_length((*of).max(1));
+                if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
+                    self.bar.set_style(style);
+                }
+                self.bar.set_position(*rows);
+                self.bar.set_message("encoding the rows of the file");
+            }
             Event::State(_)
             | Event::WhatIf { .. }
             | Event::Diagnosis { .. }

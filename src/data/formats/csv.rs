@@ -16,6 +16,7 @@ mod record;
 mod rows;
 mod signs;
 mod untidy;
+mod whole;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,10 @@ use rayon::prelude::*;
 
 use self::header::Body;
 pub(crate) use self::header::unique_names;
+pub(crate) use self::rows::Untidy;
 use self::rows::{Keep, Looked, Part, Reading, merge, parse};
 use self::untidy::Tidied;
+pub use self::whole::{Whole, WholeReader};
 use super::dialect::{self, Dialect};
 use super::text;
 use crate::data::{ImportNote, ImportOptions, Progress, Table, count, infer, invalid};
@@ -76,6 +79,15 @@ pub(crate) fn read_converted(
     };
     kept.insert(0, ImportNote::info(header));
     Ok((table, kept))
+}
+
+/// A sample of about `bytes` of a file above so many bytes, with where all rows are.
+#[cfg(test)]
+pub(crate) fn sampled(path: &Path, large: usize, bytes: usize) -> (Table, Vec<ImportNote>) {
+    let options = ImportOptions { whole: true, ..ImportOptions::default() };
+    let sizes = Sizes { chunk: 5000, large, sample: bytes, together: true };
+    let content = std::fs::read(path).unwrap();
+    read_in(path, &content, &options, &Progress::default(), sizes).unwrap()
 }
 
 /// Sizes in bytes that tests make small.
@@ -147,7 +159,8 @@ fn read_as(
     };
     let ordinary = || {
         let spaced = if wanted.is_none() { untidy::spaced(text, &dialect) } else { None };
-        spaced.or_else(|| signs.quote.then(|| untidy::padded(text, &dialect)).flatten())
+        let padded = || signs.quote.then(|| untidy::padded(text, &dialect)).flatten();
+        spaced.or_else(padded).or_else(|| untidy::single(text, &dialect))
     };
     if let Some(tidied) = (!tidied).then(ordinary).flatten() {
         let (read, note) = again(tidied);
@@ -183,7 +196,9 @@ fn read_as(
     bounds.extend(quotes.cuts.into_iter().filter(|c| *c > body.start));
     bounds.push(text.len());
     let pieces: Vec<(usize, usize)> = bounds.windows(2).map(|w| (w[0], w[1])).collect();
-    let large = text.len() > sizes.large && !options.whole;
+    // What can be read again piece by piece is sampled; all else is read as a whole where all is asked for.
+    let offset = options.whole.then(|| whole::place(path, bytes, text)).flatten();
+    let large = text.len() > sizes.large && (!options.whole || offset.is_some());
     let reading = Reading {
         text,
         dialect: &dialect,
@@ -194,10 +209,13 @@ fn read_as(
         read: &AtomicU64::new(0),
     };
     let parts: Vec<Part> = pieces
-        .into_par_iter()
+        .par_iter()
         .with_max_len(1)
-        .map(|(from, to)| parse(reading, from..to))
+        .map(|&(from, to)| parse(reading, from..to))
         .collect::<Result<_, _>>()?;
+    let mut whole = offset
+        .filter(|_| large)
+        .map(|at| Whole::new((path, bytes), (text, at), (&body, &dialect), &pieces, &parts));
     let (mut columns, mut lines) = merge(parts, &body, &dialect, &mut notes)?;
     drop_nameless(&mut columns, &body, &mut notes);
     let (mut columns, seen): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
@@ -214,6 +232,15 @@ fn read_as(
     } else {
         infer::infer(&mut table, semicolon)
     });
+    if let Some(whole) = &mut whole {
+        notes.push(ImportNote::info(format!(
+            "Training reads all of the {} from the file, piece by piece; what is checked, shown and tested \
+             are rows of the sample.",
+            count(whole.rows(), "row")
+        )));
+        whole.sampled((0..table.rows()).map(|row| table.line(row)).collect());
+    }
+    table.set_whole(whole);
     Ok((table, notes))
 }
 

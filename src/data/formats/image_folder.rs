@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, imageops};
 use rayon::prelude::*;
 
+use super::image_names;
 use crate::data::import::entries;
 use crate::data::schema::class_order;
 use crate::data::{ImageSet, ImportNote, Progress, count, invalid};
@@ -44,16 +45,30 @@ pub(crate) fn open(
     progress: &Progress,
 ) -> Result<Option<(ImageSet, Vec<ImportNote>)>, DataError> {
     let mut other = Vec::new();
-    let (items, mut notes) = find(folder, &mut other, progress)?;
+    let (mut items, mut notes) = find(folder, &mut other, progress)?;
     if items.is_empty() {
-        if entries(folder)?.iter().any(|e| is_picture_name(e)) {
+        let loose: Vec<PathBuf> =
+            entries(folder)?.into_iter().filter(|e| e.is_file() && is_picture_name(e)).collect();
+        if loose.is_empty() {
+            return Ok(None);
+        }
+        let Some(sorted) = image_names::sorted(&loose) else {
             return Err(invalid(
                 "These images are not sorted into classes",
-                "Make one folder per class, named after it, and put its images there.",
+                "Make one folder per class, named after it, and put its images there; or begin every \
+                 name with its class and a number, such as cat_001.jpg and dog_001.jpg; or put a CSV \
+                 file beside them with two columns, the name of a picture and its class.",
             )
             .in_file(folder));
+        };
+        (items, notes) = sorted;
+    } else if items.iter().all(|item| item.class == items[0].class && !item.test) {
+        // All in one folder, which then says nothing; perhaps the names do.
+        let files: Vec<PathBuf> = items.iter().map(|item| item.path.clone()).collect();
+        if let Some((sorted, said)) = image_names::sorted(&files) {
+            items = sorted;
+            notes.extend(said);
         }
-        return Ok(None);
     }
     if let Some(first) = other.first() {
         let text = format!(
@@ -434,11 +449,29 @@ mod tests {
     }
 
     #[test]
+    fn names_say_the_classes_where_no_folders_do() {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..5 {
+            save(&dir.path().join(format!("cat_{i:03}.png")), 4, 4, [0, 9, 9]);
+            save(&dir.path().join(format!("dog.{i}.jpg")), 4, 4, [9, 9, 0]);
+        }
+        let (set, notes) = load(dir.path(), None);
+        assert_eq!((set.len(), set.classes), (10, vec!["cat".to_owned(), "dog".to_owned()]));
+        assert!(notes[0].text.contains("\"cat\" of \"cat_000.png\""), "{notes:?}");
+        // The same pictures in one folder of a folder.
+        let above = tempfile::tempdir().unwrap();
+        std::fs::rename(dir.path(), above.path().join("pictures")).unwrap();
+        assert_eq!(load(above.path(), None).0.classes, ["cat", "dog"]);
+    }
+
+    #[test]
     fn folders_that_are_not_sorted_are_explained() {
         let dir = tempfile::tempdir().unwrap();
         assert!(what(dir.path()).contains("neither a table nor images"));
         save(&dir.path().join("1.png"), 4, 4, [0; 3]);
-        assert!(what(dir.path()).contains("not sorted into classes"));
+        let error = open(dir.path(), &ImportOptions::default(), &Progress::default()).unwrap_err();
+        let text = crate::error::UserError::from(error).to_string();
+        assert!(text.contains("not sorted into classes") && text.contains("cat_001.jpg"), "{text}");
         let cancelled = Progress::default();
         cancelled.cancel.store(true, Ordering::Relaxed);
         save(&dir.path().join("a/1.png"), 4, 4, [0; 3]);

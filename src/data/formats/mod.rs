@@ -9,6 +9,7 @@ pub(crate) mod dialect;
 pub(crate) mod idx;
 pub(crate) mod image_folder;
 pub(crate) mod image_list;
+mod image_names;
 pub(crate) mod json;
 pub(crate) mod magic;
 pub(crate) mod spreadsheet;

@@ -59,8 +59,6 @@ pub(crate) fn read(
     let options = ImportOptions { delimiter: Some(b','), ..options.clone() };
     let (table, more) = csv::read_converted(path, &text, &options, progress).map_err(|e| {
         if let DataError::Invalid { what, place, advice } = e {
-            let what = what.replace("This file", "it").replace("This table", "it");
-            let advice = advice.replace("Choose a file", "Choose a sheet or file");
             DataError::Invalid { what: format!("Sheet \"{name}\": {what}"), place, advice }
         } else {
             e

@@ -84,7 +84,7 @@ fn rows(
                     (number.as_str(), "text")
                 }
                 ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
-                    Ok(text) => (text, "text stored as bytes"),
+                    Ok(text) => (text, "byte text"),
                     Err(_) => {
                         binary.push(line);
                         ("", "")

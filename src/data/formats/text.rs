@@ -27,7 +27,7 @@ pub(crate) struct Signs {
 }
 
 impl Signs {
-    fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         if memchr::memchr3(0, b'"', b'\r', bytes).is_none() {
             return Self::default();
         }

@@ -53,6 +53,15 @@ pub(super) fn notes(table: &Table, verdicts: &[Verdict]) -> Vec<ImportNote> {
         }
     }
     for (column, v) in pairs() {
+        if v.compact > 0 {
+            let first = (0..column.len()).find_map(|r| column.value(r)).unwrap_or_default();
+            let text = format!(
+                "{} in \"{}\" are read as dates: year, month and day, such as \"{first}\".",
+                count(v.compact, "number"),
+                column.name()
+            );
+            notes.push(ImportNote::info(text));
+        }
         if v.order_unsure {
             let order = if v.day_first { "day/month" } else { "month/day" };
             let name = column.name();

@@ -17,6 +17,7 @@ mod columns;
 mod examples;
 mod fit;
 mod raw;
+mod store;
 mod transform;
 mod words;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::columns::{ColumnFit, Fit, PixelFit, Standard};
 pub(crate) use self::fit::boolean_key;
 pub use self::raw::{RawInput, RawValues};
+pub use self::store::{NumberWriter, Numbers, free_space};
 pub(crate) use self::words::terms;
 use super::{ColumnType, Step, Task};
 
@@ -78,11 +80,11 @@ pub struct Encoded {
     /// Rows.
     pub rows: usize,
     /// `[rows, dense_width]`.
-    pub dense: Vec<f32>,
+    pub dense: Numbers<f32>,
     /// Numbers per row.
     pub dense_width: usize,
     /// `[rows, category_width]`, 0 = unknown or missing.
-    pub categories: Vec<u32>,
+    pub categories: Numbers<u32>,
     /// Embedded columns.
     pub category_width: usize,
     /// Targets.

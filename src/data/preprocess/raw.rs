@@ -58,7 +58,7 @@ impl Preprocessor {
                 let table = fresh.as_ref().unwrap_or(table);
                 for fit in columns {
                     let Some(column) = table.column(&fit.name) else { continue };
-                    let encoder = Encoder::new(fit, column);
+                    let encoder = Encoder::new(fit, column, false);
                     let row = |r: &u32| *r as usize;
                     let values = match &fit.fit {
                         Fit::Number { .. } | Fit::Date { .. } => RawValues::Numbers(

@@ -175,12 +175,12 @@ fn rare_values_are_learned_together() {
     assert_eq!(p.feature_names(), ["c = v0", "c = v1", "c = v2", "c = v3", "c = (other)"]);
     let new = dataset("c,x\nrare1,1\nnever,2\nv2,2\n");
     let e = p.transform(&new, &[0, 1, 2]).unwrap();
-    assert_eq!(e.dense, [0., 0., 0., 0., 1., 0., 0., 0., 0., 1., 0., 0., 1., 0., 0.]);
+    assert_eq!(*e.dense, [0., 0., 0., 0., 1., 0., 0., 0., 0., 1., 0., 0., 1., 0., 0.]);
     let tight = PrepConfig { one_hot_limit: 3, ..PrepConfig::default() };
     let p = Preprocessor::fit(&d, &s, &tight, &all).unwrap();
     assert_eq!((p.dense_width(), p.embeddings()[0].cardinality), (0, 6));
     let e = p.transform(&new, &[0, 1, 2]).unwrap();
-    assert_eq!(e.categories, [5, 5, 3]);
+    assert_eq!(*e.categories, [5, 5, 3]);
     assert_eq!(e.unknown, [("c".to_owned(), 1)]);
 }
 

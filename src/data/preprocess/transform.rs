@@ -33,7 +33,7 @@ impl Preprocessor {
             (Inputs::Columns(columns), Samples::Table(table)) => {
                 let fresh = self.ruled(table)?;
                 let table = fresh.as_ref().unwrap_or(table);
-                let mut encoded = self.table(columns, table, rows)?;
+                let mut encoded = self.table(columns, table, rows, false)?;
                 encoded.target = self.table_target(table, rows);
                 Ok(encoded)
             }
@@ -53,6 +53,26 @@ impl Preprocessor {
         }
     }
 
+    /// Encodes rows of the file that the training rows are a sample of: dates are read as there, whatever
+    /// this part of the file alone would suggest.
+    ///
+    /// # Errors
+    /// As [`Self::transform`].
+    pub(crate) fn transform_beyond(
+        &self,
+        table: &Table,
+        rows: &[u32],
+    ) -> Result<Encoded, DataError> {
+        let Inputs::Columns(columns) = &self.inputs else {
+            return Err(invalid("This model takes images, but this is a table", ""));
+        };
+        let fresh = self.ruled(table)?;
+        let table = fresh.as_ref().unwrap_or(table);
+        let mut encoded = self.table(columns, table, rows, true)?;
+        encoded.target = self.table_target(table, rows);
+        Ok(encoded)
+    }
+
     /// The table with the recorded rules done; `None` where nothing is left to do, as for rows that
     /// were read for training.
     pub(super) fn ruled(&self, table: &Table) -> Result<Option<Table>, DataError> {
@@ -65,6 +85,7 @@ impl Preprocessor {
         columns: &[ColumnFit],
         table: &Table,
         rows: &[u32],
+        beyond: bool,
     ) -> Result<Encoded, DataError> {
         let absent: Vec<&str> = columns
             .iter()
@@ -87,7 +108,7 @@ impl Preprocessor {
         let (mut dense_width, mut category_width) = (0, 0);
         for fit in columns {
             let Some(column) = table.column(&fit.name) else { continue };
-            encoders.push(Encoder::new(fit, column));
+            encoders.push(Encoder::new(fit, column, beyond));
             dense_width += fit.width();
             category_width += usize::from(fit.embedding().is_some());
         }
@@ -136,9 +157,9 @@ impl Preprocessor {
         let target = TargetData::None;
         Ok(Encoded {
             rows: rows.len(),
-            dense,
+            dense: dense.into(),
             dense_width,
-            categories,
+            categories: categories.into(),
             category_width,
             target,
             unknown,
@@ -190,7 +211,8 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(column_fit: &'a ColumnFit, column: &'a Column) -> Self {
+    /// `beyond`: the column goes on one that was fitted on, and is read as that.
+    pub(super) fn new(column_fit: &'a ColumnFit, column: &'a Column, beyond: bool) -> Self {
         let fit = &column_fit.fit;
         let (values, rare): (&[String], &[String]) = match fit {
             Fit::OneHot { values, rare, .. } | Fit::Embedding { values, rare } => (values, rare),
@@ -209,6 +231,7 @@ impl<'a> Encoder<'a> {
             _ => NumberFormat::Plain,
         };
         let day_first = match fit {
+            Fit::Date { day_first, .. } if beyond => *day_first,
             Fit::Date { day_first, .. } => day_order(column).unwrap_or(*day_first),
             _ => false,
         };
@@ -378,9 +401,9 @@ fn pixels(fit: &PixelFit, images: &ImageSet, rows: &[u32]) -> Result<Encoded, Da
     });
     Ok(Encoded {
         rows: rows.len(),
-        dense,
+        dense: dense.into(),
         dense_width: width,
-        categories: Vec::new(),
+        categories: Vec::new().into(),
         category_width: 0,
         target: TargetData::None,
         unknown: Vec::new(),

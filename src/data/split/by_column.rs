@@ -43,6 +43,21 @@ pub(super) fn column<'a>(
     })
 }
 
+/// Where a row stands in time.
+pub(super) fn moment(column: &Column, row: usize) -> Option<f64> {
+    if column.kind == ColumnType::Date || column.number(row).is_none() {
+        column.date(row).or_else(|| column.number(row))
+    } else {
+        column.number(row)
+    }
+}
+
+/// The part that a row is given: 0 training, 1 validation, 2 test.
+pub(super) fn part(column: &Column, row: usize) -> Option<usize> {
+    let value = column.value(row)?;
+    PARTS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name)).map(|(_, part)| *part)
+}
+
 impl Split {
     /// Deals `rows` (with a target, outside of a test set of its own) out by a column.
     pub(super) fn by_column(
@@ -106,14 +121,7 @@ impl Split {
         validation: f64,
         test: f64,
     ) -> Result<(), DataError> {
-        let time = |row: u32| {
-            let row = row as usize;
-            if column.kind == ColumnType::Date || column.number(row).is_none() {
-                column.date(row).or_else(|| column.number(row))
-            } else {
-                column.number(row)
-            }
-        };
+        let time = |row: u32| moment(column, row as usize);
         let (mut dated, undated): (Vec<u32>, Vec<u32>) =
             rows.into_iter().partition(|r| time(*r).is_some());
         if dated.len() < undated.len() {
@@ -151,10 +159,7 @@ impl Split {
         validation: f64,
         rng: &mut Rng,
     ) -> Result<(), DataError> {
-        let part = |row: u32| {
-            let value = column.value(row as usize)?;
-            PARTS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name)).map(|(_, part)| *part)
-        };
+        let part = |row: u32| part(column, row as usize);
         let known = rows.iter().filter(|r| part(**r).is_some()).count();
         if known < rows.len() {
             let other = rows.iter().find(|r| part(**r).is_none()).copied().unwrap_or(0) as usize;

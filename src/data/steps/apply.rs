@@ -74,7 +74,7 @@ pub fn apply(dataset: &Dataset, steps: &[Step]) -> Result<(Dataset, Vec<Effect>)
         ));
     }
     if let Samples::Table(table) = &mut data.samples {
-        table.note_rules(steps.iter().filter(|s| s.is_value_rule()).cloned().collect());
+        table.note_steps(steps);
     }
     Ok((data, effects))
 }
@@ -87,6 +87,31 @@ pub fn apply_rules(table: &Table, rules: &[Step]) -> Result<Table, DataError> {
             on_table(&mut table, rule)?;
         }
     }
+    Ok(table)
+}
+
+/// Does recorded steps to rows of a file that are not in the sample for which the steps were recorded.
+/// Steps that name single rows have nothing to do here, for they name rows of the sample.
+///
+/// # Errors
+/// A step that weighs all rows against each other; a column that is not there.
+pub fn apply_beyond(mut table: Table, steps: &[Step]) -> Result<Table, DataError> {
+    for step in steps {
+        if step.compares_rows() {
+            return Err(invalid(
+                format!(
+                    "\"{}\" compares all rows with each other, which cannot be done to rows that are \
+                     read from the file piece by piece",
+                    step.label()
+                ),
+                "Undo this step, or train on the sample instead of all rows of the file.",
+            ));
+        }
+        if !step.names_rows() {
+            on_table(&mut table, step)?;
+        }
+    }
+    table.note_steps(steps);
     Ok(table)
 }
 

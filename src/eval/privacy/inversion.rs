@@ -134,7 +134,7 @@ pub fn invert(
         rows: classes.len(),
         dense: classes.iter().flat_map(|_| movable.iter().map(grey)).collect(),
         dense_width: width,
-        categories: Vec::new(),
+        categories: Vec::new().into(),
         category_width: 0,
         target: TargetData::Classes(classes.to_vec()),
         unknown: Vec::new(),
@@ -146,7 +146,8 @@ pub fn invert(
         fill_batch(&mut batch, &made, 0..made.rows);
         let gradient = attacker.gradient(&batch)?;
         let pace = PACE * (1.0 - step as f32 / STEPS as f32);
-        let rows = made.dense.chunks_mut(width.max(1)).zip(moving.chunks_mut(width.max(1)));
+        let dense = made.dense.to_mut();
+        let rows = dense.chunks_mut(width.max(1)).zip(moving.chunks_mut(width.max(1)));
         for ((row, moving), gradient) in rows.zip(gradient.chunks(width.max(1))) {
             let mean = gradient.iter().map(|g| g.abs()).sum::<f32>() / width.max(1) as f32;
             if !(mean > 0.0 && mean.is_finite()) {
@@ -266,7 +267,7 @@ mod tests {
             rows: pictures.len(),
             dense: pictures.iter().flat_map(|p| p.1.clone()).collect(),
             dense_width: 36,
-            categories: Vec::new(),
+            categories: Vec::new().into(),
             category_width: 0,
             target: TargetData::Classes(pictures.iter().map(|p| p.0).collect()),
             unknown: Vec::new(),

@@ -160,9 +160,9 @@ fn thinned(data: &Encoded) -> Encoded {
     }
     Encoded {
         rows: rows.len(),
-        dense: pick(&rows, &data.dense, data.dense_width),
+        dense: pick(&rows, &data.dense, data.dense_width).into(),
         dense_width: data.dense_width,
-        categories: pick(&rows, &data.categories, data.category_width),
+        categories: pick(&rows, &data.categories, data.category_width).into(),
         category_width: data.category_width,
         target: match &data.target {
             TargetData::Classes(all) => TargetData::Classes(pick(&rows, all, 1)),

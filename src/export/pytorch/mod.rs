@@ -322,5 +322,6 @@ fn read_encoded(bytes: &[u8], meaning: Meaning) -> Result<Encoded, String> {
         return Err("its parts have different numbers of rows".to_owned());
     }
     let unknown = Vec::new();
+    let (dense, categories) = (dense.into(), categories.into());
     Ok(Encoded { rows, dense, dense_width, categories, category_width, target, unknown })
 }

@@ -3,6 +3,8 @@
 use super::html::{heading, paragraph, table};
 use crate::deploy::cost::Assumptions;
 use crate::eval::verdict::Verdict;
+use crate::text::{figure, of};
+use crate::tr;
 
 /// The section: FP8 beside f32 in each place, from speeds measured for the comparison.
 pub fn section(v: &Verdict, a: &Assumptions) -> String {
@@ -13,15 +15,17 @@ pub fn section(v: &Verdict, a: &Assumptions) -> String {
         .iter()
         .map(|place| {
             let [x, y] = [fp8, f32].map(|arm| a.cost(place, arm.fastest(), arm.train_seconds));
-            let training = |c: Option<f64>| c.map_or("–".to_owned(), |c| format!("{c:.2e}"));
-            let paid = if place.always_on { "around the clock" } else { "while it works" };
+            let training =
+                |c: Option<f64>| c.map_or("–".to_owned(), |c| figure(format!("{c:.2e}")));
+            let paid =
+                if place.always_on { tr!("around the clock") } else { tr!("while it works") };
             vec![
-                place.name.to_owned(),
-                format!("{} ({paid})", place.per_hour),
-                format!("{} W", place.watts),
-                format!("{} ×", place.speed),
-                format!("{:.2e}", x.per_thousand),
-                format!("{:.2e}", y.per_thousand),
+                of(place.name).to_owned(),
+                figure(format!("{} ({paid})", place.per_hour)),
+                figure(format!("{} W", place.watts)),
+                figure(format!("{} ×", place.speed)),
+                figure(format!("{:.2e}", x.per_thousand)),
+                figure(format!("{:.2e}", y.per_thousand)),
                 training(x.per_training),
                 training(y.per_training),
                 format!("{:.0} / {:.0}", x.machines, y.machines),
@@ -29,20 +33,21 @@ pub fn section(v: &Verdict, a: &Assumptions) -> String {
         })
         .collect();
     let head = [
-        "place",
-        "an hour",
-        "power on top",
-        "speed by this machine's",
-        "1,000 rows, FP8",
-        "1,000 rows, f32",
-        "a training, FP8",
-        "a training, f32",
-        "machines, FP8 / f32",
+        tr!("place"),
+        tr!("an hour"),
+        tr!("power on top"),
+        tr!("speed by this machine's"),
+        tr!("1,000 rows, FP8"),
+        tr!("1,000 rows, f32"),
+        tr!("a training, FP8"),
+        tr!("a training, f32"),
+        tr!("machines, FP8 / f32"),
     ];
-    heading("What running it costs")
-        + &paragraph(&format!(
-            "Prices, power and speeds of other machines are assumptions to be replaced by your own; they are in any one currency, with {} a kilowatt hour and {} predictions a day. Only the speeds of this machine were measured.",
-            a.per_kilowatt_hour, a.load
+    heading(tr!("What running it costs"))
+        + &paragraph(&tr!(
+            "Prices, power and speeds of other machines are assumptions to be replaced by your own; they are in any one currency, with {price} a kilowatt hour and {load} predictions a day. Only the speeds of this machine were measured.",
+            price = figure(a.per_kilowatt_hour.to_string()),
+            load = a.load
         ))
         + &table(&head, &rows)
 }

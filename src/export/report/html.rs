@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::text::language;
+
 /// Text that stands for itself in HTML.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -67,7 +69,8 @@ pub fn field(label: &str) -> String {
 pub fn page(title: &str, body: &str) -> String {
     const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b2430;background:#fff}h1{font-size:1.8rem}h2{margin-top:2.2rem;border-bottom:1px solid #d5dbe3;padding-bottom:.2rem}table{border-collapse:collapse;margin:.8rem 0;font-size:.92em;display:block;overflow-x:auto}td,th{padding:.25rem .6rem;border-bottom:1px solid #e3e8ee;text-align:left}.confusion td{text-align:center;min-width:2.4rem}figure{display:inline-block;width:26rem;max-width:100%;margin:.4rem .8rem .4rem 0;vertical-align:top}figcaption{font-weight:600}svg text{font-size:11px;fill:#3a4552}svg .grid{stroke:#e3e8ee}.key span{margin-right:1rem}.key i{display:inline-block;width:.8em;height:.8em;margin-right:.3em;border-radius:2px}.field span{display:block;min-height:2.2rem;border:1px solid #b8c2ce;border-radius:4px;padding:.3rem}.fill{min-width:12rem;border:1px solid #b8c2ce}.big{font-size:1.25rem}@media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,table{break-inside:avoid}}";
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{}</title><style>{STYLE}</style></head><body>{body}</body></html>\n",
+        "<!doctype html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{}</title><style>{STYLE}</style></head><body>{body}</body></html>\n",
+        language().code(),
         escape(title)
     )
 }

@@ -7,83 +7,106 @@
 use super::html::{field, fillable, heading, paragraph};
 use crate::eval::evaluation::{Evaluation, Part};
 use crate::metrics::MetricKind;
+use crate::text::{figure, of, shown};
+use crate::tr;
 
 /// Risks with the evidence that was found for or against each.
 pub fn register(e: &Evaluation) -> String {
     let row = |risk: &str, evidence: String, supports: &str| {
-        vec![risk.to_owned(), evidence, format!("supports {supports}"), String::new()]
+        vec![risk.to_owned(), evidence, tr!("supports {supports}", supports), String::new()]
     };
-    let main = e.headline().map_or("nothing was measured".to_owned(), |m| {
-        format!(
-            "{} {} (95 % interval {} to {})",
-            m.kind.label(),
-            m.kind.format(m.value),
-            m.kind.format(m.interval.low),
-            m.kind.format(m.interval.high)
+    let main = e.headline().map_or(tr!("nothing was measured").to_owned(), |m| {
+        tr!(
+            "{kind} {value} (95 % interval {low} to {high})",
+            kind = of(m.kind.label()),
+            value = figure(m.kind.format(m.value)),
+            low = figure(m.kind.format(m.interval.low)),
+            high = figure(m.kind.format(m.interval.high))
         )
     });
     let simple = match (e.headline(), e.best_baseline()) {
         (Some(m), Some((name, b))) if b.value < m.interval.low => {
-            format!("better than {name} beyond chance")
+            tr!("better than {name} beyond chance", name = shown(name))
         }
-        (Some(_), Some((name, _))) => format!("not clearly better than {name}"),
-        _ => "nothing to compare with".to_owned(),
+        (Some(_), Some((name, _))) => tr!("not clearly better than {name}", name = shown(name)),
+        _ => tr!("nothing to compare with").to_owned(),
     };
     let widest = e.fairness.iter().filter_map(|f| Some((f, f.demographic_parity_difference?)));
     let widest = widest.max_by(|a, b| a.1.value.total_cmp(&b.1.value));
-    let fair = widest.map_or("no groups were compared".to_owned(), |(f, d)| {
-        format!("largest demographic parity difference {:.3}, by {}", d.value, f.column)
+    let fair = widest.map_or(tr!("no groups were compared").to_owned(), |(f, d)| {
+        tr!(
+            "largest demographic parity difference {value:.3}, by {column}",
+            value = d.value,
+            column = f.column
+        )
     });
     let weak = match e.slices.weak.first() {
-        Some(s) => format!("{} weak groups, the worst: {}", e.slices.weak.len(), s.name()),
-        None => format!("{} groups tested, none weak", e.slices.tested),
+        Some(s) => {
+            tr!("{n} weak groups, the worst: {name}", n = e.slices.weak.len(), name = s.shown())
+        }
+        None => tr!("{n} groups tested, none weak", n = e.slices.tested),
     };
-    let sure = e.get(MetricKind::Ece).map_or("does not apply to numbers".to_owned(), |m| {
-        format!("calibration error {}", m.kind.format(m.value))
+    let sure = e.get(MetricKind::Ece).map_or(tr!("does not apply to numbers").to_owned(), |m| {
+        tr!("calibration error {value}", value = figure(m.kind.format(m.value)))
     });
     let leak = match e.part {
-        Part::Test => "test rows were set aside before anything was fitted",
-        Part::Validation => "no test rows; the validation rows chose the epoch",
-        Part::All => "other data than that of the training; overlap is not known",
+        Part::Test => tr!("test rows were set aside before anything was fitted"),
+        Part::Validation => tr!("no test rows; the validation rows chose the epoch"),
+        Part::All => tr!("other data than that of the training; overlap is not known"),
     };
     let rows = [
-        row("The model is wrong too often for its use", format!("{main}; {simple}"), "MEASURE 2.5"),
-        row("Figures are too good, as rows were seen in training", leak.to_owned(), "MEASURE 2.3"),
-        row("Some groups of people are treated worse", fair, "MEASURE 2.11"),
-        row("It fails on some kinds of rows unnoticed", weak, "MEASURE 2.11"),
-        row("Its probabilities are believed although they are off", sure, "MEASURE 2.9"),
         row(
-            "Wrong or hostile input misleads it",
-            e.robustness.attacks.last().map_or("not attacked".to_owned(), |a| {
-                format!(
-                    "score {:.3} as it is, {:.3} under PGD of size {}",
-                    e.robustness.clean, a.pgd, a.epsilon
+            tr!("The model is wrong too often for its use"),
+            format!("{main}; {simple}"),
+            "MEASURE 2.5",
+        ),
+        row(
+            tr!("Figures are too good, as rows were seen in training"),
+            leak.to_owned(),
+            "MEASURE 2.3",
+        ),
+        row(tr!("Some groups of people are treated worse"), fair, "MEASURE 2.11"),
+        row(tr!("It fails on some kinds of rows unnoticed"), weak, "MEASURE 2.11"),
+        row(tr!("Its probabilities are believed although they are off"), sure, "MEASURE 2.9"),
+        row(
+            tr!("Wrong or hostile input misleads it"),
+            e.robustness.attacks.last().map_or(tr!("not attacked").to_owned(), |a| {
+                tr!(
+                    "score {clean:.3} as it is, {pgd:.3} under PGD of size {size}",
+                    clean = e.robustness.clean,
+                    pgd = a.pgd,
+                    size = figure(a.epsilon.to_string())
                 )
             }),
             "MEASURE 2.7",
         ),
         row(
-            "It gives away who or what it was trained on",
-            format!("risk that training rows are recognised: {}", e.privacy.risk.word()),
+            tr!("It gives away who or what it was trained on"),
+            tr!("risk that training rows are recognised: {risk}", risk = of(e.privacy.risk.word())),
             "MEASURE 2.10",
         ),
         row(
-            "New data differ from those it was tested on",
-            "to be watched after release".to_owned(),
+            tr!("New data differ from those it was tested on"),
+            tr!("to be watched after release").to_owned(),
             "MEASURE 2.4",
         ),
         row(
-            "People follow it without looking (automation bias)",
-            "see the next section".to_owned(),
+            tr!("People follow it without looking (automation bias)"),
+            tr!("see the next section").to_owned(),
             "MANAGE 2.4",
         ),
     ];
-    heading("Risk register")
-        + &paragraph(
-            "Each line names evidence in this report and the part of the NIST AI Risk Management Framework that it supports. It is no statement of compliance.",
-        )
+    heading(tr!("Risk register"))
+        + &paragraph(tr!(
+            "Each line names evidence in this report and the part of the NIST AI Risk Management Framework that it supports. It is no statement of compliance."
+        ))
         + &fillable(
-            &["risk", "evidence", "NIST AI RMF", "owner and measure (to be filled in)"],
+            &[
+                tr!("risk"),
+                tr!("evidence"),
+                "NIST AI RMF",
+                tr!("owner and measure (to be filled in)"),
+            ],
             &rows,
         )
 }
@@ -95,16 +118,19 @@ pub fn oversight(e: &Evaluation) -> String {
         bins.map(|b| b.rows).sum::<u64>()
     });
     let hint = unsure.map_or(String::new(), |n| {
-        paragraph(&format!(
-            "Of {} rows looked at, the model was less than 80 % sure of {n}. Sending such rows to a person is one way to guard against automation bias.",
-            e.rows
+        paragraph(&tr!(
+            "Of {rows} rows looked at, the model was less than 80 % sure of {n}. Sending such rows to a person is one way to guard against automation bias.",
+            rows = e.rows,
+            n
         ))
     });
-    heading("Human oversight")
-        + &paragraph("To be completed by the people who put the model to use.")
+    heading(tr!("Human oversight"))
+        + &paragraph(tr!("To be completed by the people who put the model to use."))
         + &hint
-        + &field("Which decisions may follow from an answer without a person, and which may not")
-        + &field("Who looks at unsure or contested answers, and how long that may take")
-        + &field("How someone concerned learns that a model was used, and how to object")
-        + &field("When the model is switched off, and by whom")
+        + &field(tr!(
+            "Which decisions may follow from an answer without a person, and which may not"
+        ))
+        + &field(tr!("Who looks at unsure or contested answers, and how long that may take"))
+        + &field(tr!("How someone concerned learns that a model was used, and how to object"))
+        + &field(tr!("When the model is switched off, and by whom"))
 }

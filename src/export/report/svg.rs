@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use super::html::escape;
 use crate::eval::Confusion;
+use crate::text::figure;
+use crate::tr;
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 300.0;
@@ -110,16 +112,16 @@ pub fn plot(title: &str, x: &str, y: &str, traces: &[Trace<'_>]) -> String {
 /// A value on an axis that spans so much, with as many digits as tell two marks apart.
 fn tick(v: f64, span: f64) -> String {
     if v.abs() >= 1e5 || (span > 0.0 && span < 1e-4) {
-        return format!("{v:.2e}");
+        return figure(format!("{v:.2e}"));
     }
     let digits = (2.0 - span.max(1e-9).log10().ceil()).clamp(0.0, 6.0) as usize;
-    format!("{v:.digits$}")
+    figure(format!("{v:.digits$}"))
 }
 
 /// True against predicted classes as a coloured table.
 pub fn confusion(c: &Confusion) -> String {
     let n = c.classes.len();
-    let mut out = "<table class=\"confusion\"><tr><th>true \\ called</th>".to_owned();
+    let mut out = format!("<table class=\"confusion\"><tr><th>{}</th>", tr!("true \\ called"));
     for class in &c.classes {
         let _ = write!(out, "<th>{}</th>", escape(class));
     }

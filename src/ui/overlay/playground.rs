@@ -5,7 +5,7 @@ use egui::{Align2, CornerRadius, Label, RichText, Sense, Slider, Stroke, Ui, Vec
 use crate::app::AppState;
 use crate::fp8::Format;
 use crate::fp8::stats::{HISTOGRAM_BINS, HISTOGRAM_MIN_EXPONENT};
-use crate::text::{figure, of};
+use crate::text::{self, figure, of};
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::exponents::{self, superscript};
 use crate::ui::widgets::field::{slider, text_field};
@@ -30,7 +30,8 @@ const EXAMPLES: [(&str, &str); 7] = [
 /// What only the drawing needs to know.
 #[derive(Debug)]
 pub struct Local {
-    text: String,
+    /// What was typed, once the language of its first value is known.
+    text: Option<String>,
     scale: i32,
     tensor: Option<String>,
     spread: f32,
@@ -41,7 +42,7 @@ pub struct Local {
 impl Default for Local {
     fn default() -> Self {
         Self {
-            text: "0.1".to_owned(),
+            text: None,
             scale: 0,
             tensor: None,
             spread: -3.0,
@@ -65,14 +66,16 @@ fn number(ui: &mut Ui, local: &mut Local) {
         tr!("One number"),
         tr!("Type a number and see what is left of it in 8 bits, in both formats."),
     );
-    let parsed = local.text.trim().replace(',', ".").parse::<f32>().ok();
+    let typed = local.text.get_or_insert_with(|| figure("0.1"));
+    let parsed = text::number(typed).map(|x| x as f32);
     ui.horizontal_wrapped(|ui| {
-        let field = text_field(ui, &mut local.text, 150.0, parsed.is_none());
+        let field = text_field(ui, typed, 150.0, parsed.is_none());
         field.accessible_name(tr!("A number"));
         for (name, value) in EXAMPLES {
-            let button = crate::ui::widgets::Button::secondary(name).small();
+            let name = figure(name);
+            let button = crate::ui::widgets::Button::secondary(&name).small();
             if button.pressed(ui) {
-                value.clone_into(&mut local.text);
+                *typed = figure(value);
             }
         }
     });

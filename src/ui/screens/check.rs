@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Align, Label, Layout, RichText, Ui};
-use egui_extras::{Column, TableBuilder};
+use egui::{Label, Ui};
 
 use super::count;
 use crate::app::project_state::CheckState;
 use crate::app::{AppState, Command, Preview, ProjectState, Step, Workspace};
-use crate::data::Samples;
 use crate::project::Gate;
 use crate::quality::fixes::{self, Fix};
 use crate::quality::{Finding, Report, Severity};
@@ -20,13 +18,14 @@ use crate::ui::theme::{self, space};
 use crate::ui::widgets::field::text_field;
 use crate::ui::widgets::page::{fact, grid};
 use crate::ui::widgets::plot::format_value;
+use crate::ui::widgets::rows::Rows;
 use crate::ui::widgets::{
     self, Button, Kind, Mood, badge, banner, card, empty, loading, page, section, small, stat,
     strong, title,
 };
 
 /// Evidence rows shown.
-const EVIDENCE: usize = 8;
+const EVIDENCE: usize = 100;
 
 /// What only the drawing needs to know.
 #[derive(Debug, Default)]
@@ -370,59 +369,14 @@ fn details(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding)
 }
 
 fn evidence(ui: &mut Ui, project: &ProjectState, index: usize, finding: &Finding) {
-    let table = match &project.dataset.samples {
-        Samples::Table(table) => table,
-        Samples::Images(images) => {
-            let names: Vec<String> = finding
-                .rows
-                .iter()
-                .take(EVIDENCE)
-                .map(|&row| {
-                    let name = images.paths.get(row).and_then(|p| p.file_name());
-                    name.map_or_else(|| (row + 1).to_string(), |n| n.to_string_lossy().into_owned())
-                })
-                .collect();
-            small(ui, tr!("Images: {names}", names = names.join(", ")));
-            return;
-        }
-    };
-    let fit = ((ui.available_width() - 80.0) / 96.0).clamp(1.0, 6.0) as usize;
-    let named = |c: &&crate::data::Column| {
-        finding.columns.is_empty() || finding.columns.iter().any(|n| n == c.name())
-    };
-    let columns: Vec<_> = table.columns().iter().filter(named).take(fit).collect();
-    let rows = finding.rows.len().min(EVIDENCE);
-    ui.push_id(("evidence", index), |ui| {
-        ui.spacing_mut().item_spacing.y = 0.0;
-        TableBuilder::new(ui)
-            .striped(true)
-            .vscroll(false)
-            .cell_layout(Layout::left_to_right(Align::Center))
-            .column(Column::exact(64.0))
-            .columns(Column::remainder().at_least(60.0).clip(true), columns.len())
-            .header(24.0, |mut header| {
-                header.col(|ui| {
-                    small(ui, tr!("Row"));
-                });
-                for column in &columns {
-                    header.col(|ui| {
-                        let text = RichText::new(column.name()).font(theme::small_medium());
-                        ui.add(Label::new(text).truncate());
-                    });
-                }
-            })
-            .body(|body| {
-                body.rows(24.0, rows, |mut row| {
-                    let at = finding.rows.get(row.index()).copied().unwrap_or_default();
-                    row.col(|ui| {
-                        small(ui, table.line(at).to_string());
-                    });
-                    for column in &columns {
-                        row.col(|ui| super::data::cell(ui, column.raw(at), column.is_missing(at)));
-                    }
-                });
-            });
-    });
+    let id = format!("evidence {index}");
+    let rows = finding.rows.get(..EVIDENCE.min(finding.rows.len())).unwrap_or_default();
+    Rows::new(&id, &project.dataset.samples, rows)
+        .of(finding.row_count.max(finding.rows.len()))
+        .first(finding.columns.iter().map(String::as_str))
+        .only()
+        .height(240.0)
+        .show(ui);
 }
 
 fn all_checks(ui: &mut Ui, report: &Report, local: &mut Local) {

@@ -70,6 +70,19 @@ fn figures(ui: &mut Ui, profile: &Profile) {
             spread.extremes.iter().map(|(row, v)| tr!("{v} (row {row})", v, row)).collect();
         ui.add(Label::new(tr!("Extremes: {ends}", ends = ends.join(", "))).wrap());
     }
+    if profile.top.is_empty() {
+        return;
+    }
+    let id = ui.make_persistent_id(("commonest", &profile.name));
+    let from = ui.cursor().min;
+    let heading = tr!("Commonest values of {name}", name = profile.name);
+    ui.horizontal_wrapped(|ui| {
+        strong(ui, heading.as_str());
+        save::menu(ui, id, &heading, || {
+            let rows = profile.top.iter().map(|(text, n)| [text.clone(), n.to_string()]);
+            save::csv(&[profile.name.as_str(), tr!("rows")], rows)
+        });
+    });
     let most = profile.top.first().map_or(1, |t| t.1).max(1) as f32;
     let p = theme::palette(ui);
     for (text, n) in &profile.top {
@@ -85,6 +98,8 @@ fn figures(ui: &mut Ui, profile: &Profile) {
             ui.add(Label::new(RichText::new(text)).truncate());
         });
     }
+    let to = egui::pos2(ui.max_rect().max.x, ui.cursor().min.y);
+    save::drawn(ui, id, egui::Rect::from_min_max(from, to));
 }
 
 fn distribution(ui: &mut Ui, name: &str, spread: &Spread) {

@@ -1,6 +1,6 @@
 //! Configure: how to train. Plain words first, the technical term beside them.
 
-use egui::{DragValue, Ui};
+use egui::Ui;
 
 use super::{count, watching};
 use crate::app::settings::{
@@ -12,13 +12,13 @@ use crate::app::{
 use crate::data::{Samples, SplitMethod};
 use crate::device::DeviceChoice;
 use crate::model::Activation;
-use crate::text::of;
+use crate::text::{self, figure, of};
 use crate::train::config::Schedule;
 use crate::train::{Architecture, Augmentation, DataSize, TrainConfig};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::space;
-use crate::ui::widgets::field::text_field;
+use crate::ui::widgets::field::{number, text_field};
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::{
     Mood, badge, card, choice_cards, labelled, muted, page, problem, section, segmented, small,
@@ -200,7 +200,7 @@ fn share(ui: &mut Ui, name: &str, share: &mut f64, most: f64) {
         small(ui, name);
         let mut percent = (*share * 100.0).round();
         let most = (most * 100.0).round().clamp(1.0, 50.0);
-        let drag = DragValue::new(&mut percent).range(1.0..=most).speed(0.25).suffix(" %");
+        let drag = number(&mut percent).range(1.0..=most).speed(0.25).suffix(" %");
         // The unit alone would be its name.
         if ui.add(drag).accessible_name(name).changed() {
             *share = percent / 100.0;
@@ -222,8 +222,9 @@ fn presets(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Comm
 }
 
 fn kind(ui: &mut Ui, config: &TrainConfig, data: DataSize, out: &mut Vec<Command>) {
+    let text = |key: &'static str| of(key).to_owned();
     let choices = NetworkChoice::ALL
-        .map(|c| (c.architecture, c.name.to_owned(), c.term.to_owned(), c.explanation.to_owned()));
+        .map(|c| (c.architecture, text(c.name), text(c.term), text(c.explanation)));
     if let Some(architecture) = choice_cards(ui, Some(config.architecture), &choices) {
         let config = Box::new(with_architecture(config, architecture, data));
         out.push(Command::SetConfig { config, what: key!("the kind of network") });
@@ -297,7 +298,7 @@ fn changes(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
 /// A number from 0 to `most`, once it changes.
 fn drag(ui: &mut Ui, value: f32, most: f32, suffix: &str) -> Option<f32> {
     let mut value = value;
-    let drag = DragValue::new(&mut value).range(0.0..=most).speed(0.25).suffix(suffix);
+    let drag = number(&mut value).range(0.0..=most).speed(0.25).suffix(suffix);
     ui.add(drag).changed().then_some(value)
 }
 
@@ -440,7 +441,7 @@ fn dropout(ui: &mut Ui, config: &TrainConfig, wrong: &[Problem], out: &mut Vec<C
         ),
         |ui| {
             let mut percent = config.dropout * 100.0;
-            let drag = DragValue::new(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
+            let drag = number(&mut percent).range(0.0..=90.0).speed(0.5).suffix(" %");
             if ui.add(drag).changed() {
                 set(out, config, key!("dropout"), |c| c.dropout = percent / 100.0);
             }
@@ -483,7 +484,7 @@ fn high_precision_ends(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>
 
 fn whole(ui: &mut Ui, value: usize, from: usize, to: usize, suffix: &str) -> Option<usize> {
     let mut value = value;
-    let drag = DragValue::new(&mut value).range(from..=to).speed(0.25).suffix(suffix);
+    let drag = number(&mut value).range(from..=to).speed(0.25).suffix(suffix);
     ui.add(drag).changed().then_some(value)
 }
 
@@ -561,7 +562,7 @@ fn learning(
             tr!("The same seed gives the same run again on the same engine."),
             |ui| {
                 let mut seed = config.seed;
-                if ui.add(DragValue::new(&mut seed).speed(0.2)).changed() {
+                if ui.add(number(&mut seed).speed(0.2)).changed() {
                     set(out, config, key!("the seed"), |c| c.seed = seed);
                 }
             },
@@ -576,16 +577,16 @@ fn learning_rate(
     local: &mut Local,
     out: &mut Vec<Command>,
 ) {
-    local.rate.follow(config.learning_rate.to_string());
+    local.rate.follow(figure(config.learning_rate.to_string()));
     let bad = local.rate.wrong.is_some() || wrong.iter().any(|p| p.field == Field::LearningRate);
     if text_field(ui, &mut local.rate.text, 100.0, bad).changed() {
-        match local.rate.text.trim().replace(',', ".").parse::<f32>() {
-            Ok(rate) => {
+        match text::number(&local.rate.text).map(|rate| rate as f32) {
+            Some(rate) => {
                 local.rate.wrong = None;
-                local.rate.from = rate.to_string();
+                local.rate.from = figure(rate.to_string());
                 set(out, config, key!("the learning rate"), |c| c.learning_rate = rate);
             }
-            Err(_) => {
+            None => {
                 local.rate.wrong = Some(tr!("Not a number. Write e.g. 0.001.").to_owned());
             }
         }

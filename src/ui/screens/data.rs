@@ -14,6 +14,7 @@ use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::page::grid;
+use crate::ui::widgets::rows::{cell, picture};
 use crate::ui::widgets::{
     self, Button, Mood, badge, banner, card, failed, loading, page, save, section, segmented,
     small, split, stat, strong, title,
@@ -21,6 +22,8 @@ use crate::ui::widgets::{
 
 /// Rows drawn at their place in the table, whatever its length.
 const ROW_HEIGHT: f32 = 26.0;
+/// Width of the part beside the table.
+const SIDE: f32 = 300.0;
 
 /// Which list is in view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +38,7 @@ enum View {
 pub struct Local {
     view: View,
     reading: super::reading::Local,
+    features: super::features::Local,
     pictures: Option<Pictures>,
 }
 
@@ -105,21 +109,35 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         }
         // Asks for its passphrase on a screen of its own.
         Workspace::Sealed { .. } => {}
-        Workspace::Open(project) => open(ui, project, local, out),
+        Workspace::Open(project) => open(ui, state, project, local, out),
     }
 }
 
-fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Command>) {
+fn open(
+    ui: &mut Ui,
+    state: &AppState,
+    project: &ProjectState,
+    local: &mut Local,
+    out: &mut Vec<Command>,
+) {
     page(ui, "data", |ui| {
         title(ui, tr!("Your data"));
         if !project.project.description.is_empty() {
             widgets::muted(ui, project.project.description.as_str());
         }
         figures(ui, project);
-        let Local { view, reading, pictures } = local;
+        let Local { view, reading, features, pictures } = local;
+        let mut rest = |ui: &mut Ui, out: &mut Vec<Command>| {
+            if matches!(project.dataset.samples, Samples::Table(_)) {
+                super::features::show(ui, state, project, features, out);
+            }
+            super::reading::show(ui, project, reading, out);
+        };
+        // In a narrow window the columns come before what is looked at more rarely.
+        let narrow = widgets::page::stacked(ui, SIDE);
         split(
             ui,
-            300.0,
+            SIDE,
             out,
             |ui, out| match &project.dataset.samples {
                 Samples::Table(table) => table_part(ui, project, table, view, out),
@@ -128,9 +146,14 @@ fn open(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec<Co
             |ui, out| {
                 super::column_profile::show(ui, project, out);
                 target_card(ui, project, out);
-                super::reading::show(ui, project, reading, out);
+                if !narrow {
+                    rest(ui, out);
+                }
             },
         );
+        if narrow {
+            rest(ui, out);
+        }
     });
 }
 
@@ -497,23 +520,6 @@ fn rows_list(ui: &mut Ui, project: &ProjectState, table: &Table) {
     });
 }
 
-/// One cell of the table as it stands in the file.
-pub fn cell(ui: &mut Ui, raw: &str, missing: bool) {
-    let p = theme::palette(ui);
-    if missing {
-        let text = RichText::new(if raw.trim().is_empty() { tr!("empty") } else { raw })
-            .font(theme::small())
-            .italics()
-            .color(p.warning);
-        ui.add(Label::new(text).truncate());
-    } else {
-        // A cell may hold millions of characters; only its beginning can be seen.
-        let end = raw.char_indices().nth(120).map_or(raw.len(), |(i, _)| i);
-        let shown = raw.get(..end).unwrap_or_default();
-        ui.add(Label::new(RichText::new(shown).font(theme::small()).color(p.text)).truncate());
-    }
-}
-
 fn image_part(
     ui: &mut Ui,
     project: &ProjectState,
@@ -599,20 +605,6 @@ fn image_part(
 const PICTURES: usize = 40;
 
 fn textures(ui: &Ui, images: &ImageSet) -> Vec<egui::TextureHandle> {
-    let size = images.width * images.height * images.channels;
     let step = images.len().div_ceil(PICTURES).max(1);
-    (0..images.len())
-        .step_by(step)
-        .filter_map(|i| {
-            let pixels = images.pixels.get(i * size..(i + 1) * size)?;
-            let shape = [images.width, images.height];
-            let image = match images.channels {
-                1 => egui::ColorImage::from_gray(shape, pixels),
-                3 => egui::ColorImage::from_rgb(shape, pixels),
-                _ => return None,
-            };
-            let name = format!("picture-{i}");
-            Some(ui.ctx().load_texture(name, image, egui::TextureOptions::NEAREST))
-        })
-        .collect()
+    (0..images.len()).step_by(step).filter_map(|i| picture(ui, images, i)).collect()
 }

@@ -7,7 +7,7 @@ use crate::app::project_state::ExportState;
 use crate::app::{AppState, Command, Pick, Step, StepStatus, Workspace};
 use crate::export::sealed::Secret;
 use crate::export::{ExportFormat, ExportReport, Variant};
-use crate::text::of;
+use crate::text::{figure, of};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::shell::Action;
@@ -226,7 +226,7 @@ fn written(ui: &mut Ui, report: &ExportReport) {
         fact(ui, tr!("Tensors in 8 bits"), &tr!("{eight} of {all}", eight, all));
         let difference = match report.max_difference {
             0.0 => tr!("none").to_owned(),
-            d => format!("{d:.1e}"),
+            d => figure(format!("{d:.1e}")),
         };
         let difference = tr!(
             "{difference}, on {proof_rows} rows",
@@ -239,7 +239,7 @@ fn written(ui: &mut Ui, report: &ExportReport) {
         if let Some(r) = &report.rounding {
             let same = tr!("{same} of {rows} rows", same = count(r.same), rows = count(r.rows));
             fact(ui, tr!("Same answer as the trained model"), &same);
-            let largest = format!("{:.1e}", r.max_difference);
+            let largest = figure(format!("{:.1e}", r.max_difference));
             fact(ui, tr!("Largest change by rounding"), &largest);
         }
         if !report.files.is_empty() {

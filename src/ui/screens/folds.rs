@@ -1,6 +1,6 @@
 //! Cross-validation, beside the other settings.
 
-use egui::{DragValue, Ui};
+use egui::Ui;
 
 use super::count;
 use crate::app::folds::{FOLDS, Folds, FoldsState};
@@ -8,6 +8,8 @@ use crate::app::{AppState, Command, ProjectState, TaskInfo};
 use crate::text::{of, shown};
 use crate::tr;
 use crate::ui::icons;
+use crate::ui::screens::score;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{Button, Mood, badge, card, labelled, problem, save, section, small};
 
@@ -45,7 +47,7 @@ pub fn show(
             tr!("folds"),
             tr!("Rows are dealt into so many parts; each part is the test once."),
             |ui| {
-                ui.add(DragValue::new(&mut local.k).range(FOLDS).speed(0.1));
+                ui.add(number(&mut local.k).range(FOLDS).speed(0.1));
             },
         );
         match &project.folds {
@@ -103,11 +105,11 @@ fn result(ui: &mut Ui, found: &Folds, current: bool) {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
         let text = match column {
-            0 => s.kind.label().to_owned(),
-            1 => s.kind.format(s.mean),
-            2 => s.kind.format(s.std),
-            3 => s.kind.format(ends.0),
-            _ => s.kind.format(ends.1),
+            0 => of(s.kind.label()).to_owned(),
+            1 => score(s.kind, s.mean),
+            2 => score(s.kind, s.std),
+            3 => score(s.kind, ends.0),
+            _ => score(s.kind, ends.1),
         };
         small(ui, text);
     });

@@ -6,6 +6,7 @@ pub mod configure;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+mod features;
 mod folds;
 mod gradients;
 pub mod home;
@@ -32,7 +33,7 @@ use super::shell::Action;
 use super::widgets::save::Camera;
 use crate::app::{AppState, Command, MonitorCommand, Step, Workspace};
 use crate::metrics::MetricKind;
-use crate::text::figure;
+use crate::text::{figure, group_mark};
 use crate::tr;
 
 /// What only the drawing needs to know, by step.
@@ -117,13 +118,13 @@ pub fn action(state: &AppState) -> Option<Action> {
     }
 }
 
-/// A count with thin spaces between thousands.
+/// A count with marks between thousands.
 pub fn count(n: usize) -> String {
-    let digits = n.to_string();
+    let (digits, mark) = (n.to_string(), group_mark());
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push('\u{202f}');
+            out.push(mark);
         }
         out.push(c);
     }

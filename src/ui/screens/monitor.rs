@@ -4,7 +4,7 @@ mod columns;
 mod history;
 mod timeline;
 
-use egui::{ComboBox, DragValue, Label, Ui};
+use egui::{ComboBox, Label, Ui};
 
 use super::count;
 use crate::app::saving::Content;
@@ -19,6 +19,7 @@ use crate::text::{figure, of, shown};
 use crate::ui::icons;
 use crate::ui::shell::Action;
 use crate::ui::theme::space;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::page::grid;
 use crate::ui::widgets::plot::format_value;
 use crate::ui::widgets::{
@@ -32,6 +33,8 @@ pub struct Local {
     columns: columns::Local,
     /// Whether all alerts are listed.
     all: bool,
+    /// Part of the timeline whose rows are shown.
+    window: Option<usize>,
 }
 
 /// Alerts listed before one asks for more.
@@ -193,7 +196,7 @@ fn found(
     figures(ui, found);
     alerts(ui, found, local);
     columns::show(ui, done, &mut local.columns);
-    timeline::show(ui, project, done, out);
+    timeline::show(ui, project, done, &mut local.window, out);
     triggers(ui, project, out);
     history::show(ui, &done.history);
 }
@@ -263,7 +266,7 @@ fn alerts(ui: &mut Ui, found: &Found, local: &mut Local) {
 }
 
 /// What a button says that shows a list whole or in part.
-fn fewer_or_more(all: bool, more: usize) -> String {
+pub(super) fn fewer_or_more(all: bool, more: usize) -> String {
     if all { tr!("Show fewer").to_owned() } else { tr!("Show {more} more", more) }
 }
 
@@ -282,7 +285,7 @@ fn triggers(ui: &mut Ui, project: &ProjectState, out: &mut Vec<Command>) {
         let field = |ui: &mut Ui, plain: &str, term: &str, explanation: &str, v: &mut f64| {
             labelled(ui, plain, term, explanation, |ui| {
                 let mut percent = *v * 100.0;
-                let drag = DragValue::new(&mut percent).range(1.0..=100.0).speed(0.5).suffix(" %");
+                let drag = number(&mut percent).range(1.0..=100.0).speed(0.5).suffix(" %");
                 if ui.add(drag.max_decimals(1)).changed() {
                     *v = percent / 100.0;
                 }

@@ -80,10 +80,11 @@ fn choices(ui: &mut Ui, project: &ProjectState, local: &mut Local, out: &mut Vec
         }
         if project.parts.large || import.whole {
             let mut whole = import.whole;
-            let hint =
-                tr!("A file above 1 GiB is read as a sample of its rows unless this is chosen");
+            let hint = tr!(
+                "A file above 1 GiB is checked, shown and tested on a random sample of its rows. With this, training reads all of them from the disk, piece by piece; preprocessing is fitted on the sample."
+            );
             if ui
-                .checkbox(&mut whole, tr!("Read every row of this large file"))
+                .checkbox(&mut whole, tr!("Train on every row of this large file"))
                 .on_hover_text(hint)
                 .changed()
             {

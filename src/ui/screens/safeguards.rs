@@ -1,12 +1,13 @@
 //! Part of Configure: privacy of rows, fairness between groups, hostile input.
 
-use egui::{DragValue, Ui};
+use egui::Ui;
 
 use super::configure::set;
 use crate::app::{Command, ProjectState};
 use crate::data::{Samples, Task};
 use crate::train::{Architecture, Fair, Private, TrainConfig};
 use crate::ui::theme::space;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::{card, labelled, problem, section, small};
 use crate::{key, tr};
 
@@ -134,7 +135,7 @@ fn privacy(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &mut 
             let Some(private) = config.private else { return };
             ui.horizontal_wrapped(|ui| {
                 let mut epsilon = private.epsilon;
-                let drag = DragValue::new(&mut epsilon).range(0.1..=50.0).speed(0.05).prefix("ε ");
+                let drag = number(&mut epsilon).range(0.1..=50.0).speed(0.05).prefix("ε ");
                 if ui
                     .add(drag)
                     .on_hover_text(tr!("Smaller protects more; usual are 1 to 10."))
@@ -174,7 +175,7 @@ fn adversarial(ui: &mut Ui, project: &ProjectState, config: &TrainConfig, out: &
             }
             let Some(mut size) = config.adversarial else { return };
             ui.horizontal_wrapped(|ui| {
-                let drag = DragValue::new(&mut size).range(0.001..=10.0).speed(speed);
+                let drag = number(&mut size).range(0.001..=10.0).speed(speed);
                 if ui.add(drag).on_hover_text(tr!("Largest change of each value")).changed() {
                     set(out, config, key!("adversarial training"), |c| c.adversarial = Some(size));
                 }

@@ -84,15 +84,7 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         }
         outcome(ui, project, run, out);
         if run.state == RunState::Preparing && run.start.is_none() {
-            card(ui, |ui| {
-                ui.horizontal(|ui| {
-                    ui.add(egui::Spinner::new().size(18.0)).accessible_name(tr!("Preparing"));
-                    widgets::muted(
-                        ui,
-                        tr!("Splitting the data, building the network, testing the engine…"),
-                    );
-                });
-            });
+            card(ui, |ui| preparing(ui, run));
         } else {
             run::figures(ui, run);
             insight::diagnosis(ui, run);
@@ -106,6 +98,24 @@ pub fn show(ui: &mut Ui, state: &AppState, local: &mut Local, out: &mut Vec<Comm
         }
         run::log(ui, run);
     });
+}
+
+fn preparing(ui: &mut Ui, run: &LiveRun) {
+    let Some((rows, of)) = run.encoding.filter(|(rows, of)| rows < of) else {
+        ui.horizontal(|ui| {
+            ui.add(egui::Spinner::new().size(18.0)).accessible_name(tr!("Preparing"));
+            widgets::muted(
+                ui,
+                tr!("Splitting the data, building the network, testing the engine…"),
+            );
+        });
+        return;
+    };
+    widgets::muted(ui, tr!("Encoding all rows of the file, which is larger than memory…"));
+    let share = rows as f32 / of.max(1) as f32;
+    let (rows, of) = (count(rows as usize), count(of as usize));
+    let text = tr!("{rows} of about {of} rows", rows, of);
+    ui.add(egui::ProgressBar::new(share).text(text)).accessible_name(tr!("Encoding"));
 }
 
 fn state_badge(ui: &mut Ui, run: &LiveRun) {

@@ -1,6 +1,6 @@
 //! Parts of the Configure step: what is watched while it trains, and what training will take.
 
-use egui::{DragValue, Ui};
+use egui::Ui;
 
 use super::configure::set;
 use super::{bytes, count, duration};
@@ -13,6 +13,7 @@ use crate::train::TrainConfig;
 use crate::train::estimate::Estimate;
 use crate::ui::icons;
 use crate::ui::theme::space;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::page::fact;
 use crate::ui::widgets::{self, Button, Mood, banner, labelled, section, small};
 use crate::{key, tr};
@@ -45,7 +46,7 @@ pub fn card(ui: &mut Ui, config: &TrainConfig, out: &mut Vec<Command>) {
             ),
             |ui| {
                 let mut every = config.what_if_every;
-                let drag = DragValue::new(&mut every).range(0..=1_000_000).speed(1.0);
+                let drag = number(&mut every).range(0..=1_000_000).speed(1.0);
                 if ui.add(drag.suffix(tr!(" steps"))).changed() {
                     set(out, config, key!("the what-if looks"), |c| c.what_if_every = every);
                 }
@@ -100,6 +101,17 @@ fn known(ui: &mut Ui, project: &ProjectState, found: &Estimate, out: &mut Vec<Co
         small(
             ui,
             tr!("{steps} steps, validation not counted", steps = count(found.steps as usize)),
+        );
+    }
+    if let Some(extent) = found.extent {
+        fact(ui, tr!("Disk"), &bytes(extent.bytes));
+        let rows = count(extent.rows);
+        small(
+            ui,
+            tr!(
+                "All of about {rows} rows of the file are trained on, from a temporary file beside the runs",
+                rows
+            ),
         );
     }
     let config = &project.project.train;

@@ -1,9 +1,10 @@
 //! Settings: a plain question, the technical term, the control, and what is wrong with it.
 
-use egui::{Label, Response, RichText, Ui, Vec2};
+use egui::emath::{self, Numeric};
+use egui::{DragValue, Label, Response, RichText, Ui, Vec2};
 
 use super::{Button, Kind, clickable_card, icon, small, strong};
-use crate::text::shown;
+use crate::text::{self, figure, shown};
 use crate::ui::glossary;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -150,6 +151,13 @@ fn choice_content(ui: &mut Ui, chosen: bool, name: &str, term: &str, explanation
         ui.add(Label::new(RichText::new(term).font(theme::small_medium()).color(colour)).wrap());
     }
     small(ui, explanation);
+}
+
+/// A number to be dragged or typed, with point or comma as the decimal mark.
+pub fn number<N: Numeric>(value: &mut N) -> DragValue<'_> {
+    DragValue::new(value)
+        .custom_formatter(|v, decimals| figure(emath::format_with_decimals_in_range(v, decimals)))
+        .custom_parser(text::number)
 }
 
 /// A slider whose rail can be seen on a card.

@@ -7,6 +7,7 @@ pub mod field;
 pub mod heat;
 pub mod page;
 pub mod plot;
+pub mod rows;
 pub mod save;
 pub mod state;
 pub mod table;

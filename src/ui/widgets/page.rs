@@ -45,6 +45,11 @@ pub fn section(ui: &mut Ui, heading: &str, explanation: &str) {
     });
 }
 
+/// Whether a part of `side` points beside the main part has no room, so that it stands above.
+pub fn stacked(ui: &Ui, side: f32) -> bool {
+    ui.available_width() < side * 2.2
+}
+
 /// A main part and a part of `side` points beside it; below each other when narrow. Both get `with`.
 pub fn split<W>(
     ui: &mut Ui,
@@ -54,7 +59,7 @@ pub fn split<W>(
     beside: impl FnOnce(&mut Ui, &mut W),
 ) {
     let width = ui.available_width();
-    if width < side * 2.2 {
+    if stacked(ui, side) {
         beside(ui, with);
         main(ui, with);
         return;

@@ -27,6 +27,9 @@ const SHAPES: [MarkerShape; 6] = [
     MarkerShape::Cross,
 ];
 
+/// How near to a point a press must be, in points.
+const REACH: f32 = 12.0;
+
 /// One curve.
 #[derive(Debug, Clone)]
 pub struct Curve<'a> {
@@ -63,6 +66,7 @@ pub struct Curves<'a> {
     newest: bool,
     log_x: bool,
     smooth: f64,
+    press: Option<usize>,
 }
 
 /// The part of the horizontal axis that is looked at, once it was zoomed.
@@ -90,6 +94,7 @@ impl<'a> Curves<'a> {
             newest: true,
             log_x: false,
             smooth: 0.0,
+            press: None,
         }
     }
 
@@ -175,8 +180,13 @@ impl<'a> Curves<'a> {
         Self { band: Some((limit, name)), zero: true, ..self }
     }
 
-    /// Shows it.
-    pub fn show(mut self, ui: &mut Ui) {
+    /// Points of this curve can be pressed; [`Self::show`] tells which one was.
+    pub fn press(self, curve: usize) -> Self {
+        Self { press: Some(curve), ..self }
+    }
+
+    /// Shows it; gives the point that was pressed.
+    pub fn show(mut self, ui: &mut Ui) -> Option<usize> {
         let p = theme::palette(ui);
         let id = ui.make_persistent_id(("curves", self.id));
         let Zoom(zoomed) = ui.ctx().data(|d| d.get_temp(id)).unwrap_or_default();
@@ -184,7 +194,7 @@ impl<'a> Curves<'a> {
         let reset = self.legend(ui, id, zoomed.is_some());
         if self.curves.iter().all(|c| c.points.is_empty()) {
             self.nothing(ui);
-            return;
+            return None;
         }
         if let Some(range) = zoomed {
             for curve in &mut self.curves {
@@ -226,6 +236,7 @@ impl<'a> Curves<'a> {
             for curve in &self.curves {
                 self.draw(plot, curve, p.series[curve.colour % p.series.len()]);
             }
+            self.pressable(plot, &p.series);
             if let Some((x, y, name)) = &self.mark {
                 plot.points(
                     Points::new(name.clone(), vec![[*x, self.to_axis(*y)]])
@@ -242,13 +253,48 @@ impl<'a> Curves<'a> {
             ui.ctx().data_mut(|d| d.insert_temp(id, now));
             ui.ctx().request_repaint();
         }
+        let pressed = self.pressed(ui, &response.response, &response.transform);
         let rect = response.response.rect;
         save::drawn(ui, id, Rect::from_min_max(from, rect.max).expand(space::XS));
         response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &spoken));
+        pressed
+    }
+
+    /// The point under the pointer, once it is pressed.
+    fn pressed(
+        &self,
+        ui: &Ui,
+        response: &egui::Response,
+        transform: &egui_plot::PlotTransform,
+    ) -> Option<usize> {
+        let curve = self.curves.get(self.press?)?;
+        let pointer = response.hover_pos().or(response.interact_pointer_pos())?;
+        let x = |x: f64| if self.log_x { x.max(1e-12).log10() } else { x };
+        let at = |[a, b]: &[f64; 2]| {
+            let value = egui_plot::PlotPoint::new(x(*a), self.to_axis(*b));
+            transform.position_from_point(&value)
+        };
+        let found = nearest(curve.points.iter().map(at), pointer)?;
+        ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
+        response.clicked().then_some(found)
     }
 
     fn to_axis(&self, y: f64) -> f64 {
         if self.log { y.max(1e-12).log10() } else { y }
+    }
+
+    /// Shows where the points are that can be pressed.
+    fn pressable(&self, plot: &mut egui_plot::PlotUi<'_>, colours: &[egui::Color32]) {
+        let Some(curve) = self.press.and_then(|i| self.curves.get(i)) else { return };
+        if curve.scattered || curve.points.len() < 2 {
+            return;
+        }
+        let x = |x: f64| if self.log_x { x.max(1e-12).log10() } else { x };
+        let points: Vec<[f64; 2]> =
+            curve.points.iter().map(|[a, b]| [x(*a), self.to_axis(*b)]).collect();
+        let colour = colours.get(curve.colour % colours.len().max(1)).copied();
+        let points = Points::new(curve.name.to_owned(), points).radius(4.0);
+        plot.points(points.color(colour.unwrap_or_default()));
     }
 
     fn draw(&self, plot: &mut egui_plot::PlotUi<'_>, curve: &Curve<'_>, colour: egui::Color32) {
@@ -392,6 +438,13 @@ impl<'a> Curves<'a> {
             ui.add_space(space::S);
             for curve in &self.curves {
                 let colour = p.series[curve.colour % p.series.len()];
+                let last = curve.points.last().filter(|_| self.newest);
+                let newest = last.map_or(String::new(), |[_, y]| {
+                    format!(" {}", format_value(*y, self.percent, self.whole))
+                });
+                // A name and its value stay in one line, and beside their mark.
+                let name = unbroken(&format!("{}{newest}", curve.name));
+                keep_together(ui, &name, 24.0);
                 let (rect, _) = ui.allocate_exact_size(Vec2::new(18.0, 12.0), Sense::hover());
                 let (a, b) = (rect.left_center(), rect.right_center());
                 let stroke = Stroke::new(2.5, colour);
@@ -404,12 +457,7 @@ impl<'a> Curves<'a> {
                 } else {
                     ui.painter().hline(a.x..=b.x, a.y, stroke);
                 }
-                let last = curve.points.last().filter(|_| self.newest);
-                let newest = last.map_or(String::new(), |[_, y]| {
-                    format!(" {}", format_value(*y, self.percent, self.whole))
-                });
-                // A name and its value stay in one line.
-                small(ui, unbroken(&format!("{}{newest}", curve.name)));
+                small(ui, name);
                 ui.add_space(space::XS);
             }
             if let Some((_, name)) = self.band {
@@ -426,11 +474,7 @@ impl<'a> Curves<'a> {
             }
             if let Some((.., name)) = &self.mark {
                 let name = unbroken(name);
-                // The mark stays beside its name.
-                let text = ui.painter().layout_no_wrap(name.clone(), theme::small(), p.text);
-                if ui.available_size_before_wrap().x < text.size().x + 20.0 {
-                    ui.end_row();
-                }
+                keep_together(ui, &name, 20.0);
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.5, p.success);
                 small(ui, name);
@@ -479,6 +523,13 @@ impl<'a> Curves<'a> {
         }
         spoken
     }
+}
+
+/// The nearest of some places that is near enough to be meant.
+fn nearest(places: impl Iterator<Item = egui::Pos2>, to: egui::Pos2) -> Option<usize> {
+    let far = places.map(|p| p.distance(to)).enumerate();
+    let (index, far) = far.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    (far <= REACH).then_some(index)
 }
 
 /// A series as no more points than a plot is wide.
@@ -537,6 +588,16 @@ fn log_marks((from, to): (f64, f64)) -> Vec<GridMark> {
         .filter(|value| (from..=to).contains(value))
         .map(|value| GridMark { value, step_size: 1.0 })
         .collect()
+}
+
+/// Begins another row where a mark of so many points and its name do not fit in this one.
+fn keep_together(ui: &mut Ui, name: &str, mark: f32) {
+    let colour = theme::palette(ui).text;
+    let text = ui.painter().layout_no_wrap(name.to_owned(), theme::small(), colour);
+    let begun = ui.cursor().min.x > ui.max_rect().min.x + 1.0;
+    if begun && ui.available_size_before_wrap().x < text.size().x + mark {
+        ui.end_row();
+    }
 }
 
 /// A short text that does not go on in another line.
@@ -630,6 +691,16 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_press_finds_the_nearest_point_within_reach() {
+        let at = |x: f32| egui::pos2(x, 10.0);
+        let places = || [0.0, 20.0, 26.0].map(at).into_iter();
+        assert_eq!(nearest(places(), at(24.0)), Some(2));
+        assert_eq!(nearest(places(), at(22.0)), Some(1));
+        assert_eq!(nearest(places(), at(60.0)), None);
+        assert_eq!(nearest(std::iter::empty(), at(0.0)), None);
+    }
 
     #[test]
     fn marks_are_round() {

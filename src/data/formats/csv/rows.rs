@@ -41,7 +41,7 @@ pub(super) fn ends_cr(text: &str, at: usize) -> bool {
 }
 
 /// Rows counted while parsing, with the first few.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counted {
     n: usize,
     rows: Vec<u64>,
@@ -59,6 +59,47 @@ impl Counted {
         self.n += other.n;
         let room = 20 - self.rows.len();
         self.rows.extend(other.rows.iter().take(room).map(|r| r + base));
+    }
+}
+
+/// Rows that are no rows of a table or not in order: with too few cells, with too many, without any
+/// value, blank lines, remarks.
+#[derive(Debug, Default)]
+pub(crate) struct Untidy([Counted; 5]);
+
+impl Untidy {
+    /// Takes in what a part counted; `above`: rows of the file above it.
+    fn add(&mut self, part: &Part, above: u64) {
+        let counted = [&part.short, &part.long, &part.empty, &part.blank, &part.remarks];
+        self.0.iter_mut().zip(counted).for_each(|(sum, counted)| sum.add(counted, above));
+    }
+
+    /// Takes in those of the next piece of the file.
+    pub(crate) fn extend(&mut self, next: &Self) {
+        self.0.iter_mut().zip(&next.0).for_each(|(sum, counted)| sum.add(counted, 0));
+    }
+
+    /// A line for each kind that there is.
+    pub(crate) fn notes(&self) -> Vec<ImportNote> {
+        let [short, long, empty, blank, remarks] = &self.0;
+        let mut notes = Vec::new();
+        for (what, counted) in [
+            ("with too few cells filled up with missing values", short),
+            ("with too many cells: those beyond the last column left out", long),
+            ("without any value left out", empty),
+            ("that begin with \"#\" left out as remarks", remarks),
+        ] {
+            if counted.n > 0 {
+                let text = format!("{} {what}.", count(counted.n, "row"));
+                notes.push(ImportNote::repair(text, &counted.rows));
+            }
+        }
+        if blank.n > 0 {
+            let mut note = ImportNote::info(format!("{} skipped.", count(blank.n, "blank line")));
+            note.rows.clone_from(&blank.rows);
+            notes.push(note);
+        }
+        notes
     }
 }
 
@@ -184,6 +225,47 @@ impl Part {
         self.columns.iter_mut().for_each(|c| c.reserve(rows, more(c.bytes())));
     }
 
+    /// Refuses a cell that is too long; `above`: rows of the file above the part.
+    fn check(&self, above: u64, names: &[String]) -> Result<(), DataError> {
+        let Some((row, column, length)) = self.huge else { return Ok(()) };
+        let name = names.get(column).map_or("", String::as_str);
+        Err(invalid(
+            format!(
+                "A cell here has {}; at most {} are supported",
+                count(length, "character"),
+                count(MAX_CELL, "character")
+            ),
+            "Look for a quotation mark that is not closed, or shorten the cell.",
+        )
+        .at_row(above + row)
+        .in_column(name))
+    }
+
+    /// Its columns, and the row of the file that each of its rows is.
+    pub(super) fn into_rows(
+        self,
+        above: u64,
+        names: &[String],
+    ) -> Result<(Vec<Column>, Vec<u64>), DataError> {
+        self.check(above, names)?;
+        let cells = self.columns.into_iter().map(|c| c.finish().0);
+        let columns =
+            names.iter().zip(cells).map(|(name, cells)| Column::of(name, cells)).collect();
+        Ok((columns, self.rows.iter().map(|r| r + above).collect()))
+    }
+
+    /// What in it is not in order; `above`: rows of the file above the part.
+    pub(super) fn untidy(&self, above: u64) -> Untidy {
+        let mut untidy = Untidy::default();
+        untidy.add(self, above);
+        untidy
+    }
+
+    /// Rows of the file in it, and rows of the table, kept or not.
+    pub(super) fn counts(&self) -> (u64, usize) {
+        (self.total, self.rows.len() + self.left_out)
+    }
+
     fn push(&mut self, cells: &[Cow<str>], width: usize) {
         // In a table of one column an empty cell is a missing value, and its row counts.
         if width > 1 && cells.iter().all(|c| blank(c)) {
@@ -238,6 +320,11 @@ pub(super) struct Keep {
 }
 
 impl Keep {
+    /// Every row.
+    pub(super) fn every() -> Self {
+        Self { below: u64::MAX }
+    }
+
     /// About the rows that fill `most` of `size` bytes.
     pub(super) fn of(size: usize, most: usize) -> Self {
         if size <= most {
@@ -272,32 +359,15 @@ pub(super) fn merge(
     dialect: &Dialect,
     notes: &mut Vec<ImportNote>,
 ) -> Result<(Vec<Looked>, Vec<u64>), DataError> {
-    let mut all = [(); 5].map(|()| Counted::default());
+    let mut all = Untidy::default();
     let mut lines = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
     let mut base = body.rows_above;
     for part in &parts {
-        if let Some((row, column, length)) = part.huge {
-            let name = body.names.get(column).map_or("", String::as_str);
-            return Err(invalid(
-                format!(
-                    "A cell here has {}; at most {} are supported",
-                    count(length, "character"),
-                    count(MAX_CELL, "character")
-                ),
-                "Look for a quotation mark that is not closed, or shorten the cell.",
-            )
-            .at_row(base + row)
-            .in_column(name));
-        }
-        for (sum, counted) in
-            all.iter_mut().zip([&part.short, &part.long, &part.empty, &part.blank, &part.remarks])
-        {
-            sum.add(counted, base);
-        }
+        part.check(base, &body.names)?;
+        all.add(part, base);
         lines.extend(part.rows.iter().map(|r| r + base));
         base += part.total;
     }
-    let [short, long, empty, blank, remarks] = all;
     if lines.is_empty() {
         return Err(invalid(
             "This table has no row with a value",
@@ -310,9 +380,10 @@ pub(super) fn merge(
             "Keep a sample of the rows; a few million are plenty.",
         ));
     }
+    let (short, long) = (&all.0[0], &all.0[1]);
     let (width, ragged) = (body.names.len(), short.n + long.n);
     if ragged > 2 && ragged as f64 > MAX_RAGGED * lines.len() as f64 {
-        let mut rows = [short.rows, long.rows].concat();
+        let mut rows = [short.rows.as_slice(), &long.rows].concat();
         rows.sort_unstable();
         return Err(invalid(
             format!(
@@ -328,22 +399,7 @@ pub(super) fn merge(
         )
         .at_row(rows.first().copied().unwrap_or(0)));
     }
-    for (what, counted) in [
-        ("with too few cells filled up with missing values", short),
-        ("with too many cells: those beyond the last column left out", long),
-        ("without any value left out", empty),
-        ("that begin with \"#\" left out as remarks", remarks),
-    ] {
-        if counted.n > 0 {
-            let text = format!("{} {what}.", count(counted.n, "row"));
-            notes.push(ImportNote::repair(text, &counted.rows));
-        }
-    }
-    if blank.n > 0 {
-        let mut note = ImportNote::info(format!("{} skipped.", count(blank.n, "blank line")));
-        note.rows = blank.rows;
-        notes.push(note);
-    }
+    notes.extend(all.notes());
     let left_out: usize = parts.iter().map(|p| p.left_out).sum();
     if left_out > 0 {
         notes.push(ImportNote::repair(

@@ -238,10 +238,39 @@ fn a_file_larger_than_memory_is_sampled_evenly_and_says_so() {
     }
     let early = (0..t.rows()).filter(|r| t.line(*r) < 10_000).count();
     assert!((800..1200).contains(&early), "{early}");
-    // How the work is cut changes nothing, and the user can ask for all rows.
+    // How the work is cut changes nothing.
     assert_eq!(cells(&read(&ImportOptions::default(), 333).0), cells(&t));
-    let whole = ImportOptions { whole: true, ..ImportOptions::default() };
-    assert_eq!(read(&whole, 1000).0.rows(), 20_000);
+    // Where all rows are to be trained on, they are found in the file again, piece by piece.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, &text).unwrap();
+    let (sample, _) = sampled(&path, 1000, text.len() / 10);
+    let whole = sample.whole().unwrap();
+    let reader = whole.open().unwrap();
+    let kept: Vec<u64> = (0..sample.rows()).map(|r| sample.line(r)).collect();
+    let mut beyond = Vec::new();
+    for piece in 0..whole.pieces() {
+        let piece = reader.piece(piece, &sample).unwrap().table;
+        for r in 0..piece.rows() {
+            assert_eq!(piece.columns()[0].raw(r), (piece.line(r) - 2).to_string());
+            beyond.push(piece.line(r));
+        }
+    }
+    // Each row is in the sample or beyond it, once.
+    assert!(beyond.is_sorted() && kept.iter().all(|line| beyond.binary_search(line).is_err()));
+    assert_eq!(
+        (beyond.len() + kept.len(), whole.rows(), whole.beyond()),
+        (20_000, 20_000, beyond.len())
+    );
+    // Packed text cannot be found again, so it is read as a whole.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+    std::fs::write(&path, packed.finish().unwrap()).unwrap();
+    let options = ImportOptions { whole: true, ..ImportOptions::default() };
+    let sizes = Sizes { chunk: 5000, large: 1000, sample: 1000, together: true };
+    let (all, _) = read_in(&path, text.as_bytes(), &options, &Progress::default(), sizes).unwrap();
+    assert!(all.whole().is_none() && all.rows() == 20_000);
+    assert!(t.whole().is_none());
 }
 
 /// Cells as the `csv` crate reads them, rows without a value left out.

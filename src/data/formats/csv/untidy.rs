@@ -112,6 +112,83 @@ pub(super) fn escaped(text: &str) -> Option<Tidied> {
     })
 }
 
+/// A table whose cells are enclosed in `'…'`. `None` unless that is evident: at least one column is
+/// enclosed in every row, and all rows then have as many cells.
+pub(super) fn single(text: &str, dialect: &Dialect) -> Option<Tidied> {
+    if text.len() > MOST || dialect.delimiter == ONE_COLUMN || !text.contains('\'') {
+        return None;
+    }
+    // The first lines tell; only then all are written anew.
+    let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(LINES).unwrap_or(text.len());
+    let head = doubled(text.get(..end)?, dialect.delimiter)?;
+    let records = dialect::head(&head, dialect.delimiter, true, LINES);
+    let width = records.first().map_or(0, Vec::len);
+    if width < 2 || records.len() < 4 || records.iter().any(|r| r.len() != width) {
+        return None;
+    }
+    let always = |c: usize| {
+        head.lines().filter(|l| !l.trim().is_empty()).skip(1).all(|line| {
+            let cells = dialect::head(line, dialect.delimiter, false, 1);
+            // A line that is not cut as a record holds a delimiter inside of marks.
+            cells.first().is_none_or(|cells| {
+                let enclosed = |cell: &String| cell.len() > 1 && cell.starts_with('"');
+                cells.len() != width || cells.get(c).is_some_and(enclosed)
+            })
+        })
+    };
+    if !(0..width).any(always) {
+        return None;
+    }
+    Some(Tidied {
+        text: doubled(text, dialect.delimiter)?,
+        delimiter: Some(dialect.delimiter),
+        note: "Single quotation marks enclose cells.",
+    })
+}
+
+/// The text with `'…'` around cells as `"…"`; `None` where `"` encloses cells already, or none is
+/// enclosed. Marks inside of cells, as in `O'Neil` and `'tis`, stay; so do those of a cell that is not
+/// closed in its line.
+fn doubled(text: &str, delimiter: u8) -> Option<String> {
+    let bytes = text.as_bytes();
+    let ends =
+        |at: usize| bytes.get(at).is_none_or(|b| *b == delimiter || matches!(b, b'\n' | b'\r'));
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+    let (mut at, mut begins, mut enclosed) = (0, true, 0);
+    while let Some(&b) = bytes.get(at) {
+        if begins && b == b'"' {
+            return None;
+        }
+        if begins && b == b'\'' {
+            let mut end = at + 1;
+            let closed = loop {
+                match bytes.get(end) {
+                    None | Some(b'\n' | b'\r') => break false,
+                    // A mark written twice stands for one.
+                    Some(b'\'') if bytes.get(end + 1) == Some(&b'\'') => end += 2,
+                    Some(b'\'') if ends(end + 1) => break true,
+                    Some(b'\\') if bytes.get(end + 1) == Some(&b'\'') => end += 2,
+                    Some(_) => end += 1,
+                }
+            };
+            if closed {
+                let cell = text.get(at + 1..end)?;
+                let cell = cell.replace("\\'", "'").replace("''", "'").replace('"', "\"\"");
+                out.push(b'"');
+                out.extend_from_slice(cell.as_bytes());
+                out.push(b'"');
+                (at, begins) = (end + 1, false);
+                enclosed += 1;
+                continue;
+            }
+        }
+        begins = b == delimiter || b == b'\n' || b == b'\r';
+        out.push(b);
+        at += 1;
+    }
+    if enclosed == 0 { None } else { String::from_utf8(out).ok() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +204,38 @@ mod tests {
         assert_eq!(tidied.text, "a\tb\ty\n1\t2\tp\n10\t20\tq\n");
         let prose = "a fine day\nnot so good\nwe like it\n";
         assert!(spaced(prose, &of(prose)).is_none());
+    }
+
+    #[test]
+    fn single_marks_enclose_cells_where_that_is_evident() {
+        let table = "a,b\n1,'x, y'\n2,'it''s \"so\"'\n3,'O\\'Neil'\n4,''\n";
+        let tidied = single(table, &of(table)).unwrap();
+        assert_eq!(tidied.text, "a,b\n1,\"x, y\"\n2,\"it's \"\"so\"\"\"\n3,\"O'Neil\"\n4,\"\"\n");
+        for other in [
+            "a,b\n1,'tis\n2,O'Neil\n3,rock'n'roll\n4,it's\n",
+            "a,b\n1,'x'\n2,y\n3,z\n4,z\n",
+            "a,b\n1,\"x\"\n2,'y'\n3,'z'\n4,'z'\n",
+            "a,b\n1,'x,y'\n2,'y',3\n3,'z'\n4,'z'\n",
+            "'a'\n'b'\n",
+            "a,b\n1,2\n",
+            "",
+        ] {
+            assert!(single(other, &of(other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn any_text_with_marks_is_read_or_left_alone() {
+        let mut rng = crate::data::rng::Rng::new(3);
+        let letters: Vec<char> = "a1,;'\"\\\n\r é日".chars().collect();
+        for _ in 0..500 {
+            let text: String =
+                (0..rng.below(200)).map(|_| letters[rng.below(letters.len())]).collect();
+            if let Some(tidied) = single(&text, &of(&text)) {
+                let lines = |t: &str| t.chars().filter(|c| matches!(c, '\n' | '\r')).count();
+                assert_eq!(lines(&tidied.text), lines(&text));
+            }
+        }
     }
 
     #[test]

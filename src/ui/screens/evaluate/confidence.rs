@@ -34,7 +34,7 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, chosen: &mu
             ui,
             tr!("When it is 80 % sure, is it right 80 times in 100?"),
             tr!(
-                "On the dashed line it would be. Below it the model is too sure of itself, above it not sure enough."
+                "On the dashed line it would be. Below it the model is too sure of itself, above it not sure enough. Press a point of the model to see its rows below."
             ),
         );
         let line = |r: &Reliability| {
@@ -49,7 +49,9 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, chosen: &mu
         if let Some(r) = &report.temperature {
             plot = plot.line(tr!("with a temperature"), line(r), false);
         }
-        plot.show(ui);
+        if let Some(bin) = plot.press(0).show(ui) {
+            *chosen = Some(bin);
+        }
         let mut kinds = vec![(tr!("As the model says").to_owned(), &report.model)];
         if let (Some(r), Some(f)) = (&report.temperature, &report.fitted) {
             kinds.push((tr!("With temperature {temperature:.2}", temperature = f.temperature), r));

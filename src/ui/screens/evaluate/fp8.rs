@@ -1,6 +1,6 @@
 //! What FP8 cost or saved.
 
-use egui::{DragValue, Label, Ui};
+use egui::{Label, Ui};
 
 use crate::app::{AppState, Command, ProjectState, TaskInfo, VerdictState};
 use crate::deploy::cost::Assumptions;
@@ -12,6 +12,7 @@ use crate::ui::icons;
 use crate::ui::screens::bytes;
 use crate::ui::screens::run::engine_name;
 use crate::ui::screens::score;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::plot::{Curves, format_value};
 use crate::ui::widgets::table::table;
 use crate::ui::widgets::{self, Button, Mood, banner, card, labelled, section, small};
@@ -122,7 +123,7 @@ fn cost(ui: &mut Ui, v: &Verdict, a: &mut Assumptions) {
             tr!("The prices are examples; put in your own. Speeds are those measured above."),
         );
         let drag = |ui: &mut Ui, value: &mut f64, least: f64, speed: f64| {
-            ui.add(DragValue::new(value).range(least..=1e12).speed(speed).max_decimals(4));
+            ui.add(number(value).range(least..=1e12).speed(speed).max_decimals(4));
         };
         labelled(
             ui,

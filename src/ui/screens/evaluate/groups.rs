@@ -7,6 +7,7 @@ use super::rows;
 use crate::app::{Command, ProjectState};
 use crate::eval::Evaluation;
 use crate::eval::fairness::{Estimate, Fairness, Mitigation};
+use crate::eval::groups;
 use crate::eval::slices::Slice;
 use crate::eval::treated::Treated;
 use crate::metrics::MetricKind;
@@ -27,6 +28,7 @@ use crate::ui::widgets::{Button, Mood, badge, banner, card, section, small, stro
 pub struct Local {
     column: Option<String>,
     slice: Option<String>,
+    group: Option<String>,
 }
 
 /// Draws the part.
@@ -41,7 +43,7 @@ pub fn show(
         fairness(ui, project, found, local, out);
     }
     weak(ui, project, found, local);
-    all(ui, found);
+    all(ui, project, found, local);
 }
 
 /// The column that people are most often treated differently by, as far as names tell.
@@ -188,7 +190,7 @@ fn groups(ui: &mut Ui, f: &Fairness) {
         let Some(g) = f.groups.get(row) else { return };
         let rate = match column {
             0 => {
-                let response = ui.add(Label::new(&g.group).truncate());
+                let response = ui.add(Label::new(groups::shown(&g.group)).truncate());
                 if !g.enough {
                     response.on_hover_text(tr!(
                         "Fewer than {min_rows} rows: no verdict",
@@ -358,7 +360,7 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    let name = slice.name();
+                    let name = slice.shown();
                     ui.add(Label::new(&name).truncate()).on_hover_text(name);
                     return;
                 }
@@ -367,30 +369,41 @@ fn weak(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Loc
                 3 => range(kind, slice.interval),
                 4 => score(kind, slice.rest),
                 _ => {
-                    let name = slice.name();
-                    let open = local.slice.as_ref() == Some(&name);
-                    let label = if open { tr!("Hide rows") } else { tr!("Show rows") };
-                    let hint = tr!("{label} of {name}", label, name);
-                    if Button::new(crate::ui::widgets::Kind::Quiet, label)
-                        .hint(&hint)
-                        .small()
-                        .pressed(ui)
-                    {
-                        local.slice = (!open).then_some(name);
-                    }
+                    rows_button(ui, slice, &mut local.slice);
                     return;
                 }
             };
             small(ui, text);
         });
     });
-    let chosen = found.slices.weak.iter().find(|s| local.slice.as_ref() == Some(&s.name()));
-    if let Some(slice) = chosen {
-        rows::show(ui, project, found, &slice.name(), &slice.members(&found.groupings));
+    chosen_rows(ui, project, found, &found.slices.weak, local.slice.as_deref());
+}
+
+/// Shows the rows of a group, or hides them.
+fn rows_button(ui: &mut Ui, slice: &Slice, chosen: &mut Option<String>) {
+    let name = slice.name();
+    let open = chosen.as_ref() == Some(&name);
+    let label = if open { tr!("Hide rows") } else { tr!("Show rows") };
+    let hint = tr!("{label} of {name}", label, name = slice.shown());
+    let button = Button::new(crate::ui::widgets::Kind::Quiet, label);
+    if button.hint(&hint).name(&hint).small().pressed(ui) {
+        *chosen = (!open).then_some(name);
     }
 }
 
-fn all(ui: &mut Ui, found: &Evaluation) {
+fn chosen_rows(
+    ui: &mut Ui,
+    project: &ProjectState,
+    found: &Evaluation,
+    among: &[Slice],
+    chosen: Option<&str>,
+) {
+    if let Some(slice) = among.iter().find(|s| chosen == Some(s.name().as_str())) {
+        rows::show(ui, project, found, &slice.shown(), &slice.members(&found.groupings));
+    }
+}
+
+fn all(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut Local) {
     if found.slices.groups.is_empty() {
         return;
     }
@@ -402,22 +415,27 @@ fn all(ui: &mut Ui, found: &Evaluation) {
         );
         let kind = figure(found);
         let head =
-            [tr!("Group"), tr!("Rows"), of(kind.label()), tr!("95 % range"), tr!("All others")];
+            [tr!("Group"), tr!("Rows"), of(kind.label()), tr!("95 % range"), tr!("All others"), ""];
         let list = &found.slices.groups;
         table(ui, "groups", &head, list.len(), |ui, row, column| {
             let Some(slice) = list.get(row) else { return };
             let text = match column {
                 0 => {
-                    ui.add(Label::new(slice.name()).truncate());
+                    ui.add(Label::new(slice.shown()).truncate());
                     return;
                 }
                 1 if slice.p.is_none() => tr!("{rows} (few)", rows = count(slice.rows)),
                 1 => count(slice.rows),
                 2 => score(kind, slice.value),
                 3 => range(kind, slice.interval),
-                _ => score(kind, slice.rest),
+                4 => score(kind, slice.rest),
+                _ => {
+                    rows_button(ui, slice, &mut local.group);
+                    return;
+                }
             };
             small(ui, text);
         });
     });
+    chosen_rows(ui, project, found, &found.slices.groups, local.group.as_deref());
 }

@@ -1,6 +1,6 @@
 //! What is confused with what, curves over all thresholds, and what errors cost.
 
-use egui::{Align2, CornerRadius, DragValue, Role, Sense, Ui, Vec2, WidgetInfo};
+use egui::{Align2, CornerRadius, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use super::rows;
 use crate::app::ProjectState;
@@ -13,9 +13,10 @@ use crate::ui::screens::count;
 use crate::ui::screens::score;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::button::focus_ring;
+use crate::ui::widgets::field::number;
 use crate::ui::widgets::page::{column, fact};
 use crate::ui::widgets::plot::{Curves, format_value};
-use crate::ui::widgets::{card, labelled, save, section, small};
+use crate::ui::widgets::{card, labelled, muted, save, section, small};
 use crate::{key, tr};
 
 /// Heading of the confusion matrix.
@@ -32,13 +33,15 @@ const MOST_CURVES: usize = 6;
 #[derive(Debug)]
 pub struct Local {
     cell: Option<(usize, usize)>,
+    /// A row pressed among the errors.
+    row: Option<usize>,
     false_positive: f64,
     false_negative: f64,
 }
 
 impl Default for Local {
     fn default() -> Self {
-        Self { cell: None, false_positive: 1.0, false_negative: 1.0 }
+        Self { cell: None, row: None, false_positive: 1.0, false_negative: 1.0 }
     }
 }
 
@@ -64,7 +67,10 @@ pub fn show(ui: &mut Ui, project: &ProjectState, found: &Evaluation, local: &mut
         curves(ui, found);
     }
     if let Outcomes::Values(values) = &found.outcomes {
-        residuals(ui, found, values);
+        residuals(ui, found, values, &mut local.row);
+        if let Some(place) = local.row.filter(|i| *i < values.truth.len()) {
+            rows::show(ui, project, found, tr!("The row you pressed"), &[place]);
+        }
         let mut places: Vec<usize> = (0..values.truth.len()).collect();
         let error = |i: &usize| {
             let (y, p) = (values.truth.get(*i), values.predicted.get(*i));
@@ -88,9 +94,15 @@ fn of_cell(found: &Evaluation, truth: usize, predicted: usize) -> Vec<usize> {
 fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
     let n = confusion.classes.len();
     card(ui, |ui| {
-        section(
+        let id = ui.make_persistent_id(TITLE);
+        ui.horizontal_wrapped(|ui| {
+            section(ui, of(TITLE), "");
+            if n <= MOST_CLASSES {
+                save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
+            }
+        });
+        muted(
             ui,
-            of(TITLE),
             tr!(
                 "Rows are true classes, columns what the model called them. Press a cell to see its rows."
             ),
@@ -102,8 +114,6 @@ fn confusions(ui: &mut Ui, confusion: &Confusion, local: &mut Local) {
             );
             return;
         }
-        let id = ui.make_persistent_id(TITLE);
-        save::menu(ui, id, of(TITLE), || confusion_csv(confusion));
         let name = 110.0;
         let side = ((ui.available_width() - name) / n.max(1) as f32).clamp(26.0, 96.0);
         let high = side.min(44.0);
@@ -223,7 +233,7 @@ fn costs(ui: &mut Ui, curve: &ClassCurve, local: &mut Local) {
             ),
         );
         let drag = |ui: &mut Ui, value: &mut f64| {
-            ui.add(DragValue::new(value).range(0.0..=1e9).speed(0.1).max_decimals(2));
+            ui.add(number(value).range(0.0..=1e9).speed(0.1).max_decimals(2));
         };
         labelled(
             ui,
@@ -340,7 +350,7 @@ fn curves(ui: &mut Ui, found: &Evaluation) {
     }
 }
 
-fn residuals(ui: &mut Ui, found: &Evaluation, values: &ValueOutcomes) {
+fn residuals(ui: &mut Ui, found: &Evaluation, values: &ValueOutcomes, chosen: &mut Option<usize>) {
     card(ui, |ui| {
         let step = values.truth.len().div_ceil(MOST_POINTS).max(1);
         let pairs = values.truth.iter().zip(&values.predicted).step_by(step);
@@ -361,7 +371,9 @@ fn residuals(ui: &mut Ui, found: &Evaluation, values: &ValueOutcomes) {
                 true,
             );
         }
-        plot.show(ui);
+        if let Some(point) = plot.press(0).show(ui) {
+            *chosen = Some(point * step);
+        }
         if let Some(r) = &found.ranges {
             small(
                 ui,
@@ -376,7 +388,7 @@ fn residuals(ui: &mut Ui, found: &Evaluation, values: &ValueOutcomes) {
         small(
             ui,
             tr!(
-                "A cloud that bends or widens shows where the model is off on purpose, not by chance."
+                "A cloud that bends or widens shows where the model is off by its nature, not by chance. Press a point to see its row."
             ),
         );
     });

@@ -225,13 +225,13 @@ fn inversion(ui: &mut Ui, p: &Privacy) {
                     small(ui, percent(c.confidence));
                 }
                 2 => {
-                    small(ui, format!("{:.2}", c.average));
+                    small(ui, figure(format!("{:.2}", c.average)));
                 }
                 3 => {
-                    small(ui, format!("{:.2}", c.training));
+                    small(ui, figure(format!("{:.2}", c.training)));
                 }
                 _ => {
-                    small(ui, format!("{:.2}", c.others));
+                    small(ui, figure(format!("{:.2}", c.others)));
                 }
             }
         });

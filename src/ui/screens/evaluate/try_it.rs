@@ -10,7 +10,7 @@ use crate::data::{ColumnType, Dataset, Samples};
 use crate::deploy::Prediction;
 use crate::deploy::explain::{Answer, Input, Reason, Seen};
 use crate::eval::{Evaluation, Outcomes};
-use crate::text::figure;
+use crate::text::{self, figure};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::{self, space};
@@ -70,7 +70,7 @@ fn typed(value: f64) -> String {
 fn field(summary: Option<&ColumnSummary>, name: &str, kind: ColumnType) -> Field {
     let common: Vec<String> =
         summary.map(|s| s.top.iter().map(|(v, _)| v.clone()).collect()).unwrap_or_default();
-    let mean = summary.and_then(|s| s.numbers.as_ref()).map(|n| typed(n.mean));
+    let mean = summary.and_then(|s| s.numbers.as_ref()).map(|n| figure(typed(n.mean)));
     let text = match kind {
         ColumnType::Number => mean.or_else(|| common.first().cloned()),
         _ => common.first().cloned(),
@@ -171,9 +171,8 @@ fn row_form(
             enter(ui, field, room, label.id);
         });
     }
-    let cells: Vec<(String, String)> =
-        local.fields.iter().map(|f| (f.name.clone(), f.text.clone())).collect();
-    let input = Input::Row(cells);
+    let cells = local.fields.iter().map(|f| (f.name.clone(), cell(project, f)));
+    let input = Input::Row(cells.collect());
     let trial = &project.trial;
     let asked = trial.asked.as_ref() == Some(&input) && trial.run == local.run;
     if !asked && trial.waiting.is_none() {
@@ -223,7 +222,7 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
     }
     let wrong = field.kind == ColumnType::Number
         && !field.text.trim().is_empty()
-        && crate::data::table::parse_number(&field.text).is_none();
+        && text::number(&field.text).is_none_or(|v| !v.is_finite());
     if field.common.is_empty() {
         let response = text_field(ui, &mut field.text, room - 16.0, wrong).labelled_by(label);
         if wrong {
@@ -243,6 +242,18 @@ fn enter(ui: &mut Ui, field: &mut Field, room: f32, label: egui::Id) {
     });
 }
 
+/// What was typed, as the data write it.
+fn cell(project: &ProjectState, field: &Field) -> String {
+    let column = match &project.dataset.samples {
+        Samples::Table(table) => table.column(&field.name),
+        Samples::Images(_) => None,
+    };
+    match (column, text::number(&field.text)) {
+        (Some(column), Some(v)) if field.kind == ColumnType::Number => column.format.write(v),
+        _ => field.text.clone(),
+    }
+}
+
 /// Fills in the next test row.
 fn take_row(project: &ProjectState, found: &Evaluation, local: &mut Local) {
     let Samples::Table(table) = &project.dataset.samples else { return };
@@ -253,7 +264,10 @@ fn take_row(project: &ProjectState, found: &Evaluation, local: &mut Local) {
     let row = found.row_numbers.get(place).copied().unwrap_or(0) as usize;
     for field in &mut local.fields {
         if let Some(column) = table.column(&field.name) {
-            field.text = column.value(row).unwrap_or_default().to_owned();
+            field.text = match column.number(row) {
+                Some(v) if field.kind == ColumnType::Number => figure(v.to_string()),
+                _ => column.value(row).unwrap_or_default().to_owned(),
+            };
         }
     }
     local.taken = Some((place, truth(found, place)));

@@ -1,26 +1,21 @@
 //! All columns, the worst first; one of them up close, with rows that show the change.
 
-use egui::{Align, CornerRadius, Label, Layout, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
-use egui_extras::{Column, TableBuilder};
+use egui::{CornerRadius, Label, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use crate::app::Monitored;
-use crate::data::Samples;
 use crate::monitor::{ColumnDrift, Histogram};
-use crate::text::shown;
+use crate::text::{figure, shown};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::screens::count;
-use crate::ui::screens::data::cell;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::plot::{Curves, format_value};
+use crate::ui::widgets::rows::Rows;
 use crate::ui::widgets::table::table;
-use crate::ui::widgets::{Button, Mood, badge, card, section, small, strong};
+use crate::ui::widgets::{Button, Mood, badge, card, save, section, small, strong};
 
 /// Columns listed before one asks for more.
 const SHOWN: usize = 12;
-/// Evidence rows listed.
-const ROWS: usize = 200;
-const ROW: f32 = 28.0;
 const HEIGHT: f32 = 240.0;
 
 /// What only the drawing needs to know.
@@ -72,7 +67,10 @@ pub fn show(ui: &mut Ui, done: &Monitored, local: &mut Local) {
                 }
                 1 => mark(ui, c),
                 _ => {
-                    small(ui, text(c, at)).on_hover_text(explained(c, at));
+                    let text = RichText::new(text(c, at)).font(theme::small());
+                    let colour = theme::palette(ui).muted;
+                    ui.add(Label::new(text.color(colour)).truncate())
+                        .on_hover_text(explained(c, at));
                 }
             }
         });
@@ -135,7 +133,7 @@ fn explained(c: &ColumnDrift, at: usize) -> String {
         (2, Some(method)) => {
             let (method, limit) = (method.label(), method.threshold());
             let (value, psi) = (format_value(c.value, false, false), c.psi);
-            let p = format!("{:.1e}", c.p_adjusted);
+            let p = figure(format!("{:.1e}", c.p_adjusted));
             if c.method.is_some_and(|m| m.is_p()) {
                 tr!(
                     "{method}: {value}. Drift below {limit}.\nPSI {psi:.3}, adjusted p {p}.",
@@ -200,14 +198,16 @@ fn distribution(ui: &mut Ui, c: &ColumnDrift, id: &str) {
             .height(180.0)
             .show(ui);
     } else {
-        bars(ui, h);
+        bars(ui, h, &c.name, id);
     }
 }
 
 /// Two bars for every category.
-fn bars(ui: &mut Ui, h: &Histogram) {
+fn bars(ui: &mut Ui, h: &Histogram, name: &str, id: &str) {
     let p = theme::palette(ui);
     let colours = [p.series[0], p.series[1 % p.series.len()]];
+    let id = ui.make_persistent_id((id, "bars"));
+    let from = ui.cursor().min;
     ui.horizontal_wrapped(|ui| {
         small(ui, tr!("Share of rows:"));
         for (name, colour) in [tr!("training"), tr!("new")].into_iter().zip(colours) {
@@ -215,6 +215,12 @@ fn bars(ui: &mut Ui, h: &Histogram) {
             ui.painter().rect_filled(rect, CornerRadius::same(2), colour);
             small(ui, name);
         }
+        save::menu(ui, id, &tr!("Share of rows by {name}", name), || {
+            let share = |v: &[f64], i: usize| v.get(i).copied().unwrap_or(0.0).to_string();
+            let rows = h.labels.iter().enumerate();
+            let rows = rows.map(|(i, l)| [l.clone(), share(&h.reference, i), share(&h.new, i)]);
+            save::csv(&[name, tr!("training"), tr!("new")], rows)
+        });
     });
     let most = h.reference.iter().chain(&h.new).copied().fold(1e-9, f64::max);
     let wide = (ui.available_width() * 0.3).clamp(80.0, 220.0);
@@ -246,71 +252,16 @@ fn bars(ui: &mut Ui, h: &Histogram) {
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &spoken));
         response.on_hover_text(spoken.clone());
     }
+    let to = egui::pos2(ui.max_rect().max.x, ui.cursor().min.y);
+    save::drawn(ui, id, Rect::from_min_max(from, to));
 }
 
 /// New rows that show the change, that column first.
 fn rows(ui: &mut Ui, done: &Monitored, c: &ColumnDrift) {
-    let Samples::Table(data) = &done.data.samples else {
-        let Samples::Images(images) = &done.data.samples else { return };
-        let name = |row: &u32| match images.paths.get(*row as usize) {
-            Some(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            None => tr!("picture {n}", n = row + 1),
-        };
-        let names: Vec<String> = c.rows.iter().take(24).map(name).collect();
-        let more = c.row_count.saturating_sub(names.len());
-        let names = names.join(", ");
-        let text = match more {
-            0 => names,
-            _ => tr!("{names} and {more} more", names, more = count(more)),
-        };
-        ui.add(Label::new(text).wrap());
-        return;
-    };
-    let mut columns: Vec<&crate::data::Column> = data.columns().iter().collect();
-    columns.sort_by_key(|column| Some(column.name()) != c.column.as_deref());
-    let listed = c.rows.len().min(ROWS);
-    egui::ScrollArea::horizontal().id_salt("monitor-rows-x").auto_shrink([false, true]).show(
-        ui,
-        |ui| {
-            ui.spacing_mut().item_spacing.y = 0.0;
-            TableBuilder::new(ui)
-                .id_salt("monitor-rows")
-                .striped(true)
-                .min_scrolled_height(HEIGHT)
-                .max_scroll_height(HEIGHT)
-                .auto_shrink([false, true])
-                .cell_layout(Layout::left_to_right(Align::Center))
-                .column(Column::exact(72.0))
-                .columns(
-                    Column::initial(110.0).at_least(60.0).clip(true).resizable(true),
-                    columns.len(),
-                )
-                .header(28.0, |mut header| {
-                    header.col(|ui| {
-                        small(ui, tr!("Row"));
-                    });
-                    for column in &columns {
-                        header.col(|ui| {
-                            let text = RichText::new(column.name()).font(theme::small_medium());
-                            ui.add(Label::new(text).truncate());
-                        });
-                    }
-                })
-                .body(|body| {
-                    body.rows(ROW, listed, |mut row| {
-                        let Some(&number) = c.rows.get(row.index()) else { return };
-                        let number = number as usize;
-                        row.col(|ui| {
-                            small(ui, data.line(number).to_string());
-                        });
-                        for column in &columns {
-                            row.col(|ui| cell(ui, column.raw(number), column.is_missing(number)));
-                        }
-                    });
-                });
-        },
-    );
-    if c.row_count > listed {
-        small(ui, tr!("The first {n} of {all}.", n = count(listed), all = count(c.row_count)));
-    }
+    let numbers: Vec<usize> = c.rows.iter().map(|r| *r as usize).collect();
+    Rows::new("monitor", &done.data.samples, &numbers)
+        .of(c.row_count)
+        .first(c.column.as_deref())
+        .height(HEIGHT)
+        .show(ui);
 }

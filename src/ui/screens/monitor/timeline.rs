@@ -9,10 +9,17 @@ use crate::text::shown;
 use crate::tr;
 use crate::ui::screens::count;
 use crate::ui::widgets::plot::Curves;
-use crate::ui::widgets::{card, section, small};
+use crate::ui::widgets::rows::Rows;
+use crate::ui::widgets::{card, section, small, strong};
 
-/// Draws the part.
-pub fn show(ui: &mut Ui, project: &ProjectState, done: &Monitored, out: &mut Vec<Command>) {
+/// Draws the part; `chosen` is the window whose rows are shown.
+pub fn show(
+    ui: &mut Ui,
+    project: &ProjectState,
+    done: &Monitored,
+    chosen: &mut Option<usize>,
+    out: &mut Vec<Command>,
+) {
     let found = &done.found;
     card(ui, |ui| {
         section(ui, tr!("When did it begin?"), &words(found));
@@ -52,7 +59,23 @@ pub fn show(ui: &mut Ui, project: &ProjectState, done: &Monitored, out: &mut Vec
         if kind == Some(MetricKind::Accuracy) && !score.is_empty() {
             curves = curves.line(tr!("accuracy"), score.clone(), false);
         }
-        curves.percent().from_zero().show(ui);
+        let curves = curves.percent().from_zero();
+        // In another order, the places are not those of the file.
+        if by_place {
+            curves.show(ui);
+        } else {
+            if let Some(window) = curves.press(0).show(ui) {
+                *chosen = Some(window);
+            }
+            small(ui, tr!("Press a point of the first line to see the rows it is made of."));
+            if let Some(window) = chosen.and_then(|i| windows.get(i)) {
+                let [from, to] = window.rows.map(|r| count(r as usize));
+                strong(ui, tr!("Rows {from} to {to}", from, to));
+                let rows: Vec<usize> = (window.places[0]..window.places[1]).collect();
+                let first = found.timeline.names.iter().map(String::as_str);
+                Rows::new("window", &done.data.samples, &rows).first(first).height(240.0).show(ui);
+            }
+        }
         if let Some(kind) = kind.filter(|k| *k != MetricKind::Accuracy)
             && !score.is_empty()
         {

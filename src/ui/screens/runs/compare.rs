@@ -2,9 +2,9 @@
 
 use egui::{Label, RichText, Ui};
 
-use crate::app::history::{self, Line, PastRun};
+use crate::app::history::{self, Line, PREDICTS, PastRun};
 use crate::app::{Command, ProjectState, RunCommand};
-use crate::text::{of, shown};
+use crate::text::{figure, of, shown};
 use crate::tr;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::plot::Curves;
@@ -152,9 +152,12 @@ fn cell(ui: &mut Ui, line: &Line, column: usize) {
     let best = line.best == Some(index);
     let font = if best { theme::small_medium() } else { theme::small() };
     let colour = if best { p.success } else { p.text };
-    let text = RichText::new(value).font(font).color(colour);
+    // Names out of the data stay as they are.
+    let value =
+        if line.name == PREDICTS { value.clone() } else { figure(shown(value).into_owned()) };
+    let text = RichText::new(&value).font(font).color(colour);
     ui.add_space(space::XS);
-    let hover = if best { tr!("{value}: the best", value) } else { value.clone() };
+    let hover = if best { tr!("{value}: the best", value) } else { value };
     ui.add(Label::new(text).truncate()).on_hover_text(hover);
 }
 

@@ -5,7 +5,7 @@ use egui::Ui;
 
 use crate::app::history::{self, PastRun};
 use crate::app::{Command, PrecisionChoice, ProjectState, RunCommand};
-use crate::text::of;
+use crate::text::{figure, of};
 use crate::tr;
 use crate::ui::icons;
 use crate::ui::theme::space;
@@ -59,14 +59,14 @@ pub fn show(
         small(ui, tr!("Learning rates"));
         ui.horizontal_wrapped(|ui| {
             for (on, step) in local.rates.iter_mut().zip(STEPS) {
-                ui.checkbox(on, rounded(base.learning_rate * step).to_string());
+                ui.checkbox(on, figure(rounded(base.learning_rate * step).to_string()));
                 ui.add_space(space::S);
             }
         });
         small(ui, tr!("Number formats"));
         ui.horizontal_wrapped(|ui| {
             for (on, format) in local.formats.iter_mut().zip(PrecisionChoice::ALL) {
-                ui.checkbox(on, format.name().1);
+                ui.checkbox(on, of(format.name().1));
                 ui.add_space(space::S);
             }
         });
@@ -129,7 +129,7 @@ fn results(ui: &mut Ui, project: &ProjectState, runs: &[PastRun]) {
     for format in PrecisionChoice::ALL {
         let points = points(format);
         if !points.is_empty() {
-            plot = plot.scatter(format.name().1, points);
+            plot = plot.scatter(of(format.name().1), points);
         }
     }
     if kind.is_share() {
