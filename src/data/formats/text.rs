@@ -28,6 +28,9 @@ pub(crate) struct Signs {
 
 impl Signs {
     pub(crate) fn of(bytes: &[u8]) -> Self {
+        if memchr::memchr3(0, b'"', b'\r', bytes).is_none() {
+            return Self::default();
+        }
         let has = |sign| memchr::memchr(sign, bytes).is_some();
         Self { zero: has(0), quote: has(b'"'), cr: has(b'\r') }
     }

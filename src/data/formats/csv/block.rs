@@ -1,9 +1,9 @@
-//! Rows of the ordinary kind, many at a time: each has all of its cells, and none is enclosed in
-//! quotation marks. First all ends of cells in a stretch of text are found, then its cells are taken
+//! Rows of the ordinary kind, many at a time: each has all of its cells, and quotation marks only
+//! enclose whole ones. First all ends of cells in a stretch of text are found, then its cells are taken
 //! column by column. What is not ordinary is left to the reader of single rows.
 
 use super::MAX_CELL;
-use super::signs::{WIDE, ends, signs};
+use super::signs::{WIDE, ends, sign, signs};
 use crate::data::infer::Seen;
 use crate::data::infer::words::{Key, SHORT};
 use crate::data::table::{Cells, Piece};
@@ -76,6 +76,8 @@ pub(super) struct Block {
     bytes: usize,
     /// Whether lines end in a carriage return too.
     returns: bool,
+    /// Whether cells are enclosed in quotation marks.
+    quotes: bool,
 }
 
 /// What stands at a place of a text.
@@ -100,12 +102,10 @@ impl Block {
             },
         };
         let window = rest.get(..end).unwrap_or_default();
-        if end > MAX_CELL
-            || !how.delimiter.is_ascii()
-            || (how.quotes && memchr::memchr(b'"', window).is_some())
-        {
+        if end > MAX_CELL || !how.delimiter.is_ascii() {
             return Found::Other(end);
         }
+        self.quotes = how.quotes && memchr::memchr(b'"', window).is_some();
         self.returns = false;
         for p in memchr::memchr_iter(b'\r', if how.returns { window } else { &[] }) {
             self.returns = true;
@@ -117,7 +117,7 @@ impl Block {
         if self.marks.len() < end + 1 + WIDE {
             self.marks.resize(end + 1 + WIDE, 0);
         }
-        let (cells, rows) = mark(window, how.delimiter, &mut self.marks);
+        let (cells, rows) = mark(window, how.delimiter, self.quotes, &mut self.marks);
         (self.rows, self.bytes) = (rows, end);
         if cells == rows * how.width && self.regular(window, how) {
             Found::Rows(end, rows)
@@ -132,8 +132,9 @@ impl Block {
         self.marks.iter().skip(how.width).step_by(how.width).take(self.rows).all(|&end| {
             let row = window.get(start..end as usize).unwrap_or_default();
             start = end as usize + 1;
-            let filled = row.first().is_some_and(|b| *b > b' ' && *b != how.delimiter)
-                || row.iter().any(|b| !b.is_ascii_whitespace() && *b != how.delimiter)
+            let empty = |b: u8| b == how.delimiter || b == b'"';
+            let filled = row.first().is_some_and(|b| *b > b' ' && !empty(*b))
+                || row.iter().any(|b| !b.is_ascii_whitespace() && !empty(*b))
                 || (how.width == 1 && !row.strip_suffix(b"\r").unwrap_or(row).is_empty());
             filled && window.get(end as usize) == Some(&b'\n')
         })
@@ -147,8 +148,8 @@ impl Block {
         for (i, column) in columns.iter_mut().enumerate() {
             let first = column.ends.len();
             let marks = self.marks.get(i..).unwrap_or_default();
-            let returns = self.returns && i + 1 == width;
-            copy(text, marks, width, self.rows, returns, column);
+            let how = (self.returns && i + 1 == width, self.quotes);
+            copy(text, marks, width, self.rows, how, column);
             if !numbers(&column.bytes, &column.ends, first, &mut column.seen) {
                 look(&column.bytes, &column.ends, first, &mut column.seen);
             }
@@ -157,9 +158,11 @@ impl Block {
 }
 
 vectorised! {
-    /// Notes where cells end; gives how many do and how many of them end a row.
-    fn mark(window: &[u8], delimiter: u8, marks: &mut [u32]) -> (usize, usize) {
-        let Some((before, marks)) = marks.split_first_mut() else { return (0, 0) };
+    /// Notes where cells end; gives how many do and how many of them end a row. Where quotation marks
+    /// do anything but enclose whole cells, the one does not go with the other.
+    fn mark(window: &[u8], delimiter: u8, quotes: bool, marks: &mut [u32]) -> (usize, usize) {
+        const NEITHER: (usize, usize) = (1, 0);
+        let Some((before, marks)) = marks.split_first_mut() else { return NEITHER };
         *before = u32::MAX;
         let (chunks, rest) = window.as_chunks::<WIDE>();
         let mut last = [0; WIDE];
@@ -167,12 +170,18 @@ vectorised! {
             start.copy_from_slice(rest);
         }
         let (mut cells, mut rows, mut base) = (0, 0, 0_u32);
+        let mut enclosed = Enclosed::default();
         for chunk in chunks.iter().chain([&last]) {
-            let (all, feeds) = ends(chunk, delimiter);
+            let (mut all, mut feeds) = ends(chunk, delimiter);
+            if quotes {
+                let inside = enclosed.within(chunk, all);
+                all &= !inside;
+                feeds &= !inside;
+            }
             rows += feeds.count_ones() as usize;
             let n = all.count_ones() as usize;
             let Some(out) = marks.get_mut(cells..).and_then(|m| m.first_chunk_mut::<WIDE>()) else {
-                return (0, usize::MAX);
+                return NEITHER;
             };
             // Without a branch per cell: eight at a time, what is too many is written over. Halves, for
             // the search for the next bit waits for that for the one before.
@@ -185,7 +194,39 @@ vectorised! {
             cells += n;
             base += WIDE as u32;
         }
-        (cells, rows)
+        if enclosed.inside != 0 || enclosed.odd != 0 { NEITHER } else { (cells, rows) }
+    }
+}
+
+/// Where a text stands inside quotation marks, from one chunk to the next.
+#[derive(Default)]
+struct Enclosed {
+    /// All ones while inside.
+    inside: u64,
+    /// One where the chunk before ended within a cell.
+    within: u64,
+    /// One where the chunk before ended with a closing mark.
+    closed: u64,
+    /// Marks that do not stand at both ends of a cell.
+    odd: u64,
+}
+
+impl Enclosed {
+    /// The bytes that are inside; `ends` are delimiters and line feeds.
+    #[inline(always)]
+    fn within(&mut self, chunk: &[u8; WIDE], ends: u64) -> u64 {
+        let (quotes, returns) = (sign(chunk, b'"'), sign(chunk, b'\r'));
+        let mut inside = quotes;
+        for shift in [1, 2, 4, 8, 16, 32] {
+            inside ^= inside << shift;
+        }
+        inside ^= self.inside;
+        let (ends, opening, closing) = (ends & !inside, quotes & inside, quotes & !inside);
+        self.odd |= opening & (!ends << 1 | self.within);
+        self.odd |= (closing << 1 | self.closed) & !(ends | returns);
+        (self.within, self.closed) = (!ends >> 63, closing >> 63);
+        self.inside = 0_u64.wrapping_sub(inside >> 63);
+        inside
     }
 }
 
@@ -203,15 +244,17 @@ fn spread(mut all: u32, base: u32, out: &mut [u32]) {
 
 vectorised! {
     /// Copies the cells of one column: every `width`-th mark ends what stands before one of them, and
-    /// the next mark ends the cell.
+    /// the next mark ends the cell. `how`: whether lines end in a carriage return too, and whether
+    /// cells are enclosed in quotation marks.
     fn copy(
         text: &[u8],
         marks: &[u32],
         width: usize,
         rows: usize,
-        returns: bool,
+        how: (bool, bool),
         column: &mut Growing,
     ) {
+        let (returns, quotes) = how;
         let Growing { bytes, used, ends, .. } = column;
         let room = rows * SHORT + SHORT;
         if bytes.len() < *used + room {
@@ -223,9 +266,12 @@ vectorised! {
         for stored in ends.iter_mut().skip(first) {
             let (Some(before), Some(end)) = (marks.get(at), marks.get(at + 1)) else { break };
             at += width;
-            let (start, mut end) = (before.wrapping_add(1) as usize, *end as usize);
+            let (mut start, mut end) = (before.wrapping_add(1) as usize, *end as usize);
             if returns && end > start && text.get(end - 1) == Some(&b'\r') {
                 end -= 1;
+            }
+            if quotes && end > start + 1 && text.get(start) == Some(&b'"') {
+                (start, end) = (start + 1, end - 1);
             }
             let size = end - start;
             let from = text.get(start..).and_then(|t| t.first_chunk::<SHORT>());

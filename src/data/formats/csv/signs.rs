@@ -16,6 +16,13 @@ pub(super) fn ends(chunk: &[u8; WIDE], delimiter: u8) -> (u64, u64) {
     (all, feeds)
 }
 
+/// Where one sign stands.
+#[inline(always)]
+pub(super) fn sign(chunk: &[u8; WIDE], sign: u8) -> u64 {
+    let parts = chunk.as_chunks::<16>().0.iter().enumerate();
+    parts.fold(0, |all, (i, part)| all | u64::from(equal(part, sign)) << (16 * i))
+}
+
 /// Signs of numbers and dates in a short cell.
 pub(super) struct Signs {
     pub digits: u32,
@@ -91,6 +98,7 @@ mod tests {
                 }
                 let mut wide = [b'x'; WIDE];
                 wide[at * 4] = byte;
+                assert_eq!(sign(&wide, b'"'), u64::from(byte == b'"') << (at * 4));
                 let bit = |yes: bool| u64::from(yes) << (at * 4);
                 assert_eq!(
                     ends(&wide, b';'),
