@@ -88,7 +88,7 @@ pub(super) fn sorted(files: &[PathBuf]) -> Option<(Vec<Item>, Vec<ImportNote>)> 
         let odd = odd.map_or_else(String::new, |(path, _)| name(path));
         let text = format!(
             "{} whose name does not begin with a class left out, such as \"{odd}\".",
-            count(others, "picture")
+            count(others, "image")
         );
         notes.push(ImportNote::repair(text, &[]));
     }
