@@ -19,6 +19,7 @@ const NOT_SHOWN: &[&str] = &[
     "src/data/stream.rs",
     // What tests use.
     "src/quality/golden.rs",
+    "src/data/formats/csv/tests/",
     "src/quality/checks/testing.rs",
     "src/data/testing.rs",
     // Files for other programs and for catalogues of models, which read English.

@@ -94,14 +94,14 @@ fn rows(head: &str, row: impl Fn(usize) -> String) -> String {
 fn a_preview_says_what_does_not_fit_and_what_rules_do() {
     let script = Arc::new(Script::default());
     let text = rows("species,island,colour,sex", |i| {
-        format!("{},{},{}.5,{}", ["a", "b"][i % 2], ["Dream", "Biscoe"][i % 2], i, i * i)
+        format!("{},{},{}.5,{}", ["a", "b"][i % 2], ["Torgersen", "Biscoe"][i % 2], i, i * i)
     });
     saved(&script, &text, |p| {
         p.columns.insert("sex".into(), ColumnType::Number);
         p.prep.text_words = 64;
         p.steps.push(Change::Merge {
             column: "island".into(),
-            spellings: [("Dream".to_owned(), "Traum".to_owned())].into(),
+            spellings: [("Torgersen".to_owned(), "Traum".to_owned())].into(),
         });
     });
     let mut w = Window::with([1280.0, 800.0], script, |_| {});
@@ -111,7 +111,7 @@ fn a_preview_says_what_does_not_fit_and_what_rules_do() {
     // Every eleventh or so of 344 is empty; the others are words.
     w.see("cells of sex do not fit, the first in row 2; they count as missing.");
     w.see("64 words are counted in texts, not 1024.");
-    w.see("cells changed.");
+    w.see("344 cells changed.");
     w.click("Use it here");
     w.see("In use: Shop, version 1");
     w.see("\"colour\" is not in the data.");

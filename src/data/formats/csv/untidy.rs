@@ -115,12 +115,13 @@ pub(super) fn escaped(text: &str) -> Option<Tidied> {
 /// A table whose cells are enclosed in `'…'`. `None` unless that is evident: at least one column is
 /// enclosed in every row, and all rows then have as many cells.
 pub(super) fn single(text: &str, dialect: &Dialect) -> Option<Tidied> {
-    if text.len() > MOST || dialect.delimiter == ONE_COLUMN || !text.contains('\'') {
+    if text.len() > MOST || dialect.delimiter == ONE_COLUMN {
         return None;
     }
-    // The first lines tell; only then all are written anew.
+    // The first lines tell; only then all are looked at and written anew.
     let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(LINES).unwrap_or(text.len());
-    let head = doubled(text.get(..end)?, dialect.delimiter)?;
+    let head = text.get(..end).filter(|head| head.contains('\''))?;
+    let head = doubled(head, dialect.delimiter)?;
     let records = dialect::head(&head, dialect.delimiter, true, LINES);
     let width = records.first().map_or(0, Vec::len);
     if width < 2 || records.len() < 4 || records.iter().any(|r| r.len() != width) {
