@@ -30,7 +30,12 @@ fn label(name: &str) -> String {
 }
 
 fn percent(share: f64) -> String {
-    shown(&wording::percent(share)).into_owned()
+    let english = wording::percent(share);
+    match shown(&english) {
+        // A figure alone has no entry.
+        same if same == english => figure(english),
+        own => own.into_owned(),
+    }
 }
 
 /// The page, in the language of this thread.

@@ -338,7 +338,10 @@ fn tensor(ui: &mut Ui, state: &AppState, local: &mut Local) {
         None => {
             ui.horizontal_wrapped(|ui| {
                 let label = strong(ui, tr!("Typical size of its values"));
-                let size = Slider::new(&mut local.spread, -16.0..=12.0).step_by(1.0).prefix("2^");
+                let size = Slider::new(&mut local.spread, -16.0..=12.0)
+                    .step_by(1.0)
+                    .fixed_decimals(0)
+                    .prefix("2^");
                 slider(ui, size).labelled_by(label.id);
             });
             bell(local.spread)

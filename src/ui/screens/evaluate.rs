@@ -141,7 +141,7 @@ fn found_page(
     }
     overview::headline(ui, found);
     if let Some((folds, true)) = project.folds_found() {
-        let text = tr!("Cross-validation: {result}", result = folds.in_words());
+        let text = tr!("Cross-validation: {result}", result = shown(&folds.in_words()));
         banner(ui, Mood::Neutral, icons::INFO, &text, "", |_| {});
     }
     for note in &found.notes {

@@ -212,7 +212,7 @@ fn figures(ui: &mut Ui, found: &Found) {
         let kind = f.now.kind;
         all.push((
             tr!("{score} now", score = shown(kind.label())),
-            kind.format(f.now.value),
+            figure(kind.format(f.now.value)),
             tr!("{value} at training", value = figure(kind.format(f.before))),
         ));
     }

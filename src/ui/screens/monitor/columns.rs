@@ -131,7 +131,8 @@ fn text(c: &ColumnDrift, at: usize) -> String {
 fn explained(c: &ColumnDrift, at: usize) -> String {
     match (at, c.method) {
         (2, Some(method)) => {
-            let (method, limit) = (method.label(), method.threshold());
+            let limit = figure(method.threshold().to_string());
+            let method = shown(method.label());
             let (value, psi) = (format_value(c.value, false, false), c.psi);
             let p = figure(format!("{:.1e}", c.p_adjusted));
             if c.method.is_some_and(|m| m.is_p()) {
@@ -157,7 +158,7 @@ fn explained(c: &ColumnDrift, at: usize) -> String {
         (2, None) => tr!("Dates always move on, and too few values say nothing.").to_owned(),
         (3, _) => tr!("At training {share}", share = format_value(c.missing[0], true, false)),
         (4, _) => tr!("Share of the new values outside of the range of the training").to_owned(),
-        _ => c.summary.clone(),
+        _ => shown(&c.summary).into_owned(),
     }
 }
 
@@ -225,6 +226,8 @@ fn bars(ui: &mut Ui, h: &Histogram, name: &str, id: &str) {
     let most = h.reference.iter().chain(&h.new).copied().fold(1e-9, f64::max);
     let wide = (ui.available_width() * 0.3).clamp(80.0, 220.0);
     for (i, label) in h.labels.iter().enumerate() {
+        // Names in brackets are ours, the others the user's.
+        let label = if label.starts_with('(') { shown(label) } else { label.as_str().into() };
         let share = |v: &[f64]| v.get(i).copied().unwrap_or(0.0);
         let (old, new) = (share(&h.reference), share(&h.new));
         let texts = [old, new].map(|v| format_value(v, true, false));
@@ -233,8 +236,11 @@ fn bars(ui: &mut Ui, h: &Histogram, name: &str, id: &str) {
         let (rect, response) =
             ui.allocate_exact_size(Vec2::new(ui.available_width(), 34.0), Sense::hover());
         let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-        let mut job =
-            egui::text::LayoutJob::simple_singleline(label.clone(), theme::small(), p.text);
+        let mut job = egui::text::LayoutJob::simple_singleline(
+            label.clone().into_owned(),
+            theme::small(),
+            p.text,
+        );
         job.wrap = egui::text::TextWrapping::truncate_at_width(wide - space::S);
         let galley = painter.layout_job(job);
         let at = egui::pos2(rect.min.x, rect.center().y - galley.size().y / 2.0);
